@@ -1,0 +1,18 @@
+"""No intermediate task: the published encoder straight to every XTREME target. The baseline.
+
+    python run.py --config=configs/direct_to_xtreme.py:size=base \\
+        --config.data.dir=DATA --workdir=runs/base
+
+Options as in configs/mnli_to_xtreme.py.
+"""
+
+from xt_jax.config import Config
+from xt_jax.tasks.table import DIRECT
+
+
+def get_config(arg: str | None = None) -> Config:
+    from configs import mnli_to_xtreme
+
+    config = mnli_to_xtreme.get_config(arg)
+    config.intermediates = (DIRECT,)
+    return config

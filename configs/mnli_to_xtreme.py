@@ -1,0 +1,23 @@
+"""MNLI first, then every XTREME target, zero-shot in all languages.
+
+    python run.py --config=configs/mnli_to_xtreme.py:size=base \\
+        --config.data.dir=DATA --workdir=runs/base
+
+Options after the colon: `size`, any preset (minilm-l6, minilm-l12, base, large, xl, xxl, mbert;
+tiny, mini, small have random weights and need --config.model.tokenizer). Run
+configs/direct_to_xtreme.py with the same --workdir for the baseline: the table then shows the gap.
+"""
+
+from xt_jax.config import Config, ModelConfig, RecipeOverrides, parse_arg
+
+RANDOM_SIZES = ("tiny", "mini", "small")
+
+
+def get_config(arg: str | None = None) -> Config:
+    options = parse_arg(arg, size="base")
+    config = Config(model=ModelConfig(name=options["size"]), intermediates=("mnli",))
+    if options["size"] in RANDOM_SIZES:
+        # Weights that start at random need larger steps than published ones.
+        config.intermediate = RecipeOverrides(learning_rate=1e-3, eval_every=200)
+        config.target = RecipeOverrides(learning_rate=1e-3, eval_every=200)
+    return config

@@ -1,0 +1,21 @@
+"""The whole job on the embedded world: no data, no weights, no network, two minutes on a laptop.
+
+    python run.py --config=configs/quickstart.py --workdir=runs/quickstart
+
+Direct fine-tuning against MNLI first, one small random encoder, three languages.
+"""
+
+from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
+from xt_jax.tasks.table import DIRECT
+
+
+def get_config() -> Config:
+    recipe = RecipeOverrides(learning_rate=1e-3, epochs=3, max_length=128, eval_every=100)
+    return Config(
+        model=ModelConfig(name="tiny"),
+        data=DataConfig(source="mini"),
+        intermediates=(DIRECT, "mnli"),
+        languages=("en", "de", "tr"),
+        intermediate=recipe,
+        target=recipe,
+    )

@@ -1,0 +1,61 @@
+"""Runs the experiment of a configuration page: train, score zero-shot, print the table.
+
+    python run.py --config=configs/mnli_to_xtreme.py:size=base --config.data.dir=DATA --workdir=DIR
+
+The same command carries on after a stop. Every field of the page can be set on the command line,
+for example --config.target.learning_rate=3e-6.
+"""
+
+from __future__ import annotations
+
+import logging as python_logging
+import os
+import sys
+
+import jax
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from xt_jax.config import unknown_field
+from xt_jax.errors import UserError
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where states, predictions and results go.")
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "Call jax.distributed.initialize().")
+_COMPILATION_CACHE = flags.DEFINE_string(
+    "compilation_cache", os.path.expanduser("~/.cache/xt_jax/xla"), "Compiled programs; '' = none."
+)
+
+
+def main(_: list[str]) -> None:
+    if _DISTRIBUTED.value:
+        jax.distributed.initialize()
+    if _COMPILATION_CACHE.value:
+        jax.config.update("jax_compilation_cache_dir", _COMPILATION_CACHE.value)
+    from xt_jax.study.runner import run
+
+    print(run(_CONFIG.value, _WORKDIR.value))
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except KeyError as error:  # how ml_collections says that a field does not exist
+        raise unknown_field(argv) from error
+
+
+def _log_plainly() -> None:
+    """The program's own lines and everybody's warnings, with the time of day."""
+    handler = logging.get_absl_handler()
+    handler.setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.addFilter(lambda r: "xt_jax" in r.pathname or r.levelno >= python_logging.WARNING)
+    logging.set_verbosity(logging.INFO)
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    _log_plainly()
+    try:
+        app.run(main, flags_parser=_parse_flags)
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,58 @@
+"""Eight CPU devices for every test, and the paths and small things that many tests need."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+import pytest
+
+# Tests and the commands they start compile many programs more than once.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "xt_jax_test_xla")
+)
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+jax.config.update("jax_num_cpu_devices", 8)
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real data, the real vocabulary and scorer verdicts, which are not part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the real data in ../shared")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def xlmr_tokenizer(shared):
+    from xt_jax.data.tokenize import load_tokenizer
+
+    return load_tokenizer(str(shared / "tokenizer" / "xlm-roberta"))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Path:
+    """The embedded world, small, in the official formats."""
+    from xt_jax import mini
+
+    return Path(mini.write_world(tmp_path_factory.mktemp("world") / "data"))
+
+
+@pytest.fixture(scope="session")
+def mini_tokenizer_folder(tmp_path_factory) -> Path:
+    from xt_jax import mini
+
+    return Path(mini.build_tokenizer(tmp_path_factory.mktemp("tokenizer") / "mini"))
+
+
+@pytest.fixture(scope="session")
+def mini_tokenizer(mini_tokenizer_folder):
+    from xt_jax.data.tokenize import load_tokenizer
+
+    return load_tokenizer(str(mini_tokenizer_folder))

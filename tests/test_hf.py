@@ -1,0 +1,427 @@
+"""Hugging Face folders: exact round trips, and one error for all that does not fit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from safetensors.numpy import load_file, save_file
+from test_model import (  # noqa: F401
+    HEADS,
+    KINDS,
+    exact_and_quick_to_compile,
+    inputs_of,
+    new_encoder,
+    small_config,
+    write_folder,
+)
+
+from xt_jax import model as xm
+from xt_jax.errors import ConfigError, WeightsError
+from xt_jax.model import hf_files, hf_table
+
+HEAD_TYPES = (xm.ClassificationHead, xm.TaggingHead, xm.SpanHead)
+
+
+def assert_equal_params(a: nnx.Module, b: nnx.Module) -> None:
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(a), nnx.state(b))
+
+
+def make_head(head_type, dim: int = 16):
+    if head_type is xm.SpanHead:
+        return xm.SpanHead(dim, rngs=nnx.Rngs(1))
+    return head_type(dim, 3, 0.25, rngs=nnx.Rngs(1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_encoder_round_trip_is_exact(kind, tmp_path):
+    write_folder(tmp_path / "theirs", kind)
+    encoder = xm.load(tmp_path / "theirs")
+    xm.save(encoder, tmp_path / "ours")
+    again = xm.load(tmp_path / "ours")
+    assert_equal_params(encoder, again)
+    assert encoder.config == again.config
+    theirs, ours = (load_file(tmp_path / n / "model.safetensors") for n in ("theirs", "ours"))
+    assert set(theirs) == set(ours)
+    for name in theirs:
+        np.testing.assert_array_equal(theirs[name], ours[name])
+
+
+@pytest.mark.parametrize("head_type", HEAD_TYPES)
+@pytest.mark.parametrize("model_type", ["xlm-roberta", "xlm-roberta-xl", "bert"])
+def test_model_round_trip_is_exact(model_type, head_type, tmp_path):
+    encoder = new_encoder(small_config(model_type=model_type))
+    model = xm.Model(encoder, make_head(head_type))
+    labels = None if head_type is xm.SpanHead else ("O", "B-PER", "I-PER")
+    xm.save(model, tmp_path / "m", labels=labels)
+    again, names = xm.load_model(tmp_path / "m", dtype="bfloat16", remat="dots")
+    assert names == (labels or ())
+    assert type(again.head) is head_type
+    assert getattr(again.head, "dropout", 0.25) == 0.25
+    assert (again.encoder.config.dtype, again.encoder.config.remat) == ("bfloat16", "dots")
+    assert_equal_params(model, again)
+    assert_equal_params(encoder, xm.load(tmp_path / "m"))
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("config", [xm.preset(n).config for n in ("base", "xl", "mbert")])
+@pytest.mark.parametrize("head_type", HEAD_TYPES)
+def test_table_is_complete_and_unambiguous(config, head_type):
+    abstract = jax.eval_shape(
+        lambda: xm.Model(xm.Encoder(config, rngs=nnx.Rngs(0)), make_head(head_type, 768))
+    )
+    paths = [xm.param_path(p) for p, _ in jax.tree_util.tree_leaves_with_path(nnx.state(abstract))]
+    entries = hf_table.model_entries(config, head_type)
+    assert sorted(e.path for e in entries) == sorted(paths)
+    tensors = [name for e in entries for name in e.tensors(config.num_layers)]
+    assert len(set(tensors)) == len(tensors)
+
+
+def test_stacked_layers_keep_their_order(tmp_path):
+    arrays = write_folder(tmp_path / "m", "xlm-roberta")
+    encoder = xm.load(tmp_path / "m")
+    for layer in range(2):
+        name = f"encoder/encoder.layer.{layer}.intermediate.dense.weight"
+        np.testing.assert_array_equal(encoder.layers.ffn.up.kernel[layer], arrays[name].T)
+
+
+def edit_weights(folder, change) -> None:
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors")
+
+
+def test_one_error_lists_all_that_does_not_fit(tmp_path):
+    write_folder(tmp_path / "m", "xlm-roberta")
+
+    def spoil(weights):
+        del weights["encoder.layer.1.attention.self.key.bias"]
+        del weights["embeddings.LayerNorm.weight"]
+        weights["encoder.layer.2.output.dense.bias"] = np.zeros(16, np.float32)
+        weights["encoder.layer.0.adapter.weight"] = np.zeros((2, 3), np.float32)
+        weights["encoder.layer.0.output.dense.weight"] = np.zeros((32, 16), np.float32)
+        weights["encoder.layer.0.output.dense.bias"] = np.zeros(16, np.int32)
+        weights["roberta.embeddings.word_embeddings.weight"] = np.zeros((40, 16), np.float32)
+
+    edit_weights(tmp_path / "m", spoil)
+    with pytest.raises(WeightsError) as error:
+        xm.load(tmp_path / "m")
+    text = str(error.value)
+    assert "7 tensors do not fit" in text
+    assert "missing: encoder.layer.1.attention.self.key.bias (16,)" in text
+    assert "missing: embeddings.LayerNorm.weight (16,)" in text
+    assert "unknown: encoder.layer.2.output.dense.bias (16,)" in text
+    assert "unknown: encoder.layer.0.adapter.weight (2, 3)" in text
+    assert "wrong shape: encoder.layer.0.output.dense.weight (32, 16), not (16, 32)" in text
+    assert "wrong type: encoder.layer.0.output.dense.bias I32" in text
+    assert "repeated under another prefix: " in text
+    assert str(tmp_path / "m") in text
+
+
+def test_head_of_another_size(tmp_path):
+    write_folder(tmp_path / "m", "bert", HEADS[0])
+    config = json.loads((tmp_path / "m/config.json").read_text())
+    config["id2label"]["3"] = "LABEL_3"
+    (tmp_path / "m/config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=r"classifier.weight \(3, 16\), not \(4, 16\)"):
+        xm.load_model(tmp_path / "m")
+
+
+def test_task_heads_and_pooler_are_left_out_by_name(tmp_path):
+    """What published folders carry beside the encoder; old LayerNorm names; any prefix."""
+    write_folder(tmp_path / "plain", "bert")
+    write_folder(tmp_path / "m", "bert")
+
+    def as_published(weights):
+        for name in list(weights):
+            old = name.replace("LayerNorm.weight", "LayerNorm.gamma")
+            old = old.replace("LayerNorm.bias", "LayerNorm.beta")
+            weights[f"bert.{old}"] = weights.pop(name)
+        weights["bert.pooler.dense.weight"] = np.zeros((16, 16), np.float32)
+        weights["bert.embeddings.position_ids"] = np.arange(24)[None]
+        weights["cls.predictions.bias"] = np.zeros(40, np.float32)
+        weights["cls.seq_relationship.weight"] = np.zeros((2, 16), np.float32)
+        weights["lm_head.dense.weight"] = np.zeros((16, 16), np.float32)
+        weights["classifier.out_proj.weight"] = np.zeros((2, 16), np.float32)
+        weights["qa_outputs.bias"] = np.zeros(2, np.float32)
+
+    edit_weights(tmp_path / "m", as_published)
+    assert_equal_params(xm.load(tmp_path / "m"), xm.load(tmp_path / "plain"))
+
+
+def test_another_head_in_the_file_is_unknown_to_load_model(tmp_path):
+    write_folder(tmp_path / "m", "xlm-roberta", HEADS[1])
+    edit_weights(tmp_path / "m", lambda w: w.update({"lm_head.bias": np.zeros(40, np.float32)}))
+    with pytest.raises(WeightsError, match=r"unknown: lm_head\.bias"):
+        xm.load_model(tmp_path / "m")
+
+
+def test_pre_norm_weights_under_the_wrong_model_type(tmp_path):
+    write_folder(tmp_path / "m", "xlm-roberta-xl")
+    config = (tmp_path / "m/config.json").read_text()
+    (tmp_path / "m/config.json").write_text(config.replace('"xlm-roberta-xl"', '"xlm-roberta"'))
+    with pytest.raises(WeightsError, match="set model_type to xlm-roberta-xl"):
+        xm.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key'"),
+        ({"hidden_act": "gelu_new"}, "hidden_act='gelu_new'"),
+        ({"is_decoder": True}, "is_decoder=True"),
+        ({"model_type": "t5"}, "model_type='t5'"),
+        ({"hidden_size": None, "vocab_size": None}, "lacks vocab_size, hidden_size"),
+        ({"num_hidden_layers": "2"}, "num_layers must be a whole number"),
+    ],
+)
+def test_config_that_is_not_implemented(change, message, tmp_path):
+    write_folder(tmp_path / "m", "bert")
+    config = json.loads((tmp_path / "m/config.json").read_text()) | change
+    (tmp_path / "m/config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=message) as error:
+        xm.load(tmp_path / "m")
+    assert str(tmp_path / "m/config.json") in str(error.value)
+
+
+def test_shards(tmp_path):
+    write_folder(tmp_path / "whole", "xlm-roberta")
+    write_folder(tmp_path / "m", "xlm-roberta")
+    weights = load_file(tmp_path / "m/model.safetensors")
+    (tmp_path / "m/model.safetensors").unlink()
+    weight_map = {}
+    for i in range(3):
+        names = sorted(weights)[i::3]
+        file = f"model-0000{i + 1}-of-00003.safetensors"
+        save_file({name: weights[name] for name in names}, tmp_path / "m" / file)
+        weight_map |= dict.fromkeys(names, file)
+    index = tmp_path / "m/model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    assert_equal_params(xm.load(tmp_path / "m"), xm.load(tmp_path / "whole"))
+
+    save_file(weights, tmp_path / "m/model-00003-of-00003.safetensors")
+    with pytest.raises(WeightsError, match="also in another shard"):
+        xm.load(tmp_path / "m")
+    (tmp_path / "m/model-00003-of-00003.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"not there: model-00003-of-00003\.safetensors"):
+        xm.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_files_become_float32(dtype, tmp_path):
+    write_folder(tmp_path / "m", "xlm-roberta")
+    exact = load_file(tmp_path / "m/model.safetensors")
+    rounded = {name: value.astype(jnp.dtype(dtype)) for name, value in exact.items()}
+    save_file(rounded, tmp_path / "m/model.safetensors")
+    encoder = xm.load(tmp_path / "m")
+    word = encoder.embeddings.word.embedding[...]
+    assert word.dtype == jnp.float32
+    expected = rounded["embeddings.word_embeddings.weight"].astype(np.float32)
+    np.testing.assert_array_equal(word, expected)
+    assert (expected != exact["embeddings.word_embeddings.weight"]).any()
+
+
+def test_unreadable_folders(tmp_path):
+    write_folder(tmp_path / "m", "xlm-roberta")
+    weights = tmp_path / "m/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match="not readable as safetensors"):
+        xm.load(tmp_path / "m")
+    weights.unlink()
+    with pytest.raises(WeightsError, match=r"neither model\.safetensors nor"):
+        xm.load(tmp_path / "m")
+    (tmp_path / "m/config.json").write_text("{")
+    with pytest.raises(WeightsError, match="not readable as JSON"):
+        xm.load(tmp_path / "m")
+    (tmp_path / "m/config.json").unlink()
+    with pytest.raises(WeightsError, match=r"there is no config\.json"):
+        xm.load(tmp_path / "m")
+    with pytest.raises(WeightsError, match="there is no such folder"):
+        xm.load(tmp_path / "absent")
+
+
+def test_torch_file_without_torch(tmp_path, monkeypatch):
+    write_folder(tmp_path / "m", "xlm-roberta")
+    (tmp_path / "m/model.safetensors").rename(tmp_path / "m/pytorch_model.bin")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(WeightsError, match="only be read with torch"):
+        xm.load(tmp_path / "m")
+
+
+def test_hub_id_without_network(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match="pass a local folder"):
+        xm.load("owner-of-nothing/model-of-nothing")
+
+
+def test_hub_id_fetches_config_and_safetensors_only(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    write_folder(tmp_path / "m", "xlm-roberta")
+    asked = []
+
+    def snapshot(hub_id, allow_patterns):
+        asked.append((hub_id, allow_patterns))
+        return str(tmp_path / "m")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    encoder = xm.load("owner/model")
+    assert_equal_params(encoder, xm.load(tmp_path / "m"))
+    assert [hub_id for hub_id, _ in asked] == ["owner/model"]
+    assert not [pattern for pattern in asked[0][1] if "bin" in pattern]
+
+
+def test_load_model_needs_a_head(tmp_path):
+    xm.save(new_encoder(small_config()), tmp_path / "m")
+    with pytest.raises(WeightsError, match=r"use xt_jax\.model\.load for the encoder"):
+        xm.load_model(tmp_path / "m")
+
+
+def test_labels_must_fit_the_head(tmp_path):
+    encoder = new_encoder(small_config())
+    model = xm.Model(encoder, make_head(xm.TaggingHead))
+    for labels in (("a", "b"), ("a", "b", "b")):
+        with pytest.raises(ConfigError, match="the head has 3 logits"):
+            xm.save(model, tmp_path / "m", labels=labels)
+    with pytest.raises(ConfigError, match="no head"):
+        xm.save(encoder, tmp_path / "m", labels=("a",))
+    assert not (tmp_path / "m").exists()
+
+
+def test_save_replaces_a_folder_or_leaves_it(tmp_path, monkeypatch):
+    first, second = (new_encoder(small_config(), seed) for seed in (0, 1))
+    xm.save(first, tmp_path / "m")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("xt_jax.model.hf.write_safetensors", fail)
+        with pytest.raises(OSError, match="disk full"):
+            xm.save(second, tmp_path / "m")
+    assert_equal_params(xm.load(tmp_path / "m"), first)
+    xm.save(second, tmp_path / "m")
+    assert_equal_params(xm.load(tmp_path / "m"), second)
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_killed_save_can_be_repeated(tmp_path, monkeypatch):
+    """Killed between its two renames: the old folder comes back before anything is removed."""
+    first, second = (new_encoder(small_config(), seed) for seed in (0, 1))
+    xm.save(first, tmp_path / ".m.old")
+    xm.save(second, tmp_path / ".m.tmp")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("xt_jax.model.hf.write_safetensors", fail)
+        with pytest.raises(OSError, match="disk full"):
+            xm.save(second, tmp_path / "m")
+    assert_equal_params(xm.load(tmp_path / "m"), first)
+    xm.save(second, tmp_path / ".m.old")
+    xm.save(second, tmp_path / "m")
+    assert_equal_params(xm.load(tmp_path / "m"), second)
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_save_from_sharded_parameters(tmp_path):
+    encoder = new_encoder(small_config())
+    mesh = jax.make_mesh((len(jax.devices()),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.NamedSharding(mesh, jax.P(None, None, "data"))
+    sharded = jax.tree.map(
+        lambda a: jax.device_put(a, spec) if a.ndim == 3 else a, nnx.state(encoder)
+    )
+    xm.save(nnx.merge(nnx.graphdef(encoder), sharded), tmp_path / "m")
+    assert_equal_params(xm.load(tmp_path / "m"), encoder)
+
+
+def test_put_places_every_parameter(tmp_path):
+    write_folder(tmp_path / "m", "xlm-roberta")
+    placed = {}
+
+    def put(path, array):
+        assert type(array) is np.ndarray
+        placed[path] = jnp.asarray(array)
+        return placed[path]
+
+    encoder = xm.load(tmp_path / "m", put=put)
+    leaves = jax.tree_util.tree_leaves_with_path(nnx.state(encoder))
+    assert {xm.param_path(path): leaf is placed[xm.param_path(path)] for path, leaf in leaves} == (
+        dict.fromkeys(placed, True)
+    )
+
+
+def test_parameters_are_built_one_after_the_other(tmp_path):
+    """No tensor is read before the parameter in front of it has been placed."""
+    write_folder(tmp_path / "m", "xlm-roberta")
+    events = []
+    original = hf_files._open_safe
+
+    def watched(path, stack):
+        def watch(name, tensor):
+            def read():
+                events.append(("read", name))
+                return tensor.read()
+
+            return tensor._replace(read=read)
+
+        return {name: watch(name, tensor) for name, tensor in original(path, stack).items()}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hf_files, "_open_safe", watched)
+        xm.load(tmp_path / "m", put=lambda p, a: events.append(("put", p)) or jnp.asarray(a))
+    reads = 0
+    for what, _ in events:
+        reads = reads + 1 if what == "read" else 0
+        assert reads <= 2  # the number of layers
+    assert sum(what == "put" for what, _ in events) == 21
+
+
+def test_written_header_is_aligned(tmp_path):
+    xm.save(new_encoder(small_config()), tmp_path / "m")
+    content = (tmp_path / "m/model.safetensors").read_bytes()
+    header = int.from_bytes(content[:8], "little")
+    assert header % 8 == 0
+    offsets = json.loads(content[8 : 8 + header])
+    assert offsets.pop("__metadata__") == {"format": "pt"}
+    assert max(v["data_offsets"][1] for v in offsets.values()) == len(content) - 8 - header
+
+
+def test_fingerprint_follows_the_contents(tmp_path):
+    write_folder(tmp_path / "a", "xlm-roberta")
+    write_folder(tmp_path / "b", "xlm-roberta")
+    first = xm.weights_fingerprint(tmp_path / "a")
+    assert len(first) == 64
+    assert first == xm.weights_fingerprint(tmp_path / "b")
+    (tmp_path / "b/README.md").write_text("other")
+    assert first == xm.weights_fingerprint(tmp_path / "b")
+    weights = bytearray((tmp_path / "b/model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (tmp_path / "b/model.safetensors").write_bytes(bytes(weights))
+    second = xm.weights_fingerprint(tmp_path / "b")
+    (tmp_path / "b/config.json").write_text((tmp_path / "b/config.json").read_text() + " ")
+    assert len({first, second, xm.weights_fingerprint(tmp_path / "b")}) == 3
+
+
+def test_loaded_encoder_runs_under_split_and_merge(tmp_path):
+    arrays = write_folder(tmp_path / "m", "bert")
+    encoder = xm.load(tmp_path / "m")
+    graphdef, state = nnx.split(encoder)
+    inputs = inputs_of(arrays)
+    run = jax.jit(lambda s: nnx.merge(graphdef, s).hidden_states(**inputs))
+    np.testing.assert_allclose(run(state), encoder.hidden_states(**inputs), rtol=0, atol=1e-6)
+
+
+def test_import_brings_neither_torch_nor_tensorflow():
+    code = "import sys, xt_jax.model; print(sorted({'torch', 'tensorflow'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

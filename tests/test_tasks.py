@@ -1,0 +1,232 @@
+"""The families: features, packed = unpacked, segments that do not see each other, decoding."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from xt_jax.data import sources
+from xt_jax.data.examples import SpanExample, TagExample
+from xt_jax.data.packing import IGNORE, materialise, plan_training
+from xt_jax.data.tokenize import Template
+from xt_jax.evaluate.score import score
+from xt_jax.model import Encoder, EncoderConfig
+from xt_jax.model.heads import Model
+from xt_jax.sharding import make_mesh
+from xt_jax.evaluate.predict import plan_all, predict
+from xt_jax.tasks import spans, tags
+from xt_jax.tasks.table import ENTITIES, FAMILIES, TASKS, UPOS
+
+TOLERANCE = 1e-5
+TRAINED = ("mnli", "squad", "udpos")  # one task of each family with a loss
+LIMITS = {"max_length": 96, "doc_stride": 24}
+
+
+@pytest.fixture(autouse=True)
+def highest_precision():
+    with jax.default_matmul_precision("highest"):
+        yield
+
+
+def small_model(task: str, vocab_size: int) -> Model:
+    config = EncoderConfig(
+        "xlm-roberta", vocab_size, 32, 2, 4, 64, 514, 1, 1e-5, 1, initializer_range=0.2
+    )
+    row = TASKS[task]
+    encoder = Encoder(config, rngs=nnx.Rngs(0))
+    return Model(encoder, FAMILIES[row.family].head(config, len(row.labels), nnx.Rngs(1)))
+
+
+@pytest.fixture(scope="module")
+def dataset(world, mini_tokenizer):
+    """name -> (examples, features) of the embedded world's English training data."""
+
+    def make(name: str):
+        task = TASKS[name]
+        examples = sources.find(str(world), task.train, "train", "en")[0].read(task.labels)[:60]
+        family = FAMILIES[task.family]
+        return examples, family.tokenize(examples, mini_tokenizer, task.labels, **LIMITS)
+
+    return {name: make(name) for name in TRAINED}
+
+
+def summed_loss(task: str, model: Model, batch) -> tuple[jax.Array, jax.Array]:
+    return FAMILIES[TASKS[task].family].loss(model, batch, None)["loss"]
+
+
+@pytest.mark.parametrize("task", TRAINED)
+def test_loss_and_every_gradient_are_the_same_packed_and_unpacked(task, dataset, mini_tokenizer):
+    _, features = dataset[task]
+    graphdef, params = nnx.split(small_model(task, len(mini_tokenizer)))
+
+    def mean_loss(params, batch):
+        total, weight = summed_loss(task, nnx.merge(graphdef, params), batch)
+        return total / weight
+
+    results = []
+    for packing in (True, False):
+        plan = plan_training(features.lengths, 24, 1, 0, packing=packing)
+        batch = jax.tree.map(jnp.asarray, materialise(plan, features, 0, 1))
+        assert (batch["segment_ids"].max() > 1) == packing
+        results.append(jax.value_and_grad(mean_loss)(params, batch))
+    (packed, packed_grads), (plain, plain_grads) = results
+    assert abs(packed - plain) < TOLERANCE
+    for a, b in zip(jax.tree.leaves(packed_grads), jax.tree.leaves(plain_grads), strict=True):
+        np.testing.assert_allclose(a, b, atol=TOLERANCE)
+    assert max(float(jnp.abs(g).max()) for g in jax.tree.leaves(plain_grads)) > 1e-3
+
+
+@pytest.mark.parametrize("task", TRAINED)
+def test_a_poisoned_segment_changes_no_other(task, dataset, mini_tokenizer):
+    _, features = dataset[task]
+    model = small_model(task, len(mini_tokenizer))
+    plan = plan_training(features.lengths, 24, 1, 0)
+    batch = jax.tree.map(jnp.asarray, materialise(plan, features, 0, 1))
+    poison = len(mini_tokenizer) - 1
+    table = model.encoder.embeddings.word.embedding
+    table[...] = table[...].at[poison].set(1e4)
+    poisoned = batch["segment_ids"] == 1
+    assert not (batch["input_ids"] == poison).any()
+    changed = {**batch, "input_ids": jnp.where(poisoned, poison, batch["input_ids"])}
+
+    def hidden(batch):
+        return model.encoder(batch["input_ids"], batch["positions"], batch["segment_ids"])
+
+    clean, dirty = hidden(batch), hidden(changed)
+    assert (jnp.abs(clean - dirty)[poisoned] > 1e-2).any()
+    assert (jnp.abs(clean - dirty)[~poisoned] == 0).all()
+
+
+def one_hot_outputs(features, name: str, target: np.ndarray) -> np.ndarray:
+    """Logits [tokens] that are high where each feature's `target` token stands."""
+    logits = np.full(len(features.tokens["input_ids"]), -5.0, np.float32)
+    logits[features.splits[:-1] + target] = 5.0
+    return logits
+
+
+def test_perfect_span_logits_give_the_gold_answers_of_the_real_squad(shared, xlmr_tokenizer):
+    task = TASKS["squad"]
+    examples = sources.find(str(shared / "data"), "squad", "dev", "en")[0].read(())[:200]
+    features = spans.tokenize(examples, xlmr_tokenizer, (), max_length=128, doc_stride=48)
+    assert len(features) > len(examples)  # several windows for most contexts
+    outputs = {
+        name: one_hot_outputs(features, name, features.fields[name]) for name in ("start", "end")
+    }
+    predictions = spans.decode(outputs, features, examples, ())
+    gold = [e.answers[0][0] for e in examples]
+    assert all(answer in p for answer, p in zip(gold, predictions, strict=True))
+    assert all(p in e.context for p, e in zip(predictions, examples, strict=True))
+    # The rest begin or end inside a token ("1995" in "1995.").
+    assert score(task, examples, predictions)["exact_match"] >= 90
+
+
+def test_windows_cover_the_context_and_exactly_one_gives_each_token_most_context(
+    shared, xlmr_tokenizer
+):
+    examples = sources.find(str(shared / "data"), "squad", "dev", "en")[0].read(())[:20]
+    features = spans.tokenize(examples, xlmr_tokenizer, (), max_length=96, doc_stride=32)
+    assert features.lengths.max() <= 96
+    owners: dict[tuple[int, int, int], int] = {}
+    example_of = np.repeat(features.fields["example"], features.lengths)
+    host = features.host
+    for example, begin, end, most in zip(
+        example_of, host["begin"], host["end"], host["max_context"], strict=True
+    ):
+        if begin >= 0:
+            place = (example, begin, end)
+            owners[place] = owners.get(place, 0) + most
+    assert set(owners.values()) == {1}
+    ends = {e: max(end for example, _, end in owners if example == e) for e in range(20)}
+    assert all(ends[i] == len(example.context.rstrip()) for i, example in enumerate(examples))
+
+
+def test_an_answer_outside_the_window_is_labelled_with_the_first_token(mini_tokenizer):
+    words = "Anna " * 60
+    example = SpanExample("q", "Anna?", words.strip(), (("Anna", 5 * 59),))
+    features = spans.tokenize([example], mini_tokenizer, (), max_length=32, doc_stride=8)
+    assert len(features) > 3
+    assert (features.fields["start"][:-1] == 0).any()
+    assert features.fields["start"][-1] > 0
+
+
+def test_best_span_obeys_order_length_and_context():
+    n = 50
+    start, end = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    chars = np.arange(n)
+    start[40], end[10] = 9, 9  # the best pair runs backwards
+    start[5], end[45] = 8, 7  # from 5 to 45 is too long; 5 to 10 beats 40 to 45
+    found = spans.best_span(
+        start, end, begin=chars, end=chars + 1, max_context=np.ones(n, int)
+    )
+    assert found == (17.0, 5, 11)
+    inside = np.where(chars >= 20, chars, -1)
+    found = spans.best_span(start, end, begin=inside, end=chars + 1, max_context=np.ones(n, int))
+    assert (found[1], found[2]) == (40, 46)
+    nothing = np.full(n, -1)
+    assert spans.best_span(
+        start, end, begin=nothing, end=nothing, max_context=np.ones(n, int)
+    ) is None
+
+
+@pytest.mark.parametrize("max_length", [12, 24, 256])
+def test_no_word_is_lost_however_short_the_rows(shared, xlmr_tokenizer, max_length):
+    task = TASKS["udpos"]
+    examples = sources.find(str(shared / "data"), "udpos", "dev", "de")[0].read(UPOS)
+    features = tags.tokenize(examples, xlmr_tokenizer, UPOS, max_length=max_length)
+    assert features.lengths.max() <= max_length
+    labelled = features.tokens["labels"] != IGNORE
+    assert (labelled == (features.host["word"] >= 0)).all()
+    assert labelled.sum() == sum(len(e.words) for e in examples)
+    outputs = {"tag": np.where(labelled, features.tokens["labels"], 0)}
+    predictions = tags.decode(outputs, features, examples, UPOS)
+    assert score(task, examples, predictions) == {"f1": 100.0, "accuracy": 100.0}
+
+
+def test_a_word_that_tokenises_to_nothing_or_to_too_much_becomes_unknown(xlmr_tokenizer):
+    words = ("​", "Haus", "x" * 400, "")
+    example = TagExample("0", words, ("O",) * 4)
+    features = tags.tokenize([example], xlmr_tokenizer, ENTITIES, max_length=16)
+    word = features.host["word"]
+    assert sorted(word[word >= 0]) == [0, 1, 2, 3]
+    ids = features.tokens["input_ids"]
+    for w in (0, 2, 3):
+        assert ids[word == w] == xlmr_tokenizer.unk_token_id
+
+
+def test_the_template_is_the_tokenizers_own(xlmr_tokenizer):
+    template = Template.of(xlmr_tokenizer)
+    assert (template.before, template.between, template.after) == ([0], [2, 2], [2])
+    assert (template.single, template.pair) == (2, 4)
+
+
+@pytest.mark.parametrize("task", [*TRAINED, "tatoeba"])
+@pytest.mark.parametrize("devices", [1, 8])
+def test_prediction_does_not_depend_on_packing_or_devices(
+    task, devices, dataset, world, mini_tokenizer
+):
+    row = TASKS[task]
+    if task == "tatoeba":
+        language = "de"
+        examples = sources.find(str(world), task, "test", language)[0].read(())[:40]
+        features = FAMILIES[row.family].tokenize(examples, mini_tokenizer, (), **LIMITS)
+        model = small_model("mnli", len(mini_tokenizer)).encoder
+    else:
+        _, features = dataset[task]
+        model = small_model(task, len(mini_tokenizer))
+    graphdef, params = nnx.split(model)
+    mesh = make_mesh(devices=jax.devices()[:devices])
+    results = []
+    for packing in (True, False):
+        (plan,) = plan_all([features], packing=packing, devices=devices)
+        results.append(
+            predict(
+                graphdef, params, FAMILIES[row.family].predict, features, plan, mesh=mesh, pad_id=1
+            )
+        )
+    packed, plain = results
+    assert packed.keys() == plain.keys() != set()
+    for name in packed:
+        np.testing.assert_allclose(packed[name], plain[name], atol=1e-5)

@@ -1,0 +1,230 @@
+"""`cosine_topk` against float64 numpy.
+
+Tolerances, fixed: scores 1e-6 absolute; indices wherever float64 separates neighbours by > 1e-6.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xt_jax.retrieval import topk
+from xt_jax.retrieval.topk import cosine_topk
+
+TOLERANCE = 1e-6
+
+
+def unit(x):
+    x = np.asarray(x, np.float64)
+    norm = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(norm == 0, 1, norm)
+
+
+def reference(queries, corpus, k):
+    """Scores and indices [Q, k] in float64, ties to the lowest index; all similarities [Q, N]."""
+    similarity = unit(queries) @ unit(corpus).T
+    order = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(similarity, order, 1), order, similarity
+
+
+def assert_agrees(queries, corpus, k, **options):
+    scores, indices = cosine_topk(queries, corpus, k, **options)
+    assert scores.shape == indices.shape == (len(queries), k)
+    assert scores.dtype == jnp.float32
+    assert indices.dtype == jnp.int32
+    indices = np.asarray(indices)
+    want_scores, want_indices, similarity = reference(queries, corpus, k)
+    np.testing.assert_allclose(scores, want_scores, rtol=0, atol=TOLERANCE)
+    ranked = -np.sort(-similarity, axis=1)
+    far = np.full((len(queries), 1), np.inf)
+    gap = np.concatenate([far, -np.diff(ranked, axis=1), far], axis=1)
+    clear = np.minimum(gap[:, :k], gap[:, 1 : k + 1]) > TOLERANCE
+    np.testing.assert_array_equal(indices[clear], want_indices[clear])
+    assert all(len(set(row)) == k for row in indices.tolist())
+    chosen = np.take_along_axis(similarity, indices, 1)
+    np.testing.assert_allclose(chosen, want_scores, rtol=0, atol=TOLERANCE)
+    return clear
+
+
+@pytest.mark.parametrize(
+    ("n_queries", "n_corpus", "dim", "k", "block"),
+    [
+        (5, 64, 16, 4, 16),  # whole blocks
+        (37, 101, 24, 7, 16),  # both sides ragged
+        (3, 40, 8, 40, 16),  # k = N and k > block
+        (9, 50, 8, 3, 1),  # block rounded up
+        (6, 30, 384, 4, 2048),  # one block for all
+        (1, 1, 4, 1, 16),
+        (40, 20, 1, 2, 16),  # similarities are all -1 or 1
+    ],
+)
+def test_equals_float64(n_queries, n_corpus, dim, k, block):
+    rng = np.random.default_rng(0)
+    queries = rng.normal(size=(n_queries, dim)).astype(np.float32)
+    corpus = rng.normal(size=(n_corpus, dim)).astype(np.float32)
+    clear = assert_agrees(queries, corpus, k, block=block)
+    assert dim == 1 or clear.mean() > 0.95
+
+
+def test_finds_each_row_in_a_permuted_copy_of_other_lengths():
+    rng = np.random.default_rng(1)
+    queries = rng.normal(size=(200, 64)).astype(np.float32)
+    order = rng.permutation(200)
+    lengths = rng.uniform(0.01, 100, size=(200, 1)).astype(np.float32)
+    scores, indices = cosine_topk(queries, (queries * lengths)[order], 1, block=32)
+    np.testing.assert_array_equal(order[np.asarray(indices)[:, 0]], np.arange(200))
+    np.testing.assert_allclose(scores, 1, rtol=0, atol=TOLERANCE)
+
+
+def test_similarities_that_only_full_precision_separates():
+    """Neighbours are 1e-5 or more apart, less than one bfloat16 or TF32 step."""
+    rng = np.random.default_rng(2)
+    query = unit(rng.normal(size=(1, 256)))
+    other = rng.normal(size=(20, 256))
+    other -= (other @ query.T) * query
+    angle = np.sqrt(2e-5 * np.arange(1, 21))[rng.permutation(20), None]
+    corpus = np.cos(angle) * query + np.sin(angle) * unit(other)
+    clear = assert_agrees(query.astype(np.float32), corpus.astype(np.float32), 20, block=16)
+    assert clear.all()
+
+
+def test_asks_for_full_precision():
+    """On a CPU every precision is the highest: only the program shows what a TPU would do."""
+    rows, count = jnp.zeros((1, 16, 8)), np.int32(16)
+    assert "precision = [HIGHEST, HIGHEST]" in topk._search.lower(rows, rows, count, k=1).as_text()
+
+
+@pytest.mark.parametrize(("n_queries", "dim"), [(1, 64), (1, 384), (17, 384)])
+def test_duplicates_come_in_order_of_index(n_queries, dim):
+    rng = np.random.default_rng(3)
+    distinct = rng.normal(size=(5, dim)).astype(np.float32)
+    which = rng.integers(0, 5, size=83)
+    queries = rng.normal(size=(n_queries, dim)).astype(np.float32)
+    indices = np.asarray(cosine_topk(queries, distinct[which], 83, block=20)[1])
+    by_group = np.argsort(-(unit(queries) @ unit(distinct).T), axis=1)
+    want = [np.concatenate([np.flatnonzero(which == g) for g in row]) for row in by_group]
+    np.testing.assert_array_equal(indices, np.stack(want))
+
+
+def test_all_rows_tied():
+    scores, indices = cosine_topk(np.ones((3, 6)), np.ones((50, 6)), 9, block=16)
+    np.testing.assert_array_equal(indices, np.tile(np.arange(9), (3, 1)))
+    np.testing.assert_allclose(scores, 1, rtol=0, atol=TOLERANCE)
+
+
+def test_zero_norm_is_similarity_zero():
+    corpus = np.array([[-1.0, -1], [0, 0], [1, 1], [0, 0], [1, -1]], np.float32)
+    scores, indices = cosine_topk(np.array([[2.0, 2], [0, 0]], np.float32), corpus, 5)
+    np.testing.assert_array_equal(indices, [[2, 1, 3, 4, 0], [0, 1, 2, 3, 4]])
+    np.testing.assert_allclose(scores, [[1, 0, 0, 0, -1], [0] * 5], rtol=0, atol=TOLERANCE)
+
+
+def test_negative_zero_ties_with_zero():
+    corpus = np.array([[-0.0], [0.0], [-0.0], [1.0]], np.float32)
+    np.testing.assert_array_equal(cosine_topk(np.array([[3.0]]), corpus, 4)[1], [[3, 0, 1, 2]])
+    np.testing.assert_array_equal(cosine_topk(np.array([[-3.0]]), corpus, 4)[1], [[0, 1, 2, 3]])
+
+
+def test_padding_is_never_returned():
+    """Every real similarity is negative, so that the zero rows of the padding would win."""
+    queries, corpus = np.ones((3, 2), np.float32), -np.ones((5, 2), np.float32)
+    scores, indices = cosine_topk(queries, corpus, 5)
+    np.testing.assert_array_equal(indices, np.tile(np.arange(5), (3, 1)))
+    np.testing.assert_allclose(scores, -1, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_norms_neither_underflow_nor_overflow(scale):
+    rng = np.random.default_rng(4)
+    queries, corpus = rng.normal(size=(4, 8)) * scale, rng.normal(size=(50, 8)) * scale
+    assert_agrees(queries.astype(np.float32), corpus.astype(np.float32), 3, block=16)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.int32])
+def test_other_dtypes_and_device_arrays(dtype):
+    rng = np.random.default_rng(5)
+    queries = jnp.asarray(rng.normal(size=(6, 32)) * 50, dtype)
+    corpus = jnp.asarray(rng.normal(size=(21, 32)) * 50, dtype)
+    assert_agrees(queries, corpus, 3, block=16)
+
+
+def test_no_query():
+    scores, indices = cosine_topk(np.zeros((0, 3), np.float32), np.ones((4, 3), np.float32), 2)
+    assert scores.shape == indices.shape == (0, 2)
+
+
+def test_non_finite_rows_show():
+    corpus = np.ones((3, 2), np.float32)
+    corpus[1, 0] = np.nan
+    assert np.isnan(cosine_topk(np.ones((1, 2), np.float32), corpus, 1)[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("queries", "corpus", "k", "block", "message"),
+    [
+        ((2, 3), (4, 3), 5, 8, "the 4 rows of the corpus, got 5"),
+        ((2, 3), (0, 3), 1, 8, "the 0 rows of the corpus, got 1"),
+        ((2, 3), (4, 3), 0, 8, "got 0"),
+        ((2, 3), (4, 5), 1, 8, r"queries \(2, 3\) and corpus \(4, 5\)"),
+        ((3,), (4, 3), 1, 8, r"queries \(3,\)"),
+        ((2, 3), (4, 3), 1, 0, "block must be at least 1, got 0"),
+    ],
+)
+def test_errors(queries, corpus, k, block, message):
+    with pytest.raises(ValueError, match=message):
+        cosine_topk(np.ones(queries), np.ones(corpus), k, block=block)
+
+
+def test_sizes_within_the_same_blocks_compile_once():
+    rng = np.random.default_rng(6)
+    before = topk._search._cache_size()
+    for n_queries, n_corpus in [(48, 33), (48, 47), (37, 48), (33, 40)]:
+        queries = rng.normal(size=(n_queries, 11)).astype(np.float32)
+        assert_agrees(queries, rng.normal(size=(n_corpus, 11)).astype(np.float32), 5, block=16)
+    assert topk._search._cache_size() == before + 1
+
+
+def test_memory_does_not_grow_with_the_product_of_the_sizes():
+    """Q x N similarities would be 64 MiB; two tiles of 128 x 128 and their top-k are far less."""
+    blocks = jax.ShapeDtypeStruct((32, 128, 8), jnp.float32)
+    count = jax.ShapeDtypeStruct((), jnp.int32)
+    memory = topk._search.lower(blocks, blocks, count, k=4).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 2**21
+
+
+# One entry or none per row, a power of two: every cosine is exactly -1, 0 or 1.
+AXIS_ROWS = np.concatenate([np.eye(3, dtype=np.float32) * v for v in (-4.0, -0.5, 0.0, 1.0, 8.0)])
+
+
+@st.composite
+def searches(draw):
+    n_queries, n_corpus, k = draw(st.sampled_from([(3, 40, 6), (18, 16, 16), (2, 17, 1)]))
+    n_rows = n_queries + n_corpus
+    which = draw(st.lists(st.integers(0, len(AXIS_ROWS) - 1), min_size=n_rows, max_size=n_rows))
+    rows = AXIS_ROWS[which]
+    return rows[:n_queries], rows[n_queries:], k
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(searches())
+def test_exact_ties_follow_the_index(search):
+    queries, corpus, k = search
+    scores, indices = cosine_topk(queries, corpus, k, block=16)
+    want_scores, want_indices, _ = reference(queries, corpus, k)
+    np.testing.assert_array_equal(scores, want_scores)
+    np.testing.assert_array_equal(indices, want_indices)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(7, 49, 3), (20, 33, 5)]))
+def test_any_values(seed, sizes):
+    n_queries, n_corpus, k = sizes
+    rng = np.random.default_rng(seed)
+    queries = rng.standard_cauchy(size=(n_queries, 8)).astype(np.float32)
+    corpus = rng.standard_cauchy(size=(n_corpus, 8)).astype(np.float32)
+    corpus[rng.integers(0, n_corpus, 4)] = corpus[rng.integers(0, n_corpus, 4)]
+    assert_agrees(queries, corpus, k, block=16)

@@ -1,0 +1,176 @@
+"""The closed, typed configuration of an experiment: every field has a comment and a reader."""
+
+# No `from __future__ import annotations`: ml_collections reads the fields' types at run time.
+import ast
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xt_jax.errors import ConfigError
+
+
+@dataclass
+class ModelConfig:
+    # A preset (tiny, mini, small, base, large, xl, ...), a Hugging Face folder or a hub id.
+    name: str = "tiny"
+    # Tokenizer folder or hub id; empty: the one that belongs to `name`.
+    tokenizer: str = ""
+    # Random weights at the published dimensions instead of the published weights.
+    random_init: bool = False
+    # Compute precision: float32, bfloat16 or auto (bfloat16 on TPU and GPU, float32 on CPU).
+    dtype: str = "auto"
+    # What the backward pass computes again: none, dots or full.
+    remat: str = "none"
+
+
+@dataclass
+class DataConfig:
+    # Where examples come from: files (official formats under `dir`) or mini (the embedded world).
+    source: str = "files"
+    # Root folder of `source=files`, one folder a task.
+    dir: str = ""
+    # Tokenised examples; empty: <workdir>/cache.
+    cache_dir: str = ""
+    # Scored split: test, dev, or auto (one split a task: the one with more labelled languages).
+    eval_split: str = "auto"
+    # Use the first n training examples; 0: all.
+    max_train_examples: int = 0
+    # Score the first n examples of each language; 0: all.
+    max_eval_examples: int = 0
+
+
+@dataclass
+class RecipeOverrides:
+    # Each field replaces the task's recipe (xt_jax/tasks/table.py) in this phase; unset: keep it.
+    learning_rate: float | None = None
+    epochs: float | None = None
+    batch_size: int | None = None
+    max_length: int | None = None
+    warmup_ratio: float | None = None
+    weight_decay: float | None = None
+    clip_norm: float | None = None
+    eval_every: int | None = None
+    eval_examples: int | None = None
+    patience: int | None = None
+
+
+@dataclass
+class TrainConfig:
+    # Several examples per row; False: one example per row.
+    packing: bool = True
+    # Micro-batches per step; gradients and weights are summed, divided once.
+    accumulate: int = 1
+    # A state (parameters, optimizer, data position, early stopping) every n steps ...
+    save_every_steps: int = 1000
+    # ... and whenever this many minutes have passed.
+    save_every_minutes: float = 10.0
+    # Steps between log lines.
+    log_every: int = 100
+    # Devices along the `model` axis of the mesh; the rest go to `data`.
+    model_axis: int = 1
+    # Parameter layout: replicated or fsdp.
+    sharding: str = "replicated"
+
+
+@dataclass
+class Config:
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    # Intermediate tasks to compare, `direct` for none.
+    intermediates: tuple[str, ...] = ("mnli",)
+    # Target tasks; empty: all.
+    targets: tuple[str, ...] = ()
+    # Languages to score; empty: all of a task.
+    languages: tuple[str, ...] = ()
+    # Recipe changes in the intermediate and in the target phase.
+    intermediate: RecipeOverrides = field(default_factory=RecipeOverrides)
+    target: RecipeOverrides = field(default_factory=RecipeOverrides)
+    # First seed and number of seeds.
+    seed: int = 0
+    seeds: int = 1
+    # Go on without files that are not there; each one is named in the log.
+    allow_missing: bool = False
+
+
+def parse_arg(arg: str | None, **defaults: Any) -> dict[str, Any]:
+    """Options after the colon of `--config=page.py:size=base,seeds=3`, typed like `defaults`.
+
+    Raises:
+        ConfigError: an option that the page does not have, or a value of another type.
+    """
+    options = dict(defaults)
+    for item in filter(None, (arg or "").split(",")):
+        name, equals, text = item.partition("=")
+        if name not in defaults:
+            raise ConfigError(
+                f"The configuration page has no option `{name}`.",
+                where=f"--config=...:{arg}",
+                remedy=f"use one of: {', '.join(defaults)}",
+            )
+        options[name] = _typed(name, text if equals else "True", defaults[name])
+    return options
+
+
+def unknown_field(argv: Sequence[str]) -> ConfigError:
+    """The error for the first `--config.field` in `argv` that `Config` does not have."""
+    known = _field_names(Config())
+    given = [arg.lstrip("-").split("=")[0] for arg in argv if arg.startswith("--config.")]
+    unknown = [name for name in given if name.removeprefix("config.") not in known]
+    name = (unknown or given or ["config"])[0]
+    close = difflib.get_close_matches(name.removeprefix("config."), known, n=3, cutoff=0.4)
+    return ConfigError(
+        "The configuration has no such field.",
+        where=f"--{name}",
+        remedy=f"did you mean {' or '.join(close)}?" if close else f"use one of {', '.join(known)}",
+    )
+
+
+def apply_overrides(recipe: Any, overrides: RecipeOverrides) -> Any:
+    """The recipe with every set field of `overrides` in place of its own."""
+    changes = {k: v for k, v in dataclasses.asdict(overrides).items() if v is not None}
+    return dataclasses.replace(recipe, **changes)
+
+
+def digest(*parts: Any) -> str:
+    """Hex SHA-256 of JSON-able values (dataclasses included); the name of whatever they decide."""
+    text = json.dumps(parts, sort_keys=True, default=_jsonable, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _field_names(config: Any, prefix: str = "") -> list[str]:
+    names = []
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
+        nested = dataclasses.is_dataclass(value)
+        names += _field_names(value, f"{prefix}{entry.name}.") if nested else [prefix + entry.name]
+    return names
+
+
+def _typed(name: str, text: str, default: Any) -> Any:
+    if isinstance(default, str):
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    kind = type(default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind):
+        raise ConfigError(
+            f"Option `{name}` wants a {kind.__name__}, got `{text}`.",
+            where=f"--config=...:{name}={text}",
+            remedy=f"for example {name}={default}",
+        )
+    return value
+
+
+def _jsonable(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"cannot take the digest of a {type(value).__name__}")

@@ -1,0 +1,58 @@
+"""Reading and writing whole text files through `etils.epath`, so that `gs://` works."""
+
+from __future__ import annotations
+
+import uuid
+
+from etils import epath
+
+from xt_jax.errors import DataError
+
+
+def read_text(path: epath.PathLike) -> str:
+    """The UTF-8 text of a file, without a byte-order mark; line ends are left as they are.
+
+    Raises:
+        DataError: the file cannot be opened, is empty, or is not UTF-8 (with the line).
+    """
+    try:
+        data = epath.Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"the file cannot be opened ({error.strerror or type(error).__name__})",
+            where=path,
+            remedy="check the path and the name of the split and language",
+        ) from error
+    if not data:
+        raise DataError("the file is empty", where=path, remedy="fetch or prepare it again")
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"byte 0x{data[error.start]:02x} is not UTF-8 ({error.reason})",
+            where=f"{path}:{line}",
+            remedy="convert the file to UTF-8 or fetch it again",
+        ) from error
+
+
+def read_lines(path: epath.PathLike) -> list[str]:
+    r"""The lines of a UTF-8 file, cut at "\n" alone, less one trailing "\r" each.
+
+    U+2028, U+0085 and the like occur inside sentences and do not end a line here.
+    """
+    lines = read_text(path).removesuffix("\n").split("\n")
+    return [line.removesuffix("\r") for line in lines]
+
+
+def atomic_write_text(path: epath.PathLike, text: str) -> None:
+    """Writes `text` as UTF-8 under a temporary name beside `path`, then renames it to `path`."""
+    path = epath.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    try:
+        temporary.write_bytes(text.encode("utf-8"))
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

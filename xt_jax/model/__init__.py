@@ -1,0 +1,48 @@
+"""The encoder family: what is computed, and how it comes from and goes to Hugging Face folders."""
+
+from xt_jax.model.attention import attention
+from xt_jax.model.config import EncoderConfig
+from xt_jax.model.encoder import (
+    Encoder,
+    abstract_encoder,
+    count_params,
+    param_path,
+    with_options,
+)
+from xt_jax.model.heads import (
+    ClassificationHead,
+    Head,
+    Model,
+    SpanHead,
+    TaggingHead,
+    num_labels,
+    take_tokens,
+)
+from xt_jax.model.hf import load, load_model, save
+from xt_jax.model.hf_files import weights_fingerprint
+from xt_jax.model.presets import ALIASES, PRESETS, Preset, preset
+
+__all__ = [
+    "ALIASES",
+    "PRESETS",
+    "ClassificationHead",
+    "Encoder",
+    "EncoderConfig",
+    "Head",
+    "Model",
+    "Preset",
+    "SpanHead",
+    "TaggingHead",
+    "abstract_encoder",
+    "attention",
+    "count_params",
+    "load",
+    "load_model",
+    "num_labels",
+    "param_path",
+    "preset",
+    "save",
+    "take_tokens",
+    "weights_fingerprint",
+    "with_options",
+]

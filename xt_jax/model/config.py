@@ -1,0 +1,167 @@
+"""The architecture of an encoder as one frozen record, from and to Hugging Face's config.json."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from xt_jax.errors import ConfigError
+
+DTYPES = ("float32", "bfloat16")
+REMAT_POLICIES = ("none", "full", "dots")
+
+
+class ModelKind(NamedTuple):
+    """What follows from `model_type`: HF class prefix, HF weight prefix, and two facts."""
+
+    hf_class: str
+    hf_prefix: str
+    pre_norm: bool
+    positions_after_pad: bool
+    default_pad_id: int
+
+
+MODEL_KINDS = {
+    "xlm-roberta": ModelKind("XLMRoberta", "roberta", False, True, 1),
+    "roberta": ModelKind("Roberta", "roberta", False, True, 1),
+    "xlm-roberta-xl": ModelKind("XLMRobertaXL", "roberta", True, True, 1),
+    "bert": ModelKind("Bert", "bert", False, False, 0),
+}
+
+_HF_NAMES = {
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+    "max_positions": "max_position_embeddings",
+    "type_vocab_size": "type_vocab_size",
+    "layer_norm_eps": "layer_norm_eps",
+    "pad_id": "pad_token_id",
+    "dropout": "hidden_dropout_prob",
+    "attention_dropout": "attention_probs_dropout_prob",
+    "initializer_range": "initializer_range",
+}
+
+_SUPPORTED_HF_VALUES = {
+    "position_embedding_type": ("absolute",),
+    "hidden_act": ("gelu", "gelu_python"),
+    "is_decoder": (False,),
+    "add_cross_attention": (False,),
+    "is_encoder_decoder": (False,),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """Architecture of one encoder, and how to run it (`dtype`, `remat`).
+
+    Field names are ours; `from_hf` and `to_hf` translate. Published dimensions are in `presets`.
+
+    Raises:
+        ConfigError: a value that cannot make a model.
+    """
+
+    model_type: str  # a key of MODEL_KINDS
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
+    max_positions: int  # rows of the position table, as in config.json (514 for XLM-R)
+    type_vocab_size: int
+    layer_norm_eps: float
+    pad_id: int
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    initializer_range: float = 0.02
+    dtype: str = "float32"  # of the computation; parameters are always float32
+    remat: str = "none"  # none: keep activations; full: recompute a layer; dots: keep its products
+
+    def __post_init__(self):
+        _check_choice("model_type", self.model_type, tuple(MODEL_KINDS))
+        _check_choice("dtype", self.dtype, DTYPES)
+        _check_choice("remat", self.remat, REMAT_POLICIES)
+        for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "intermediate_size"):
+            _check_int(name, getattr(self, name), 1)
+        _check_int("type_vocab_size", self.type_vocab_size, 1)
+        _check_int("pad_id", self.pad_id, 0)
+        _check_int("max_positions", self.max_positions, self.position_offset + 1)
+        for name in ("dropout", "attention_dropout", "layer_norm_eps", "initializer_range"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < 1:
+                raise ConfigError(f"{name} must be a number in [0, 1), not {value!r}")
+        if self.pad_id >= self.vocab_size:
+            raise ConfigError(
+                f"pad_id {self.pad_id} is outside the vocabulary of {self.vocab_size}"
+            )
+        if self.hidden_size % self.num_heads:
+            raise ConfigError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
+            )
+
+    @property
+    def kind(self) -> ModelKind:
+        return MODEL_KINDS[self.model_type]
+
+    @property
+    def pre_norm(self) -> bool:
+        """LayerNorm before each block and after the last, none after the embeddings (XL, XXL)."""
+        return self.kind.pre_norm
+
+    @property
+    def position_offset(self) -> int:
+        """Row of the position table that a segment's first token uses."""
+        return self.pad_id + 1 if self.kind.positions_after_pad else 0
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that one segment may have."""
+        return self.max_positions - self.position_offset
+
+    @property
+    def head_dim(self) -> int:
+        return self.hidden_size // self.num_heads
+
+    @classmethod
+    def from_hf(cls, values: dict[str, Any], **run_time: Any) -> EncoderConfig:
+        """From the contents of a config.json; `run_time` may set `dtype` and `remat`.
+
+        Raises:
+            ConfigError: a model type, activation or position scheme that is not implemented,
+                or missing fields (all of them are named).
+        """
+        model_type = values.get("model_type")
+        _check_choice("model_type", model_type, tuple(MODEL_KINDS))
+        for name, allowed in _SUPPORTED_HF_VALUES.items():
+            if name in values:
+                _check_choice(name, values[name], allowed)
+        values = {"pad_token_id": MODEL_KINDS[str(model_type)].default_pad_id, **values}
+        required = {f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING}
+        present = {ours for ours, hf in _HF_NAMES.items() if values.get(hf) is not None}
+        missing = [hf for ours, hf in _HF_NAMES.items() if ours in required - present]
+        if missing:
+            raise ConfigError(
+                f"config.json lacks {', '.join(missing)}",
+                remedy="use the config.json that was published with the weights",
+            )
+        found = {ours: values[_HF_NAMES[ours]] for ours in present}
+        return cls(model_type=str(model_type), **found, **run_time)
+
+    def to_hf(self) -> dict[str, Any]:
+        """The fields of a config.json that `transformers` reads for this architecture."""
+        names = {hf: getattr(self, ours) for ours, hf in _HF_NAMES.items()}
+        return {"model_type": self.model_type, "hidden_act": "gelu", **names}
+
+
+def _check_choice(name: str, value: Any, allowed: tuple) -> None:
+    if value not in allowed:
+        raise ConfigError(
+            f"{name}={value!r} is not implemented",
+            remedy=f"use one of {', '.join(map(str, allowed))}",
+        )
+
+
+def _check_int(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}, not {value!r}")

@@ -1,0 +1,262 @@
+"""The encoder family: post-LN RoBERTa and BERT, pre-LN XLM-R XL and XXL.
+
+Axes: B rows, T tokens in a row, D hidden size, N heads, H head size, L layers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from xt_jax.errors import ConfigError
+from xt_jax.model.attention import attention
+from xt_jax.model.config import EncoderConfig
+from xt_jax.model.layers import Embedding, LayerNorm, Linear, dropout, split_key
+
+
+class Encoder(nnx.Module):
+    """Token ids to hidden states; a pytree of float32 parameters and a static `config`.
+
+    Layers are stacked on a leading axis L and run by `jax.lax.scan`. Rows may hold several
+    segments: attention stays within a segment and positions count from 0 in each, so a row may
+    be longer than `config.max_length`, a segment may not (its states become NaN).
+
+    Random weights follow the published models: normal(initializer_range), zero biases, the
+    embedding of the pad token zero (in RoBERTa kinds its position too), LayerNorm 1 and 0.
+    """
+
+    def __init__(self, config: EncoderConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        self.embeddings = Embeddings(config, rngs=rngs)
+        self.layers = jax.vmap(lambda key: Layer(config, rngs=nnx.Rngs(params=key)))(
+            jax.random.split(rngs.params(), config.num_layers)
+        )
+        self.final_norm = LayerNorm(config.hidden_size) if config.pre_norm else None
+
+    def __call__(
+        self,
+        input_ids: jax.Array,
+        positions: jax.Array,
+        segment_ids: jax.Array,
+        *,
+        token_type_ids: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
+        """Last hidden states of packed rows.
+
+        Args:
+            input_ids: [B, T].
+            positions: [B, T], from 0 within each segment; the encoder adds `position_offset`.
+            segment_ids: [B, T], from 1; 0 is padding.
+            token_type_ids: [B, T]; None means zeros.
+            key: a JAX random key for dropout; None means deterministic.
+
+        Returns:
+            [B, T, D] in `config.dtype`.
+        """
+        embedding_key, layers_key = split_key(key, 2)
+        x = self.embeddings(input_ids, positions, token_type_ids, self.config, embedding_key)
+        x, _ = self._run_layers(x, segment_ids, layers_key, collect=False)
+        return self._finish(x)
+
+    def all_hidden_states(
+        self,
+        input_ids: jax.Array,
+        positions: jax.Array,
+        segment_ids: jax.Array,
+        *,
+        token_type_ids: jax.Array | None = None,
+    ) -> jax.Array:
+        """Hidden states of packed rows at every depth, without dropout; arguments as in a call.
+
+        Returns:
+            [L+1, B, T, D]: 0 is the embeddings' output, k that of layer k; index L equals the
+            encoder's output, so in pre-LN models it has passed the final LayerNorm.
+        """
+        x = self.embeddings(input_ids, positions, token_type_ids, self.config, None)
+        last, states = self._run_layers(x, segment_ids, None, collect=True)
+        return jnp.concatenate([x[None], states[:-1], self._finish(last)[None]])
+
+    def hidden_states(
+        self,
+        input_ids: jax.Array,
+        attention_mask: jax.Array,
+        *,
+        token_type_ids: jax.Array | None = None,
+    ) -> jax.Array:
+        """Hidden states of padded sentences at every depth, as `transformers` gives them.
+
+        Position ids follow `transformers`: counted over the tokens that are not pad (RoBERTa
+        kinds) or over the row (BERT). States where `attention_mask` is 0 mean nothing.
+
+        Args:
+            input_ids: [B, T], one sentence a row, T at most `config.max_length`.
+            attention_mask: [B, T], 1 for tokens, 0 for padding.
+            token_type_ids: [B, T]; None means zeros.
+
+        Returns:
+            [L+1, B, T, D]; see `all_hidden_states`.
+
+        Raises:
+            ConfigError: arrays that do not fit each other or the model.
+        """
+        shapes = [np.shape(input_ids), np.shape(attention_mask)]
+        if shapes[0] != shapes[1] or len(shapes[0]) != 2:
+            raise ConfigError(f"input_ids and attention_mask must both be [B, T], not {shapes}")
+        if shapes[0][1] > self.config.max_length:
+            raise ConfigError(
+                f"{shapes[0][1]} tokens in a row, the encoder takes {self.config.max_length}",
+                where="hidden_states",
+                remedy="truncate or split the sentences",
+            )
+        return _hidden_states(self, input_ids, attention_mask, token_type_ids)
+
+    def _run_layers(self, x, segment_ids, key, *, collect: bool):
+        keys = None if key is None else jax.random.split(key, self.config.num_layers)
+
+        def body(x, layer_and_key):
+            layer, layer_key = layer_and_key
+            y = layer(x, segment_ids, self.config, layer_key)
+            return y, (y if collect else None)
+
+        return jax.lax.scan(_with_remat(body, self.config.remat), x, (self.layers, keys))
+
+    def _finish(self, x: jax.Array) -> jax.Array:
+        return x if self.final_norm is None else self.final_norm(x, self.config.layer_norm_eps)
+
+
+class Embeddings(nnx.Module):
+    """Word + position + token type, then LayerNorm (post-LN only) and dropout."""
+
+    def __init__(self, config: EncoderConfig, *, rngs: nnx.Rngs):
+        dim, stddev = config.hidden_size, config.initializer_range
+        zero_position = config.pad_id if config.kind.positions_after_pad else None
+        self.word = Embedding(config.vocab_size, dim, stddev, rngs=rngs, zero_row=config.pad_id)
+        self.position = Embedding(
+            config.max_positions, dim, stddev, rngs=rngs, zero_row=zero_position
+        )
+        self.token_type = Embedding(config.type_vocab_size, dim, stddev, rngs=rngs)
+        self.norm = None if config.pre_norm else LayerNorm(dim)
+
+    def __call__(self, input_ids, positions, token_type_ids, config: EncoderConfig, key):
+        if token_type_ids is None:
+            token_type = self.token_type.embedding[0]
+        else:
+            token_type = self.token_type(token_type_ids)
+        x = self.word(input_ids) + token_type + self.position(positions + config.position_offset)
+        if self.norm is not None:
+            x = self.norm(x, config.layer_norm_eps)
+        return dropout(x.astype(config.dtype), config.dropout, key)
+
+
+class Layer(nnx.Module):
+    """One Transformer layer: attention and a GELU (erf) feed-forward block, each with a residual.
+
+    The feed-forward output is dropped in pre-LN models too, as in fairseq, where they were
+    trained; `transformers` leaves that dropout out.
+    """
+
+    def __init__(self, config: EncoderConfig, *, rngs: nnx.Rngs):
+        self.attention = SelfAttention(config, rngs=rngs)
+        self.attention_norm = LayerNorm(config.hidden_size)
+        self.ffn = FeedForward(config, rngs=rngs)
+        self.ffn_norm = LayerNorm(config.hidden_size)
+
+    def __call__(self, x: jax.Array, segment_ids, config: EncoderConfig, key) -> jax.Array:
+        eps = config.layer_norm_eps
+        probs_key, attention_key, ffn_key = split_key(key, 3)
+
+        def attend(y):
+            y = self.attention(y, segment_ids, config, probs_key)
+            return dropout(y, config.dropout, attention_key)
+
+        def feed_forward(y):
+            return dropout(self.ffn(y), config.dropout, ffn_key)
+
+        if config.pre_norm:
+            x = x + attend(self.attention_norm(x, eps))
+            return x + feed_forward(self.ffn_norm(x, eps))
+        x = self.attention_norm(x + attend(x), eps)
+        return self.ffn_norm(x + feed_forward(x), eps)
+
+
+class SelfAttention(nnx.Module):
+    """Projections to N heads, attention within segments, projection back."""
+
+    def __init__(self, config: EncoderConfig, *, rngs: nnx.Rngs):
+        dim, stddev = config.hidden_size, config.initializer_range
+        self.query = Linear(dim, dim, stddev, rngs=rngs)
+        self.key = Linear(dim, dim, stddev, rngs=rngs)
+        self.value = Linear(dim, dim, stddev, rngs=rngs)
+        self.out = Linear(dim, dim, stddev, rngs=rngs)
+
+    def __call__(self, x: jax.Array, segment_ids, config: EncoderConfig, key) -> jax.Array:
+        heads = (*x.shape[:-1], config.num_heads, config.head_dim)
+        q, k, v = (part(x).reshape(heads) for part in (self.query, self.key, self.value))
+        y = attention(q, k, v, segment_ids, dropout_rate=config.attention_dropout, key=key)
+        return self.out(y.reshape(x.shape))
+
+
+class FeedForward(nnx.Module):
+    """D -> intermediate size -> D with erf GELU between."""
+
+    def __init__(self, config: EncoderConfig, *, rngs: nnx.Rngs):
+        dim, inner, stddev = config.hidden_size, config.intermediate_size, config.initializer_range
+        self.up = Linear(dim, inner, stddev, rngs=rngs)
+        self.down = Linear(inner, dim, stddev, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.down(jax.nn.gelu(self.up(x), approximate=False))
+
+
+def abstract_encoder(config: EncoderConfig) -> Encoder:
+    """An `Encoder` of `jax.ShapeDtypeStruct`s: the shapes without the memory."""
+    return jax.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0)))
+
+
+def with_options(encoder: Encoder, **changes: Any) -> Encoder:
+    """The same parameters under a changed config (`dtype`, `remat`, dropout rates)."""
+    graphdef, _ = nnx.split(abstract_encoder(dataclasses.replace(encoder.config, **changes)))
+    return nnx.merge(graphdef, nnx.state(encoder))
+
+
+def param_path(key_path: tuple) -> str:
+    """`layers/attention/query/kernel` from a key path of `jax.tree_util` over an nnx state."""
+    return "/".join(str(k.key) for k in key_path if isinstance(k, jax.tree_util.DictKey))
+
+
+def count_params(encoder: Encoder) -> tuple[int, int]:
+    """(parameters without the embeddings, all parameters) of a real or abstract encoder.
+
+    A pooler and an MLM head are no part of it; XLM-R base counts 85.1 M and 277.5 M.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(nnx.state(encoder))
+    sizes = [(param_path(path), int(np.prod(leaf.shape))) for path, leaf in leaves]
+    total = sum(size for _, size in sizes)
+    return total - sum(n for path, n in sizes if path.startswith("embeddings/")), total
+
+
+@jax.jit
+def _hidden_states(encoder: Encoder, input_ids, attention_mask, token_type_ids) -> jax.Array:
+    config = encoder.config
+    if config.kind.positions_after_pad:
+        is_token = (input_ids != config.pad_id).astype(jnp.int32)
+        positions = jnp.cumsum(is_token, axis=1) * is_token - 1
+    else:
+        positions = jnp.broadcast_to(jnp.arange(input_ids.shape[1]), input_ids.shape)
+    segment_ids = jnp.asarray(attention_mask).astype(jnp.int32)
+    return encoder.all_hidden_states(
+        input_ids, positions, segment_ids, token_type_ids=token_type_ids
+    )
+
+
+def _with_remat(body, remat: str):
+    if remat == "none":
+        return body
+    dots = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+    return jax.checkpoint(body, prevent_cse=False, policy=dots if remat == "dots" else None)

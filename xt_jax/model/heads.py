@@ -1,0 +1,91 @@
+"""Task heads on the encoder's output, and the model that is trained. Heads compute in float32."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from xt_jax.model.encoder import Encoder
+from xt_jax.model.layers import Linear, dropout, split_key
+
+INITIALIZER_RANGE = 0.02
+
+
+class ClassificationHead(nnx.Module):
+    """dropout -> dense -> tanh -> dropout -> out_proj on the vectors of `<s>`.
+
+    The head of RoBERTa's sequence classification; BERT's has no first dropout, and its dense
+    layer is the pooler.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_labels: int,
+        dropout: float,
+        *,
+        rngs: nnx.Rngs,
+        initializer_range: float = INITIALIZER_RANGE,
+    ):
+        self.dropout = dropout
+        self.dense = Linear(dim, dim, initializer_range, rngs=rngs)
+        self.out_proj = Linear(dim, num_labels, initializer_range, rngs=rngs)
+
+    def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
+        """[..., D] to logits [..., num_labels]; `key` None means no dropout."""
+        first_key, second_key = split_key(key, 2)
+        x = dropout(x.astype(jnp.float32), self.dropout, first_key)
+        x = dropout(jnp.tanh(self.dense(x)), self.dropout, second_key)
+        return self.out_proj(x)
+
+
+class TaggingHead(nnx.Module):
+    """dropout -> linear on every token."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_labels: int,
+        dropout: float,
+        *,
+        rngs: nnx.Rngs,
+        initializer_range: float = INITIALIZER_RANGE,
+    ):
+        self.dropout = dropout
+        self.out_proj = Linear(dim, num_labels, initializer_range, rngs=rngs)
+
+    def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
+        """[..., D] to logits [..., num_labels]; `key` None means no dropout."""
+        return self.out_proj(dropout(x.astype(jnp.float32), self.dropout, key))
+
+
+class SpanHead(nnx.Module):
+    """A linear layer to two scores a token: start and end of the answer."""
+
+    def __init__(self, dim: int, *, rngs: nnx.Rngs, initializer_range: float = INITIALIZER_RANGE):
+        self.out_proj = Linear(dim, 2, initializer_range, rngs=rngs)
+
+    def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
+        """[..., D] to logits [..., 2] (start, end); `key` is accepted and not used."""
+        return self.out_proj(x.astype(jnp.float32))
+
+
+Head = ClassificationHead | TaggingHead | SpanHead
+
+
+class Model(nnx.Module):
+    """What is trained: parameters `{'encoder': ..., 'head': ...}`."""
+
+    def __init__(self, encoder: Encoder, head: Head):
+        self.encoder = encoder
+        self.head = head
+
+
+def num_labels(head: Head) -> int:
+    return head.out_proj.bias.shape[0]
+
+
+def take_tokens(hidden: jax.Array, index: jax.Array) -> jax.Array:
+    """[B, T, D] at the token indices [B, S] of each row: [B, S, D]; rows never mix."""
+    return jnp.take_along_axis(hidden, index[..., None], axis=1)

@@ -1,0 +1,267 @@
+"""Encoders and models from and to Hugging Face folders."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from flax import nnx
+
+from xt_jax.errors import ConfigError, WeightsError
+from xt_jax.model import hf_table
+from xt_jax.model.config import EncoderConfig
+from xt_jax.model.encoder import Encoder, abstract_encoder, param_path
+from xt_jax.model.heads import ClassificationHead, Head, Model, SpanHead, TaggingHead, num_labels
+from xt_jax.model.hf_files import (
+    CONFIG,
+    SAFETENSORS,
+    Tensor,
+    open_weights,
+    read_json,
+    replace_folder,
+    resolve_folder,
+    write_safetensors,
+)
+
+Put = Callable[[str, np.ndarray], jax.Array]
+
+
+def load(
+    path_or_hub_id: str | os.PathLike,
+    *,
+    dtype: str = "float32",
+    remat: str = "none",
+    put: Put | None = None,
+) -> Encoder:
+    """The encoder of a Hugging Face folder or hub repository; heads and pooler are left out.
+
+    Parameters become float32 whatever the file holds. They are built one after the other from
+    the mapped file, so the host needs the memory of one of them beside the result.
+
+    Args:
+        path_or_hub_id: folder (local or `gs://`) with config.json and safetensors, whole or
+            sharded, or a `pytorch_model.bin` if torch is installed; or a hub id.
+        dtype: of the computation, float32 or bfloat16.
+        remat: none, full or dots.
+        put: places a finished parameter, `put(path, array) -> jax.Array`, for example sharded;
+            the default is the default device.
+
+    Raises:
+        ConfigError: an architecture that is not implemented.
+        WeightsError: no such folder or file, or tensors that do not fit (all are listed).
+    """
+    folder = resolve_folder(path_or_hub_id)
+    config = _read_config(folder, dtype=dtype, remat=remat)
+    entries = hf_table.encoder_entries(config)
+    return _load_params(folder, config, abstract_encoder(config), entries, put, with_head=False)
+
+
+def load_model(
+    path_or_hub_id: str | os.PathLike,
+    *,
+    dtype: str = "float32",
+    remat: str = "none",
+    put: Put | None = None,
+) -> tuple[Model, tuple[str, ...]]:
+    """Encoder, head and label names of a folder that `save` wrote with a head.
+
+    Arguments and errors as in `load`; a folder without one of our heads is a WeightsError too.
+
+    Returns:
+        The model and its labels in the order of the logits, () for spans.
+    """
+    folder = resolve_folder(path_or_hub_id)
+    values = read_json(folder / CONFIG)
+    config = _read_config(folder, dtype=dtype, remat=remat)
+    classes = values.get("architectures") or [""]
+    head_type = hf_table.head_type_of(classes[0])
+    if head_type is None:
+        raise WeightsError(
+            f"architectures={classes} is not one with a head for pairs, tags or spans",
+            where=folder / CONFIG,
+            remedy="use xt_jax.model.load for the encoder alone",
+        )
+    labels = _labels(values, folder) if head_type is not SpanHead else ()
+    rate = values.get("classifier_dropout")
+    rate = config.dropout if rate is None else rate
+    abstract = jax.eval_shape(
+        lambda: Model(
+            Encoder(config, rngs=nnx.Rngs(0)), _new_head(head_type, config, len(labels), rate)
+        )
+    )
+    entries = hf_table.model_entries(config, head_type)
+    return _load_params(folder, config, abstract, entries, put, with_head=True), labels
+
+
+def save(
+    encoder_or_model: Encoder | Model,
+    folder: str | os.PathLike,
+    *,
+    labels: Sequence[str] | None = None,
+) -> None:
+    """Writes config.json and model.safetensors (float32), which `transformers` opens.
+
+    The class follows from the head: ...Model, ...ForSequenceClassification,
+    ...ForTokenClassification or ...ForQuestionAnswering. The folder appears complete or not at
+    all; one of the same name is replaced. Parameters may be sharded over local devices: they
+    are fetched layer by layer.
+
+    Args:
+        encoder_or_model: an `Encoder`, or a `Model` with one of our heads.
+        folder: where to write.
+        labels: names of the logits, for `id2label`; None writes LABEL_0, LABEL_1, ...
+
+    Raises:
+        ConfigError: a number of labels that is not the head's, or labels without a head.
+    """
+    head = encoder_or_model.head if isinstance(encoder_or_model, Model) else None
+    encoder = encoder_or_model.encoder if isinstance(encoder_or_model, Model) else encoder_or_model
+    config = encoder.config
+    values = {
+        "architectures": [hf_table.architecture(config, None if head is None else type(head))],
+        **config.to_hf(),
+        "dtype": "float32",
+        **_head_values(head, labels),
+    }
+    if head is None:
+        entries = hf_table.encoder_entries(config)
+    else:
+        entries = hf_table.model_entries(config, type(head))
+    params = _params_by_path(encoder_or_model)
+
+    def file_name(tensor: str) -> str:
+        return tensor if head is None else hf_table.full_name(tensor, config)
+
+    shapes = {file_name(name): shape for name, shape in _hf_shapes(entries, params, config).items()}
+    with replace_folder(epath.Path(folder)) as temporary:
+        (temporary / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        tensors = ((file_name(n), array) for n, array in _hf_tensors(entries, params, config))
+        write_safetensors(temporary / SAFETENSORS, shapes, tensors)
+
+
+def _read_config(folder: epath.Path, **run_time: str) -> EncoderConfig:
+    try:
+        return EncoderConfig.from_hf(read_json(folder / CONFIG), **run_time)
+    except ConfigError as error:
+        where = error.where or folder / CONFIG
+        raise ConfigError(error.problem, where=where, remedy=error.remedy) from error
+
+
+def _labels(values: dict[str, Any], folder: epath.Path) -> tuple[str, ...]:
+    names = {int(i): str(label) for i, label in (values.get("id2label") or {}).items()}
+    if sorted(names) != list(range(len(names))) or not names:
+        raise WeightsError(
+            f"id2label must name 0, 1, 2, ..., not {sorted(names)}", where=folder / CONFIG
+        )
+    return tuple(names[i] for i in range(len(names)))
+
+
+def _new_head(head_type: type[Head], config: EncoderConfig, n: int, rate: float) -> Head:
+    if head_type is SpanHead:
+        return SpanHead(config.hidden_size, rngs=nnx.Rngs(0))
+    kind = ClassificationHead if head_type is ClassificationHead else TaggingHead
+    return kind(config.hidden_size, n, rate, rngs=nnx.Rngs(0))
+
+
+def _head_values(head: Head | None, labels: Sequence[str] | None) -> dict[str, Any]:
+    if head is None:
+        if labels:
+            raise ConfigError("labels were given for an encoder that has no head")
+        return {}
+    n = num_labels(head)
+    labels = [f"LABEL_{i}" for i in range(n)] if labels is None else list(labels)
+    if len(labels) != n or len(set(labels)) != n:
+        raise ConfigError(f"the head has {n} logits, the labels are {labels}", where="labels")
+    return {
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "classifier_dropout": getattr(head, "dropout", None),
+    }
+
+
+def _params_by_path(module: nnx.Module) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(nnx.state(module))
+    return {param_path(path): leaf for path, leaf in leaves}
+
+
+def _hf_shapes(entries, params, config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Shape by canonical tensor name of what the parameters are in a Hugging Face file."""
+    shapes = {}
+    for entry in entries:
+        shape = params[entry.path].shape[1 if entry.stacked else 0 :]
+        for name in entry.tensors(config.num_layers):
+            shapes[name] = shape[::-1] if entry.transposed else shape
+    return shapes
+
+
+def _hf_tensors(entries, params, config: EncoderConfig) -> Iterator[tuple[str, np.ndarray]]:
+    for entry in entries:
+        param = params[entry.path]
+        for layer, name in enumerate(entry.tensors(config.num_layers)):
+            array = np.asarray(jax.device_get(param[layer] if entry.stacked else param))
+            yield name, array.T if entry.transposed else array
+
+
+def _load_params(folder, config: EncoderConfig, abstract, entries, put: Put | None, *, with_head):
+    put = put or (lambda path, array: jnp.asarray(array))
+    by_path = {entry.path: entry for entry in entries}
+    graphdef, state = nnx.split(abstract)
+    with open_weights(folder) as tensors:
+        found = _match(tensors, entries, _params_by_path(abstract), config, folder, with_head)
+
+        def read(key_path, leaf) -> jax.Array:
+            entry = by_path[param_path(key_path)]
+            names = entry.tensors(config.num_layers)
+            array = np.empty(leaf.shape, np.float32)
+            for part, name in zip(array if entry.stacked else [array], names, strict=True):
+                value = found[name].read()
+                part[...] = value.T if entry.transposed else value
+            return put(entry.path, array)
+
+        state = jax.tree_util.tree_map_with_path(read, state)
+    return nnx.merge(graphdef, state)
+
+
+def _match(
+    tensors: dict[str, Tensor], entries, params, config: EncoderConfig, folder, with_head: bool
+) -> dict[str, Tensor]:
+    """Tensors by canonical name, when they are exactly those of the table.
+
+    Raises:
+        WeightsError: lists everything missing, unknown, repeated or of another shape or type.
+    """
+    expected = _hf_shapes(entries, params, config)
+    found: dict[str, Tensor] = {}
+    faults = []
+    for file_name, tensor in tensors.items():
+        name = hf_table.canonical_name(file_name)
+        if name not in expected:
+            if not hf_table.is_dropped(name, with_head=with_head):
+                faults.append(f"unknown: {file_name} {tensor.shape}")
+        elif name in found:
+            faults.append(f"repeated under another prefix: {file_name}")
+        else:
+            found[name] = tensor
+            if tensor.shape != expected[name]:
+                faults.append(f"wrong shape: {file_name} {tensor.shape}, not {expected[name]}")
+            elif not tensor.is_float:
+                faults.append(f"wrong type: {file_name} {tensor.dtype}, not a float")
+    faults += [f"missing: {name} {expected[name]}" for name in expected if name not in found]
+    if faults:
+        pre_norm = any("self_attn_layer_norm" in name for name in tensors)
+        remedy = "check that config.json belongs to these weights"
+        if pre_norm and not config.pre_norm:
+            remedy = "these are pre-LN weights: set model_type to xlm-roberta-xl in config.json"
+        raise WeightsError(
+            f"{len(faults)} tensors do not fit the {config.model_type} model of config.json:\n    "
+            + "\n    ".join(faults),
+            where=folder,
+            remedy=remedy,
+        )
+    return found

@@ -1,0 +1,272 @@
+"""Weight files: finding them (folder or hub), reading them lazily, writing them as a stream."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from etils import epath
+from safetensors import SafetensorError, safe_open
+
+from xt_jax.errors import WeightsError
+
+CONFIG = "config.json"
+SAFETENSORS, TORCH = "model.safetensors", "pytorch_model.bin"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_SAFETENSORS_PATTERNS = (CONFIG, SAFETENSORS, f"{SAFETENSORS}.index.json", "model-*.safetensors")
+_TORCH_PATTERNS = (TORCH, f"{TORCH}.index.json", "pytorch_model-*.bin")
+_FLOATS = ("F64", "F32", "F16", "BF16", "float64", "float32", "float16", "bfloat16")
+_CHUNK = 1 << 24
+
+
+class Tensor(NamedTuple):
+    """A tensor of a file: `read()` brings it into memory, in the file's float type or float32."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], np.ndarray]
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in _FLOATS
+
+
+def resolve_folder(path_or_hub_id: str | os.PathLike) -> epath.Path:
+    """The folder itself, or a snapshot of the hub repository of that name.
+
+    Only config.json and the weights are fetched; the `.bin` file only where there are no
+    safetensors.
+
+    Raises:
+        WeightsError: neither a folder nor a repository that can be reached.
+    """
+    folder = epath.Path(path_or_hub_id)
+    if folder.is_dir():
+        return folder
+    if not _HUB_ID.fullmatch(os.fspath(path_or_hub_id)):
+        raise WeightsError(
+            "there is no such folder",
+            where=folder,
+            remedy="give a folder with config.json and model.safetensors, or a hub id owner/name",
+        )
+    return _snapshot(os.fspath(path_or_hub_id))
+
+
+def read_json(path: epath.Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        WeightsError: no such file, or not a JSON object.
+    """
+    if not path.exists():
+        raise WeightsError(f"there is no {path.name}", where=path.parent, remedy=_FOLDER_REMEDY)
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise WeightsError(f"not readable as JSON: {error}", where=path) from error
+    if not isinstance(values, dict):
+        raise WeightsError("must hold a JSON object", where=path)
+    return values
+
+
+def weight_files(folder: epath.Path) -> list[epath.Path]:
+    """The files that hold the weights: safetensors, whole or sharded, else torch's.
+
+    Raises:
+        WeightsError: none there, or an index that names a file which is not there.
+    """
+    for name in (SAFETENSORS, TORCH):
+        if (folder / name).exists():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.exists():
+            return _shards(index)
+    raise WeightsError(
+        f"there is neither {SAFETENSORS} nor {SAFETENSORS}.index.json nor {TORCH}",
+        where=folder,
+        remedy=_FOLDER_REMEDY,
+    )
+
+
+@contextlib.contextmanager
+def open_weights(folder: epath.Path) -> Iterator[dict[str, Tensor]]:
+    """All tensors of a folder by their names in the files; nothing is read before `read()`.
+
+    Raises:
+        WeightsError: a file that cannot be read, or two files with the same tensor.
+    """
+    tensors: dict[str, Tensor] = {}
+    with contextlib.ExitStack() as stack:
+        for file in weight_files(folder):
+            local = _local_copy(file, stack)
+            opened = _open_torch(local) if file.suffix == ".bin" else _open_safe(local, stack)
+            repeated = sorted(set(opened) & set(tensors))
+            if repeated:
+                raise WeightsError(f"also in another shard: {', '.join(repeated)}", where=file)
+            tensors.update(opened)
+        yield tensors
+
+
+def write_safetensors(
+    path: epath.Path,
+    shapes: dict[str, tuple[int, ...]],
+    tensors: Iterable[tuple[str, np.ndarray]],
+) -> None:
+    """Writes float32 tensors one after the other; one of them is in memory at a time.
+
+    Format: length of the header (8 bytes, little endian), header in JSON padded to 8 bytes, data.
+    See https://huggingface.co/docs/safetensors.
+
+    Args:
+        path: the file.
+        shapes: shape by name, in the order of `tensors`.
+        tensors: (name, array), in that order.
+    """
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, shape in shapes.items():
+        start, end = end, end + 4 * int(np.prod(shape))
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for (name, shape), (given, array) in zip(shapes.items(), tensors, strict=True):
+            if (given, array.shape) != (name, shape):
+                raise ValueError(f"expected {name} {shape}, got {given} {array.shape}")
+            file.write(np.ascontiguousarray(array, "<f4").data)
+
+
+@contextlib.contextmanager
+def replace_folder(folder: epath.Path) -> Iterator[epath.Path]:
+    """A temporary folder beside `folder` that takes its name when the block ends well.
+
+    A folder of that name is moved aside first and removed last, so after a kill there is always
+    a complete one: the old, the new, or the old as `.NAME.old`, which the next call moves back.
+    """
+    temporary, old = (folder.parent / f".{folder.name}.{end}" for end in ("tmp", "old"))
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    for leftover in (temporary, old):
+        if leftover.exists():
+            leftover.rmtree()
+    temporary.mkdir(parents=True)
+    yield temporary
+    if folder.exists():
+        folder.rename(old)
+    temporary.rename(folder)
+    if old.exists():
+        old.rmtree()
+
+
+def weights_fingerprint(path_or_hub_id: str | os.PathLike) -> str:
+    """sha256 (hex) over the names and contents of config.json and of the weight files."""
+    folder = resolve_folder(path_or_hub_id)
+    digest = hashlib.sha256()
+    for file in [folder / CONFIG, *weight_files(folder)]:
+        if not file.exists():
+            raise WeightsError(f"there is no {file.name}", where=folder, remedy=_FOLDER_REMEDY)
+        content = hashlib.sha256()
+        with file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                content.update(chunk)
+        digest.update(f"{file.name}\0{content.hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+_FOLDER_REMEDY = f"give a folder that holds {CONFIG} and {SAFETENSORS} (or its shards and index)"
+
+
+def _shards(index: epath.Path) -> list[epath.Path]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise WeightsError("has no weight_map", where=index)
+    files = [index.parent / name for name in sorted(set(weight_map.values()))]
+    absent = [file.name for file in files if not file.exists()]
+    if absent:
+        raise WeightsError(
+            f"names files that are not there: {', '.join(absent)}",
+            where=index,
+            remedy="download the missing shards",
+        )
+    return files
+
+
+def _snapshot(hub_id: str) -> epath.Path:
+    import huggingface_hub
+
+    def fetch(patterns: tuple[str, ...]) -> epath.Path:
+        return epath.Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(patterns)))
+
+    try:
+        folder = fetch(_SAFETENSORS_PATTERNS)
+        if not list(folder.glob("model*.safetensors")):
+            folder = fetch(_TORCH_PATTERNS)
+    except Exception as error:  # the types depend on the hub client's version and its HTTP library
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(
+            f"not a folder here, and the Hugging Face hub did not give it: {reason}",
+            where=hub_id,
+            remedy="check the name and the network; without a network, pass a local folder with "
+            f"{CONFIG} and {SAFETENSORS} in place of the hub id",
+        ) from error
+    return folder
+
+
+def _local_copy(file: epath.Path, stack: contextlib.ExitStack) -> str:
+    """The file's path where the system can map it into memory, else that of a temporary copy."""
+    if os.path.exists(os.fspath(file)):
+        return os.fspath(file)
+    local = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), file.name)
+    with file.open("rb") as source, open(local, "wb") as target:
+        shutil.copyfileobj(source, target, _CHUNK)
+    return local
+
+
+def _open_safe(path: str, stack: contextlib.ExitStack) -> dict[str, Tensor]:
+    try:
+        file = stack.enter_context(safe_open(path, "np"))
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"not readable as safetensors: {error}", where=path, remedy="download it again"
+        ) from error
+
+    def tensor(name: str) -> Tensor:
+        part = file.get_slice(name)
+        return Tensor(
+            tuple(part.get_shape()),
+            part.get_dtype(),
+            lambda: file.get_tensor(name),
+        )
+
+    return {name: tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def _open_torch(path: str) -> dict[str, Tensor]:
+    try:
+        import torch
+    except ImportError as error:
+        raise WeightsError(
+            "a .bin file can only be read with torch, which is not installed",
+            where=path,
+            remedy="install torch, or convert the folder to safetensors elsewhere",
+        ) from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises a dozen types, all of them mean the same here
+        raise WeightsError(f"torch cannot read it: {error}", where=path) from error
+
+    def tensor(value: Any) -> Tensor:
+        dtype = str(value.dtype).removeprefix("torch.")
+        return Tensor(tuple(value.shape), dtype, lambda: value.to(torch.float32).numpy())
+
+    return {name: tensor(value) for name, value in state.items()}

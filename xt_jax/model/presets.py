@@ -1,0 +1,122 @@
+"""Encoders by name: the published ladder, and small random ones for work without weights.
+
+Dimensions of the published models are those of their hub pages; when weights are loaded, the
+config.json beside them decides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+from xt_jax.errors import ConfigError
+from xt_jax.model.config import EncoderConfig
+
+
+class Preset(NamedTuple):
+    """A named architecture; `hub_id` is None for the random ones, which have no weights."""
+
+    name: str
+    hub_id: str | None
+    config: EncoderConfig
+
+
+def _xlmr(
+    layers: int, dim: int, heads: int, ffn: int, vocab: int, model_type: str = "xlm-roberta"
+) -> EncoderConfig:
+    return EncoderConfig(
+        model_type=model_type,
+        vocab_size=vocab,
+        hidden_size=dim,
+        num_layers=layers,
+        num_heads=heads,
+        intermediate_size=ffn,
+        max_positions=514,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        pad_id=1,
+    )
+
+
+def _bert(layers: int, dim: int, heads: int, ffn: int, vocab: int) -> EncoderConfig:
+    return EncoderConfig(
+        model_type="bert",
+        vocab_size=vocab,
+        hidden_size=dim,
+        num_layers=layers,
+        num_heads=heads,
+        intermediate_size=ffn,
+        max_positions=512,
+        type_vocab_size=2,
+        layer_norm_eps=1e-12,
+        pad_id=0,
+    )
+
+
+_XLMR_VOCAB, _XL_VOCAB = 250_002, 250_880
+_L6 = "nreimers/mMiniLMv2-L6-H384-distilled-from-XLMR-Large"
+_L12 = "nreimers/mMiniLMv2-L12-H384-distilled-from-XLMR-Large"
+_MINILM = "microsoft/Multilingual-MiniLM-L12-H384"
+_XL, _XXL = "facebook/xlm-roberta-xl", "facebook/xlm-roberta-xxl"
+_XLMV, _MBERT = "facebook/xlm-v-base", "bert-base-multilingual-cased"
+
+_TABLE = (
+    Preset(_L6, _L6, _xlmr(6, 384, 12, 1536, _XLMR_VOCAB)),
+    Preset(_L12, _L12, _xlmr(12, 384, 12, 1536, _XLMR_VOCAB)),
+    Preset(_MINILM, _MINILM, _bert(12, 384, 12, 1536, 250_037)),
+    Preset(
+        "xlm-roberta-base", "FacebookAI/xlm-roberta-base", _xlmr(12, 768, 12, 3072, _XLMR_VOCAB)
+    ),
+    Preset(
+        "xlm-roberta-large", "FacebookAI/xlm-roberta-large", _xlmr(24, 1024, 16, 4096, _XLMR_VOCAB)
+    ),
+    Preset(_XL, _XL, _xlmr(36, 2560, 32, 10_240, _XL_VOCAB, "xlm-roberta-xl")),
+    Preset(_XXL, _XXL, _xlmr(48, 4096, 32, 16_384, _XL_VOCAB, "xlm-roberta-xl")),
+    Preset(_XLMV, _XLMV, _xlmr(12, 768, 12, 3072, 901_629)),
+    Preset(_MBERT, "google-bert/bert-base-multilingual-cased", _bert(12, 768, 12, 3072, 119_547)),
+    Preset("tiny", None, _xlmr(2, 64, 4, 256, _XLMR_VOCAB)),
+    Preset("mini", None, _xlmr(4, 128, 4, 512, _XLMR_VOCAB)),
+    Preset("small", None, _xlmr(6, 256, 8, 1024, _XLMR_VOCAB)),
+)
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _TABLE}
+
+ALIASES = {
+    "minilm-l6": _L6,
+    "minilm-l12": _L12,
+    "base": "xlm-roberta-base",
+    "large": "xlm-roberta-large",
+    "xl": _XL,
+    "xxl": _XXL,
+    "mbert": _MBERT,
+}
+
+
+def preset(name: str, vocab_size: int | None = None) -> Preset:
+    """The preset of a published name, hub id, alias or random size.
+
+    Args:
+        name: a key of PRESETS or ALIASES, or a hub id of PRESETS.
+        vocab_size: of the tokenizer. A random preset takes it as its own (without one it has
+            XLM-R's 250,002); a published one must hold it.
+
+    Raises:
+        ConfigError: an unknown name, or a tokenizer larger than the published vocabulary.
+    """
+    by_hub_id = {p.hub_id: p for p in _TABLE if p.hub_id}
+    found = PRESETS.get(ALIASES.get(name, name)) or by_hub_id.get(name)
+    if found is None:
+        raise ConfigError(
+            f"no model preset is called {name!r}",
+            remedy=f"use one of {', '.join([*ALIASES, *PRESETS])}",
+        )
+    if vocab_size is None:
+        return found
+    if found.hub_id is None:
+        return found._replace(config=dataclasses.replace(found.config, vocab_size=vocab_size))
+    if vocab_size > found.config.vocab_size:
+        raise ConfigError(
+            f"the tokenizer has {vocab_size} entries, {found.name} has {found.config.vocab_size}",
+            remedy="use the tokenizer that was published with the weights",
+        )
+    return found

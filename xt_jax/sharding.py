@@ -1,0 +1,102 @@
+"""The device mesh and where each array lives on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from xt_jax.errors import ConfigError
+from xt_jax.model.encoder import param_path
+
+Rules = tuple[tuple[str, P], ...]
+
+# Ordered (pattern of the whole parameter path, spec); the first match decides, one must match.
+# Stacked layers carry a leading axis L that is never cut.
+RULES: dict[str, Rules] = {
+    "replicated": ((r".*", P()),),
+    "fsdp": (
+        (r"encoder/embeddings/word/embedding", P(None, "data")),
+        (r"encoder/layers/attention/(query|key|value)/kernel", P(None, "data", "model")),
+        (r"encoder/layers/attention/out/kernel", P(None, "model", "data")),
+        (r"encoder/layers/ffn/up/kernel", P(None, "data", "model")),
+        (r"encoder/layers/ffn/down/kernel", P(None, "model", "data")),
+        (r"encoder/.*/(bias|scale|embedding)", P()),
+        (r"head/.*", P()),
+    ),
+}
+
+
+def make_mesh(model_axis: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """`devices` (default: all) as (data, model).
+
+    Raises:
+        ConfigError: the devices do not divide by `model_axis`.
+    """
+    devices = jax.devices() if devices is None else devices
+    count = len(devices)
+    if model_axis < 1 or count % model_axis:
+        raise ConfigError(
+            f"{count} devices cannot be laid out {model_axis} to a model.",
+            where="--config.train.model_axis",
+            remedy=f"use a divisor of {count}",
+        )
+    return jax.make_mesh(
+        (count // model_axis, model_axis),
+        ("data", "model"),
+        axis_types=(AxisType.Auto,) * 2,
+        devices=devices,
+    )
+
+
+def place_params(params: Any, mesh: Mesh, layout: str) -> Any:
+    """The parameters on the mesh by the rules of `layout`.
+
+    Raises:
+        ConfigError: an unknown layout, a parameter without a rule, or one that does not divide.
+    """
+    if layout not in RULES:
+        raise ConfigError(
+            f"There is no parameter layout `{layout}`.",
+            where="--config.train.sharding",
+            remedy=f"use one of: {', '.join(RULES)}",
+        )
+
+    def place(key_path: tuple, array: jax.Array) -> jax.Array:
+        spec = _match(param_path(key_path), RULES[layout])
+        _check_divides(param_path(key_path), array.shape, spec, mesh)
+        return jax.device_put(array, NamedSharding(mesh, spec))
+
+    return jax.tree_util.tree_map_with_path(place, params)
+
+
+def place_batch(batch: dict[str, np.ndarray], mesh: Mesh, axis: int = 0) -> dict[str, jax.Array]:
+    """One host batch, its rows (axis `axis`) spread over `data`."""
+    sharding = NamedSharding(mesh, P(*[None] * axis, "data"))
+    return jax.device_put(batch, sharding)
+
+
+def _match(path: str, rules: Rules) -> P:
+    for pattern, spec in rules:
+        if re.fullmatch(pattern, path):
+            return spec
+    raise ConfigError(
+        f"No sharding rule matches the parameter `{path}`.",
+        where="xt_jax/sharding.py, RULES",
+        remedy="add a (pattern, spec) row",
+    )
+
+
+def _check_divides(path: str, shape: tuple[int, ...], spec: P, mesh: Mesh) -> None:
+    for size, axis in zip(shape, spec, strict=False):
+        if axis is not None and size % mesh.shape[axis]:
+            raise ConfigError(
+                f"`{path}` {shape} does not divide over {mesh.shape[axis]} devices.",
+                where="--config.train.sharding",
+                remedy="use sharding=replicated, or another --config.train.model_axis",
+            )

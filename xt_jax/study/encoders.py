@@ -1,0 +1,119 @@
+"""The encoder a study starts from, and its tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import jax
+from etils import epath
+from flax import nnx
+
+from xt_jax import model as models
+from xt_jax.config import ModelConfig, digest
+from xt_jax.data.tokenize import Tokenizer, check_fits, load_tokenizer
+from xt_jax.errors import ConfigError
+from xt_jax.model.hf_files import read_json, resolve_folder
+
+RANDOM_SEED = 0  # random weights stand for one published checkpoint, whatever the run's seed
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where encoders come from: `key` decides the weights, `folder` is None for random ones."""
+
+    name: str
+    config: models.EncoderConfig
+    tokenizer: Tokenizer
+    key: str
+    folder: epath.Path | None
+
+    @property
+    def pad_id(self) -> int:
+        return self.tokenizer.pad_token_id
+
+    def load(self, folder: epath.Path | None = None) -> models.Encoder:
+        """The encoder of a finished phase's `folder`, or the one that everything starts from."""
+        folder = folder or self.folder
+        if folder is not None:
+            return models.load(folder, dtype=self.config.dtype, remat=self.config.remat)
+        make = jax.jit(lambda: models.Encoder(self.config, rngs=nnx.Rngs(RANDOM_SEED)))
+        return make()
+
+
+def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
+    """Finds weights and tokenizer and checks that they fit.
+
+    Raises:
+        ConfigError: unknown name, no tokenizer, or one that does not fit.
+        WeightsError: a folder without usable weights.
+    """
+    preset = _preset(config.name)
+    folder = _weights_folder(config, preset)
+    tokenizer = load_tokenizer(_tokenizer_name(config, preset, folder, default_tokenizer))
+    architecture = dataclasses.replace(
+        _architecture(preset, folder, tokenizer), dtype=_dtype(config.dtype), remat=config.remat
+    )
+    pad_id = architecture.pad_id if architecture.kind.positions_after_pad else None
+    where = f"--config.model.tokenizer={config.tokenizer or default_tokenizer or config.name}"
+    check_fits(tokenizer, architecture.vocab_size, pad_id, where)
+    if folder is None:
+        key = digest("random", RANDOM_SEED, dataclasses.replace(architecture, dtype="float32"))
+    else:
+        key = models.weights_fingerprint(folder)
+    return Source(config.name, architecture, tokenizer, key, folder)
+
+
+def _preset(name: str) -> models.Preset | None:
+    """None where `name` is a folder, or a hub id that no preset has."""
+    if epath.Path(name).is_dir():
+        return None
+    try:
+        return models.preset(name)
+    except ConfigError:
+        if "/" in name:
+            return None
+        raise
+
+
+def _weights_folder(config: ModelConfig, preset: models.Preset | None) -> epath.Path | None:
+    """None for random weights."""
+    if preset is None:
+        return resolve_folder(config.name)
+    if config.random_init or preset.hub_id is None:
+        return None
+    return resolve_folder(preset.hub_id)
+
+
+def _architecture(
+    preset: models.Preset | None, folder: epath.Path | None, tokenizer: Tokenizer
+) -> models.EncoderConfig:
+    if folder is not None:
+        return models.EncoderConfig.from_hf(read_json(folder / "config.json"))
+    assert preset is not None
+    if preset.hub_id is not None:
+        return preset.config
+    return models.preset(preset.name, max(tokenizer.get_vocab().values()) + 1).config
+
+
+def _tokenizer_name(
+    config: ModelConfig,
+    preset: models.Preset | None,
+    folder: epath.Path | None,
+    default: str,
+) -> str:
+    own = str(folder) if folder is not None else preset and preset.hub_id
+    name = config.tokenizer or default or own
+    if not name:
+        raise ConfigError(
+            f"`{config.name}` has random weights and no tokenizer of its own.",
+            where="--config.model.tokenizer",
+            remedy="name a tokenizer folder or hub id, for example FacebookAI/xlm-roberta-base",
+        )
+    return name
+
+
+def _dtype(name: str) -> str:
+    if name != "auto":
+        return name
+    return "float32" if jax.default_backend() == "cpu" else "bfloat16"

@@ -1,0 +1,165 @@
+"""Runs a study: trains each phase once, scores every language, carries on where it was killed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from absl import logging
+from etils import epath
+from flax import nnx
+
+from xt_jax import model as models
+from xt_jax.config import Config, DataConfig
+from xt_jax.data.examples import Example
+from xt_jax.files import atomic_write_text
+from xt_jax.sharding import make_mesh, place_params
+from xt_jax.study.encoders import open_source
+from xt_jax.study.phases import Start, Trainer
+from xt_jax.study.plan import Branch, branches
+from xt_jax.study.prepare import Dataset, Reader, TaskData, prepare
+from xt_jax.study.report import write_report
+from xt_jax.study.results import Row, append_rows, read_rows
+from xt_jax.study.scoring import Scorer
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that phases share, read and checked."""
+
+    trainer: Trainer
+    intermediates: dict[str, TaskData]
+    targets: dict[str, TaskData]
+    results: epath.Path
+    params: tuple[int, int]  # of the encoder without and with its embeddings
+
+
+def run(config: Config, workdir: str) -> str:
+    """The whole experiment; returns the table that it also writes to `<workdir>/report.md`.
+
+    Raises:
+        UserError: anything wrong with configuration, weights or data; before training starts.
+    """
+    study = open_study(config, epath.Path(workdir))
+    for branch in branches(config, set(study.intermediates), tuple(study.targets)):
+        _run_branch(study, branch)
+    return write_report(study.results)
+
+
+def open_study(config: Config, workdir: epath.Path) -> Study:
+    """Reads and checks configuration, weights, data and earlier results; trains nothing."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    mesh = make_mesh(config.train.model_axis)
+    cache = epath.Path(config.data.cache_dir or workdir / "cache")
+    root, tokenizer = _data_root(config.data, cache)
+    source = open_source(config.model, tokenizer)
+    intermediates, targets = prepare(Reader.of(config, source.tokenizer, root, cache))
+    results = workdir / "results.jsonl"
+    read_rows(results)
+    return Study(
+        Trainer(config.train, source, mesh, workdir / "phases"),
+        intermediates,
+        targets,
+        results,
+        models.count_params(models.abstract_encoder(source.config)),
+    )
+
+
+def _data_root(config: DataConfig, cache: epath.Path) -> tuple[str, str]:
+    """(data folder, the tokenizer that belongs to it or "")."""
+    if config.source == "mini":
+        from xt_jax import mini
+
+        root = mini.write_world(cache / "mini")
+        return str(root), str(mini.build_tokenizer(cache / "mini_tokenizer"))
+    return config.dir, ""
+
+
+def _run_branch(study: Study, branch: Branch) -> None:
+    start = Start(study.trainer.source.key)
+    if branch.has_intermediate:
+        data = study.intermediates[branch.intermediate]
+        start = study.trainer.train(data, start, "", branch.seed)
+    for name in branch.targets:
+        data = study.targets[name]
+        trained = start
+        if data.train is not None:
+            trained = study.trainer.train(data, start, f"after-{branch.intermediate}", branch.seed)
+        _score(study, data, trained, branch)
+
+
+def _score(study: Study, data: TaskData, trained: Start, branch: Branch) -> None:
+    """Adds the rows of every language that `results.jsonl` does not have yet."""
+    have = {(row["run"], row["target"], row["data"]) for row in read_rows(study.results)}
+    run = trained.key[:12]
+    todo = [d for d in data.scored if (run, data.task.name, d.key[:12]) not in have]
+    if not todo:
+        return
+    logging.info("%s after %s: scoring %d languages", data.task.name, branch.intermediate, len(todo))
+    scorer, params = _load(study.trainer, data, trained)
+    for dataset, (predictions, scores) in zip(
+        todo, scorer.predictions(params, todo), strict=True
+    ):
+        if predictions is not None and trained.folder is not None:
+            folder = trained.folder.parent.parent / "predictions"
+            _write_predictions(folder / f"{dataset.language}.jsonl", dataset.examples, predictions)
+        append_rows(study.results, _rows(study, data, dataset, trained, branch, scores))
+        logging.info("%s %s: %s", data.task.name, dataset.language, _shown(scores))
+
+
+def _load(trainer: Trainer, data: TaskData, trained: Start) -> tuple[Scorer, nnx.State]:
+    """The model to score: with its head, or in retrieval the encoder alone."""
+    options = {"dtype": trainer.source.config.dtype}
+    if data.train is None:
+        model = trainer.source.load(trained.folder)
+    else:
+        model, _ = models.load_model(trained.folder, **options)
+    graphdef, params = nnx.split(model)
+    scorer = Scorer(data.task, graphdef, trainer.source, trainer.mesh, trainer.config.packing)
+    return scorer, place_params(params, trainer.mesh, "replicated")
+
+
+def _rows(
+    study: Study,
+    data: TaskData,
+    dataset: Dataset,
+    trained: Start,
+    branch: Branch,
+    scores: dict[str, float],
+) -> list[Row]:
+    encoder_params, total_params = study.params
+    return [
+        Row(
+            model=study.trainer.source.name,
+            encoder_params=encoder_params,
+            total_params=total_params,
+            intermediate=branch.intermediate,
+            target=data.task.name,
+            language=dataset.language,
+            seed=branch.seed,
+            metric=metric,
+            value=value,
+            n=len(dataset.examples),
+            split=dataset.split,
+            step=trained.step,
+            selected_by=trained.selected_by,
+            run=trained.key[:12],
+            data=dataset.key[:12],
+        )
+        for metric, value in scores.items()
+    ]
+
+
+def _write_predictions(
+    path: epath.Path, examples: Sequence[Example], predictions: Sequence
+) -> None:
+    lines = (
+        json.dumps({"id": e.id, "prediction": p}, ensure_ascii=False) + "\n"
+        for e, p in zip(examples, predictions, strict=True)
+    )
+    atomic_write_text(path, "".join(lines))
+
+
+def _shown(scores: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.1f}" for name, value in scores.items() if "@" not in name)

@@ -1,0 +1,69 @@
+"""Predicts and scores the languages of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flax import nnx
+from jax.sharding import Mesh
+
+from xt_jax.data.packing import Plan
+from xt_jax.evaluate.predict import plan_all, predict
+from xt_jax.evaluate.score import score, score_retrieval
+from xt_jax.retrieval.embed import tatoeba_layer
+from xt_jax.study.encoders import Source
+from xt_jax.study.prepare import Dataset
+from xt_jax.tasks.table import FAMILIES, Task
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """How one architecture is scored on one task; parameters come with each call."""
+
+    task: Task
+    graphdef: Any
+    source: Source
+    mesh: Mesh
+    packing: bool = True
+
+    def scores(
+        self, params: nnx.State, datasets: Sequence[Dataset]
+    ) -> Iterator[dict[str, float]]:
+        """Metrics of each dataset in turn, the task's first metric first."""
+        for _, scores in self.predictions(params, datasets):
+            yield scores
+
+    def predictions(
+        self, params: nnx.State, datasets: Sequence[Dataset]
+    ) -> Iterator[tuple[list | None, dict[str, float]]]:
+        """(one prediction per example or, in retrieval, None; metrics) of each dataset in turn."""
+        plans = plan_all(
+            [dataset.features for dataset in datasets],
+            packing=self.packing,
+            devices=self.mesh.shape["data"],
+        )
+        for dataset, plan in zip(datasets, plans, strict=True):
+            yield self._one(params, dataset, plan)
+
+    def _one(
+        self, params: nnx.State, dataset: Dataset, plan: Plan
+    ) -> tuple[list | None, dict[str, float]]:
+        family = FAMILIES[self.task.family]
+        outputs = predict(
+            self.graphdef,
+            params,
+            family.predict,
+            dataset.features,
+            plan,
+            mesh=self.mesh,
+            pad_id=self.source.pad_id,
+        )
+        if family.decode is None:
+            layer = tatoeba_layer(self.source.config.num_layers)
+            return None, score_retrieval(outputs["embedding"], layer)
+        predictions = family.decode(
+            outputs, dataset.features, dataset.examples, self.task.labels
+        )
+        return predictions, score(self.task, dataset.examples, predictions)

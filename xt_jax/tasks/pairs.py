@@ -1,0 +1,74 @@
+"""Two texts, one label: MNLI, XNLI, PAWS-X."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from xt_jax.data.examples import PairExample
+from xt_jax.data.packing import Features
+from xt_jax.data.tokenize import Tokenizer, ragged
+from xt_jax.model.heads import Model, take_tokens
+from xt_jax.model.layers import split_key
+from xt_jax.tasks.packed import Batch, Sums, run_encoder
+
+
+def tokenize(
+    examples: Sequence[PairExample], tokenizer: Tokenizer, labels: Sequence[str], **limits: int
+) -> Features:
+    """One feature per pair, the longer text cut first where both do not fit `max_length`."""
+    if not examples:
+        return ragged({"input_ids": []}, {"example": [], "label": []})
+    encoded = tokenizer(
+        [e.text_a for e in examples],
+        [e.text_b for e in examples],
+        truncation="longest_first",
+        max_length=limits["max_length"],
+        return_attention_mask=False,
+    )
+    index = {label: i for i, label in enumerate(labels)}
+    return ragged(
+        dict(encoded),
+        {
+            "example": range(len(examples)),
+            "label": [index[e.label] if e.label is not None else -1 for e in examples],
+        },
+    )
+
+
+def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
+    """Cross-entropy summed over pairs, weight = number of pairs."""
+    encoder_key, head_key = split_key(key, 2)
+    hidden = run_encoder(model.encoder, batch, encoder_key)
+    logits = model.head(take_tokens(hidden, batch["starts"]), key=head_key)
+    valid = batch["feature"] >= 0
+    each = optax.softmax_cross_entropy_with_integer_labels(
+        logits.astype(jnp.float32), jnp.maximum(batch["label"], 0)
+    )
+    return {"loss": (jnp.sum(each * valid), jnp.sum(valid))}
+
+
+def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
+    """The most probable label of each segment."""
+    hidden = run_encoder(model.encoder, batch, None)
+    logits = model.head(take_tokens(hidden, batch["starts"]))
+    return {"fields": {"label": jnp.argmax(logits, axis=-1)}, "tokens": {}}
+
+
+def decode(
+    outputs: dict[str, np.ndarray],
+    features: Features,
+    examples: Sequence[PairExample],
+    labels: Sequence[str],
+    tokenizer: Any = None,
+) -> list[str]:
+    """One label per example."""
+    predictions = [""] * len(examples)
+    for example, label in zip(features.fields["example"], outputs["label"], strict=True):
+        predictions[example] = labels[label]
+    return predictions

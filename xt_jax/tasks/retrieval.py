@@ -1,0 +1,43 @@
+"""A sentence and its translation among all translations: Tatoeba.
+
+Features 2i and 2i + 1 are the English sentence i and its translation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+
+from xt_jax.data.examples import SentenceExample
+from xt_jax.data.packing import Features
+from xt_jax.data.tokenize import Tokenizer, ragged
+from xt_jax.model.encoder import Encoder
+from xt_jax.retrieval.embed import pooled_hidden_states
+from xt_jax.tasks.packed import Batch
+
+
+def tokenize(
+    examples: Sequence[SentenceExample], tokenizer: Tokenizer, labels: Sequence[str], **limits: int
+) -> Features:
+    """Two features per pair, each cut at `max_length`."""
+    texts = [text for e in examples for text in (e.english, e.translation)]
+    if not texts:
+        return ragged({"input_ids": []}, {"example": []})
+    encoded = tokenizer(
+        texts, truncation=True, max_length=limits["max_length"], return_attention_mask=False
+    )
+    return ragged(dict(encoded), {"example": [i // 2 for i in range(len(texts))]})
+
+
+def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
+    """[R, S, L+1, D]: mean over each sentence's tokens at every layer, fp32."""
+    pooled = pooled_hidden_states(
+        encoder,
+        batch["input_ids"],
+        batch["positions"],
+        batch["segment_ids"],
+        segments=batch["starts"].shape[1],
+        token_type_ids=batch.get("token_type_ids"),
+    )
+    return {"fields": {"embedding": pooled}, "tokens": {}}

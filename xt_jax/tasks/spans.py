@@ -1,0 +1,221 @@
+"""A question and the span of its context that answers it: SQuAD v1.1, XQuAD.
+
+Windows, labels and decoding follow the SQuAD baseline of BERT, which XTREME's scripts run
+(reference: google-research/xtreme, third_party/run_squad.py): a context longer than a row's room is cut into
+windows that begin every `doc_stride` tokens; a start counts only in the window that gives it most
+context; the best of `N_BEST` starts times `N_BEST` ends wins over all windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xt_jax.data.examples import SpanExample
+from xt_jax.data.packing import Features
+from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
+from xt_jax.model.heads import Model
+from xt_jax.model.layers import split_key
+from xt_jax.tasks.packed import Batch, Sums, run_encoder, segment_mask
+
+MAX_QUESTION = 64  # tokens
+MAX_ANSWER = 30  # tokens
+N_BEST = 20
+
+
+class _Window(NamedTuple):
+    """One feature: a question with the context's tokens from `first` on."""
+
+    example: int
+    ids: list[int]
+    types: list[int] | None
+    begin: list[int]
+    end: list[int]
+    max_context: list[int]
+    answer: tuple[int, int]
+
+
+def tokenize(
+    examples: Sequence[SpanExample], tokenizer: Tokenizer, labels: Sequence[str], **limits: int
+) -> Features:
+    """Every window of every context; host arrays hold the characters of each context token.
+
+    A window that does not hold the whole answer is labelled with its first token, `<s>`.
+    """
+    template = Template.of(tokenizer)
+    questions, _ = subwords(tokenizer, [e.question for e in examples])
+    contexts, offsets = subwords(tokenizer, [e.context for e in examples], offsets=True)
+    windows = [
+        window
+        for i, example in enumerate(examples)
+        for window in _windows(
+            i, example, questions[i][:MAX_QUESTION], contexts[i], offsets[i], template, tokenizer, limits
+        )
+    ]
+    rows = {"input_ids": [w.ids for w in windows]}
+    if windows and windows[0].types is not None:
+        rows["token_type_ids"] = [w.types or [] for w in windows]
+    return ragged(
+        rows,
+        {
+            "example": [w.example for w in windows],
+            "start": [w.answer[0] for w in windows],
+            "end": [w.answer[1] for w in windows],
+        },
+        {
+            "begin": [w.begin for w in windows],
+            "end": [w.end for w in windows],
+            "max_context": [w.max_context for w in windows],
+        },
+    )
+
+
+def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
+    """Mean of the start's and the end's cross-entropy over a segment's tokens; weight = windows."""
+    encoder_key, _ = split_key(key, 2)
+    logits = model.head(run_encoder(model.encoder, batch, encoder_key)).astype(jnp.float32)
+    valid = batch["feature"] >= 0
+    mask = segment_mask(batch["segment_ids"], batch["starts"].shape[1])
+    start = _cross_entropy(logits[..., 0], mask, batch["starts"] + batch["start"])
+    end = _cross_entropy(logits[..., 1], mask, batch["starts"] + batch["end"])
+    return {"loss": (jnp.sum(jnp.where(valid, (start + end) / 2, 0.0)), jnp.sum(valid))}
+
+
+def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
+    """Start and end logits of every token, fp32."""
+    logits = model.head(run_encoder(model.encoder, batch, None)).astype(jnp.float32)
+    return {"fields": {}, "tokens": {"start": logits[..., 0], "end": logits[..., 1]}}
+
+
+def decode(
+    outputs: dict[str, np.ndarray],
+    features: Features,
+    examples: Sequence[SpanExample],
+    labels: Sequence[str],
+    tokenizer: Tokenizer | None = None,
+) -> list[str]:
+    """The best answer of each example, as text of its original context; "" where none is valid."""
+    best = [(-np.inf, "")] * len(examples)
+    splits = features.splits
+    for i, example in enumerate(features.fields["example"].tolist()):
+        here = slice(splits[i], splits[i + 1])
+        host = {name: array[here] for name, array in features.host.items()}
+        found = best_span(outputs["start"][here], outputs["end"][here], **host)
+        if found is not None and found[0] > best[example][0]:
+            score, begin, end = found
+            best[example] = (score, examples[example].context[begin:end])
+    return [text for _, text in best]
+
+
+def best_span(
+    start: np.ndarray,
+    end_logits: np.ndarray,
+    *,
+    begin: np.ndarray,
+    end: np.ndarray,
+    max_context: np.ndarray,
+) -> tuple[float, int, int] | None:
+    """(score, first character, last + 1) of the best valid span of one window.
+
+    Args:
+        start, end_logits: [T] logits.
+        begin, end: [T] characters of each context token, -1 elsewhere.
+        max_context: [T] 1 where this window gives the token most context.
+    """
+    starts = np.argsort(-start, kind="stable")[:N_BEST]
+    ends = np.argsort(-end_logits, kind="stable")[:N_BEST]
+    starts = starts[(begin[starts] >= 0) & (max_context[starts] == 1)]
+    ends = ends[begin[ends] >= 0]
+    span = ends[None, :] - starts[:, None]
+    scores = start[starts][:, None] + end_logits[ends][None, :]
+    scores = np.where((span >= 0) & (span < MAX_ANSWER), scores, -np.inf)
+    if not np.isfinite(scores).any():
+        return None
+    s, e = np.unravel_index(np.argmax(scores), scores.shape)
+    return float(scores[s, e]), int(begin[starts[s]]), int(end[ends[e]])
+
+
+def _windows(
+    index: int,
+    example: SpanExample,
+    question: list[int],
+    context: list[int],
+    offsets: list[tuple[int, int]],
+    template: Template,
+    tokenizer: Tokenizer,
+    limits: dict[str, int],
+) -> list[_Window]:
+    prefix = template.before + question + template.between
+    room = limits["max_length"] - template.pair - len(question)
+    firsts = _window_starts(len(context), room, limits["doc_stride"])
+    lengths = [min(room, len(context) - first) for first in firsts]
+    owner = _best_window(len(context), firsts, lengths)
+    answer = _answer_tokens(example, offsets)
+    windows = []
+    for w, (first, length) in enumerate(zip(firsts, lengths, strict=True)):
+        ids = prefix + context[first : first + length] + template.after
+        outside, after = [-1] * len(prefix), [-1] * len(template.after)
+        inside = offsets[first : first + length]
+        windows.append(
+            _Window(
+                index,
+                ids,
+                token_types(tokenizer, len(prefix), length + len(template.after)),
+                outside + [b for b, _ in inside] + after,
+                outside + [e for _, e in inside] + after,
+                outside + (owner[first : first + length] == w).astype(int).tolist() + after,
+                _answer_in_window(answer, first, length, len(prefix)),
+            )
+        )
+    return windows
+
+
+def _window_starts(tokens: int, room: int, stride: int) -> list[int]:
+    starts = [0]
+    while starts[-1] + room < tokens:
+        starts.append(starts[-1] + min(room, stride))
+    return starts
+
+
+def _best_window(tokens: int, firsts: list[int], lengths: list[int]) -> np.ndarray:
+    """For each context token the window in which the nearer edge is farthest."""
+    position = np.arange(tokens)
+    scores = []
+    for first, length in zip(firsts, lengths, strict=True):
+        left, right = position - first, first + length - 1 - position
+        nearer = np.minimum(left, right) + 0.01 * length
+        scores.append(np.where((left >= 0) & (right >= 0), nearer, -np.inf))
+    return np.argmax(np.array(scores), axis=0) if tokens else position
+
+
+def _answer_tokens(
+    example: SpanExample, offsets: list[tuple[int, int]]
+) -> tuple[int, int] | None:
+    """First and last context token of the first answer; None where unlabelled."""
+    if not example.answers:
+        return None
+    text, first_char = example.answers[0]
+    last_char = first_char + len(text)
+    touched = [i for i, (b, e) in enumerate(offsets) if b < last_char and e > first_char]
+    return (touched[0], touched[-1]) if touched else None
+
+
+def _answer_in_window(
+    answer: tuple[int, int] | None, first: int, length: int, shift: int
+) -> tuple[int, int]:
+    if answer is None or answer[0] < first or answer[1] >= first + length:
+        return 0, 0
+    return answer[0] - first + shift, answer[1] - first + shift
+
+
+def _cross_entropy(logits: jax.Array, mask: jax.Array, target: jax.Array) -> jax.Array:
+    """[R, S]: -log softmax over each segment's columns of [R, T] logits at absolute `target`."""
+    each = jnp.where(mask, logits[:, None, :], -jnp.inf)
+    # An empty slot has no column: one finite logit keeps its value and gradient finite.
+    each = jnp.where(mask.any(axis=-1, keepdims=True), each, 0.0)
+    chosen = jnp.take_along_axis(logits, target, axis=1)
+    return jax.nn.logsumexp(each, axis=-1) - chosen

@@ -1,0 +1,170 @@
+"""The one training loop: steps, evaluation on English dev, early stopping, saves, resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from absl import logging
+from etils import epath
+from flax import nnx
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from xt_jax.config import TrainConfig
+from xt_jax.data.packing import Features, Plan, materialise
+from xt_jax.errors import UserError
+from xt_jax.sharding import place_batch
+from xt_jax.tasks.recipes import Recipe
+from xt_jax.train.checkpoint import Checkpoints
+from xt_jax.train.step import StepSpec, TrainState, compile_step, init_state
+from xt_jax.train.throughput import Meter
+
+Progress = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One phase of training.
+
+    Attributes:
+        name: shown in the log and on the progress bar.
+        evaluate: the score to maximise, of the parameters, on English dev.
+        save_best: keeps the parameters of a step.
+        directory: where the phase's states and log are.
+    """
+
+    name: str
+    spec: StepSpec
+    plan: Plan
+    features: Features
+    recipe: Recipe
+    evaluate: Callable[[nnx.State], float]
+    save_best: Callable[[nnx.State, int], None]
+    directory: epath.Path
+    pad_id: int
+
+
+def fit(job: Job, params: nnx.State, model_config: Any, config: TrainConfig, mesh: Mesh) -> Progress:
+    """Trains until the plan ends or patience does; carries on where an earlier call was killed.
+
+    Returns:
+        `best` (score), `best_step`, `steps` (updates made).
+
+    Raises:
+        UserError: the loss is not finite.
+    """
+    log = _Log(job)
+    batches = iter(batch_stream(job.plan, job.features, job.pad_id, config.accumulate))
+    checkpoints = Checkpoints(
+        job.directory / "checkpoints", config.save_every_steps, config.save_every_minutes
+    )
+    state = init_state(params, job.spec.optimizer, mesh)
+    progress: Progress = {"best": -math.inf, "best_step": 0, "without_gain": 0, "steps": 0}
+    restored = checkpoints.restore(state, batches)
+    if restored is not None:
+        state, progress = restored
+        logging.info("%s: carrying on after step %d", job.name, progress["steps"])
+    step_fn = compile_step(job.spec, state)
+    meter = Meter(model_config, job.plan, job.features)
+    first = progress["steps"] + 1
+    with log.bar(progress["steps"]) as bar:
+        for done in range(first, job.plan.steps + 1):
+            if _out_of_patience(progress, job.recipe):
+                break
+            batch = place_batch(next(batches), mesh, axis=int(config.accumulate > 1))
+            state, sums = step_fn(state, batch)
+            progress = {**progress, "steps": done}
+            if done == first:  # compiled here: not part of the rates
+                jax.block_until_ready(sums)
+                meter.start(done)
+            bar.update()
+            if done % config.log_every == 0 or done == job.plan.steps:
+                log.losses(done, sums, meter)
+            if done % job.recipe.eval_every == 0 or done == job.plan.steps:
+                progress = _evaluate(job, state, progress, log)
+                meter.start(done)
+            # Only after the evaluation: a saved state has seen the score of its own step.
+            checkpoints.maybe_save(done, state, batches, progress)
+    checkpoints.close()
+    return progress
+
+
+def batch_stream(plan: Plan, features: Features, pad_id: int, accumulate: int) -> grain.IterDataset:
+    """The plan's steps in order, made ahead in a thread; its state is one integer."""
+
+    def make(step: int) -> dict[str, np.ndarray]:
+        batch = materialise(plan, features, step, pad_id)
+        if accumulate == 1:
+            return batch
+        return {name: _micro_batches(array, accumulate) for name, array in batch.items()}
+
+    return (
+        grain.MapDataset.range(plan.steps)
+        .map(make)
+        .to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=8))
+    )
+
+
+def _micro_batches(array: np.ndarray, accumulate: int) -> np.ndarray:
+    return array.reshape(accumulate, -1, *array.shape[1:])
+
+
+def _evaluate(job: Job, state: TrainState, progress: Progress, log: _Log) -> Progress:
+    score, step = job.evaluate(state.params), progress["steps"]
+    better = score > progress["best"]
+    if better:
+        job.save_best(state.params, step)
+        progress = {**progress, "best": score, "best_step": step, "without_gain": 0}
+    else:
+        progress = {**progress, "without_gain": progress["without_gain"] + 1}
+    log.write(step, {"dev": score, "best": progress["best"]})
+    return progress
+
+
+def _out_of_patience(progress: Progress, recipe: Recipe) -> bool:
+    return 0 < recipe.patience <= progress["without_gain"]
+
+
+class _Log:
+    """Lines of JSON with time stamps in the phase's folder, a bar or lines on the console."""
+
+    def __init__(self, job: Job):
+        self._job, self._path = job, job.directory / "log.jsonl"
+        self._began = time.time()
+        job.directory.mkdir(parents=True, exist_ok=True)
+
+    def bar(self, start: int) -> tqdm:
+        return tqdm(
+            total=self._job.plan.steps,
+            initial=start,
+            desc=self._job.name,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+            leave=False,
+        )
+
+    def losses(self, step: int, sums: dict[str, tuple[jax.Array, jax.Array]], meter: Meter) -> None:
+        means = {name: float(total) / max(float(w), 1e-9) for name, (total, w) in sums.items()}
+        if not math.isfinite(means["loss"]):
+            raise UserError(
+                f"The loss is {means['loss']} at step {step}.",
+                where=self._job.name,
+                remedy="lower the learning rate, or look at the data of the steps before",
+            )
+        self.write(step, {**means, **meter.read(step)})
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        line = {"step": step, **values, "seconds": round(time.time() - self._began, 3)}
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        logging.info("%s: step %d of %d  %s", self._job.name, step, self._job.plan.steps, shown)

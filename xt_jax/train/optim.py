@@ -1,0 +1,42 @@
+"""AdamW with linear warm-up and decay."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import optax
+
+from xt_jax.model.encoder import param_path
+from xt_jax.tasks.recipes import Recipe
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
+    """Clipping by the global norm, then AdamW; nothing decays but kernels and embeddings."""
+    schedule = linear_schedule(recipe.learning_rate, recipe.warmup_ratio, steps)
+    return optax.chain(
+        optax.clip_by_global_norm(recipe.clip_norm),
+        optax.adamw(
+            schedule, eps=recipe.adam_eps, weight_decay=recipe.weight_decay, mask=decays
+        ),
+    )
+
+
+def linear_schedule(peak: float, warmup_ratio: float, steps: int) -> optax.Schedule:
+    """0 to `peak` over the warm-up (rounded up), then to 0 after `steps`.
+
+    The schedule of transformers' `get_linear_schedule_with_warmup`: update k (from 0) uses the
+    value at k, so the first update of a run with warm-up moves nothing.
+    """
+    warmup = math.ceil(warmup_ratio * steps)
+    up = optax.schedules.linear_schedule(0.0, peak, warmup)
+    down = optax.schedules.linear_schedule(peak, 0.0, max(1, steps - warmup))
+    return optax.schedules.join_schedules([up, down], [warmup])
+
+
+def decays(params: Any) -> Any:
+    """True for every parameter but biases and LayerNorm scales."""
+    return jax.tree_util.tree_map_with_path(
+        lambda key_path, _: param_path(key_path).rsplit("/", 1)[-1] not in ("bias", "scale"), params
+    )

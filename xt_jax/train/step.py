@@ -1,0 +1,112 @@
+"""One optimizer step as a pure function, and its compilation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+Batch = dict[str, jax.Array]
+Sums = dict[str, tuple[jax.Array, jax.Array]]
+LossFn = Callable[[Any, Batch, jax.Array | None], Sums]
+
+
+class TrainState(NamedTuple):
+    """What a step changes: updates made so far, parameters, moments."""
+
+    step: jax.Array
+    params: nnx.State
+    opt_state: optax.OptState
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """What a step is made of and never changes.
+
+    Attributes:
+        graphdef: the model without its parameters.
+        loss: `(model, batch, key) -> {name: (sum, weight)}`; the gradient is that of `loss`.
+        accumulate: micro-batches; batch arrays then carry a leading axis of that size.
+        seed: of dropout; the key of update k is folded from (seed, k).
+        dropout: False runs the loss without a key.
+    """
+
+    graphdef: Any
+    loss: LossFn
+    optimizer: optax.GradientTransformation
+    accumulate: int = 1
+    seed: int = 0
+    dropout: bool = True
+
+
+def init_state(
+    params: nnx.State, optimizer: optax.GradientTransformation, mesh: Mesh
+) -> TrainState:
+    """The state before the first update; moments are laid out like the parameters."""
+    replicated = NamedSharding(mesh, P())
+    layout = optax.tree.map_params(
+        optimizer,
+        lambda _, sharding: sharding,
+        jax.eval_shape(optimizer.init, params),
+        jax.tree.map(lambda array: array.sharding, params),
+        transform_non_params=lambda _: replicated,
+    )
+    step = jax.device_put(jnp.zeros((), jnp.int32), replicated)
+    return TrainState(step, params, jax.jit(optimizer.init, out_shardings=layout)(params))
+
+
+def train_step(state: TrainState, batch: Batch, spec: StepSpec) -> tuple[TrainState, Sums]:
+    """One update from the mean gradient over the whole batch.
+
+    Gradients and weights are summed over micro-batches and divided once, so the result does not
+    depend on how the examples are spread over rows, micro-batches or devices.
+
+    Returns:
+        The next state, and the loss's sums with `grad_norm` (before clipping, weight 1).
+    """
+    key = jax.random.fold_in(jax.random.key(spec.seed), state.step) if spec.dropout else None
+    grads, sums = _summed_gradients(state.params, batch, key, spec)
+    weight = jnp.maximum(sums["loss"][1], 1).astype(jnp.float32)
+    grads = jax.tree.map(lambda g: g / weight, grads)
+    updates, opt_state = spec.optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    sums = {**sums, "grad_norm": (optax.global_norm(grads), jnp.ones(()))}
+    return TrainState(state.step + 1, params, opt_state), sums
+
+
+def compile_step(spec: StepSpec, state: TrainState) -> Callable[..., tuple[TrainState, Sums]]:
+    """`train_step` compiled; the state is donated and keeps its layout on the mesh."""
+    layout = jax.tree.map(lambda array: array.sharding, state)
+    return jax.jit(
+        lambda state, batch: train_step(state, batch, spec),
+        donate_argnums=0,
+        out_shardings=(layout, None),
+    )
+
+
+def _summed_gradients(
+    params: nnx.State, batch: Batch, key: jax.Array | None, spec: StepSpec
+) -> tuple[nnx.State, Sums]:
+    def summed_loss(params: nnx.State, batch: Batch, key: jax.Array | None):
+        sums = spec.loss(nnx.merge(spec.graphdef, params), batch, key)
+        return sums["loss"][0], sums
+
+    gradient = jax.grad(summed_loss, has_aux=True)
+    if spec.accumulate == 1:
+        return gradient(params, batch, key)
+
+    def add(total, micro):
+        index, micro_batch = micro
+        micro_key = None if key is None else jax.random.fold_in(key, index)
+        return jax.tree.map(jnp.add, total, gradient(params, micro_batch, micro_key)), None
+
+    shapes = jax.eval_shape(gradient, params, jax.tree.map(lambda a: a[0], batch), key)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return jax.lax.scan(add, zeros, (jnp.arange(spec.accumulate), batch))[0]

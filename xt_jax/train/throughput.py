@@ -1,0 +1,61 @@
+"""How fast a phase runs: tokens per second, fill, and MFU where the chip's peak is known."""
+
+from __future__ import annotations
+
+import time
+
+import jax
+import numpy as np
+
+from xt_jax.data.packing import Features, Plan
+from xt_jax.model.config import EncoderConfig
+
+# Dense bf16 peaks in TFLOP/s by `device_kind`, from the makers' data sheets.
+PEAK_TFLOPS = {
+    "TPU v4": 275,
+    "TPU v5 lite": 197,
+    "TPU v5p": 459,
+    "TPU v6 lite": 918,
+    "NVIDIA A100-SXM4-80GB": 312,
+    "NVIDIA H100 80GB HBM3": 989,
+    "NVIDIA H200": 989,
+}
+
+
+def train_flops(config: EncoderConfig, rows: int, length: int) -> float:
+    """FLOPs of one step's forward and backward products in the layers (padding included)."""
+    d, f = config.hidden_size, config.intermediate_size
+    per_token = 2 * (4 * d * d + 2 * d * f) + 4 * length * d
+    return 3.0 * config.num_layers * per_token * rows * length
+
+
+class Meter:
+    """Rates between two calls of `read`."""
+
+    def __init__(self, config: EncoderConfig, plan: Plan, features: Features):
+        self._plan, self._lengths = plan, features.lengths
+        self._flops = train_flops(config, plan.rows, plan.length)
+        self._step, self._time = 0, time.perf_counter()
+
+    def start(self, step: int) -> None:
+        """Begins counting at `step`, for example after the compilation."""
+        self._step, self._time = step, time.perf_counter()
+
+    def read(self, step: int) -> dict[str, float]:
+        """Since the last call: step_seconds, tokens/s with and without padding, fill, MFU."""
+        seconds = max(time.perf_counter() - self._time, 1e-9)
+        placed = self._plan.feature[self._plan.splits[self._step] : self._plan.splits[step]]
+        real = int(self._lengths[placed].sum())
+        steps = max(step - self._step, 1)
+        slots = steps * self._plan.rows * self._plan.length
+        rates = {
+            "step_seconds": seconds / steps,
+            "tokens_per_second": slots / seconds,
+            "real_tokens_per_second": real / seconds,
+            "fill": real / slots,
+        }
+        peak = PEAK_TFLOPS.get(jax.devices()[0].device_kind)
+        if peak:
+            rates["mfu"] = self._flops * steps / seconds / (peak * 1e12 * jax.device_count())
+        self.start(step)
+        return {name: float(np.round(value, 6)) for name, value in rates.items()}
