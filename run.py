@@ -34,7 +34,7 @@ def main(_: list[str]) -> None:
         jax.config.update("jax_compilation_cache_dir", _COMPILATION_CACHE.value)
     from xt_jax.study.runner import run
 
-    print(run(_CONFIG.value, _WORKDIR.value))
+    print(run(_CONFIG.value, str(_WORKDIR.value)))
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

@@ -124,6 +124,21 @@ def test_one_error_lists_all_that_does_not_fit(tmp_path):
     assert str(tmp_path / "m") in text
 
 
+def test_check_finds_faults_and_reads_no_tensor(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("read a tensor")
+
+    write_folder(tmp_path / "m", "xlm-roberta", HEADS[0])
+    edit_weights(tmp_path / "m", lambda w: w.update({"x.y": np.zeros(2, np.float32)}))
+    with pytest.raises(WeightsError, match=r"unknown: x\.y \(2,\)"):
+        xm.check(tmp_path / "m")
+    edit_weights(tmp_path / "m", lambda w: w.pop("x.y"))
+    monkeypatch.setattr("xt_jax.model.hf._read_param", refuse)
+    xm.check(tmp_path / "m")
+    with pytest.raises(AssertionError, match="read a tensor"):
+        xm.load(tmp_path / "m")
+
+
 def test_head_of_another_size(tmp_path):
     write_folder(tmp_path / "m", "bert", HEADS[0])
     config = json.loads((tmp_path / "m/config.json").read_text())

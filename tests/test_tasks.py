@@ -12,11 +12,11 @@ from xt_jax.data import sources
 from xt_jax.data.examples import SpanExample, TagExample
 from xt_jax.data.packing import IGNORE, materialise, plan_training
 from xt_jax.data.tokenize import Template
+from xt_jax.evaluate.predict import plan_all, predict
 from xt_jax.evaluate.score import score
 from xt_jax.model import Encoder, EncoderConfig
 from xt_jax.model.heads import Model
 from xt_jax.sharding import make_mesh
-from xt_jax.evaluate.predict import plan_all, predict
 from xt_jax.tasks import spans, tags
 from xt_jax.tasks.table import ENTITIES, FAMILIES, TASKS, UPOS
 
@@ -158,17 +158,15 @@ def test_best_span_obeys_order_length_and_context():
     chars = np.arange(n)
     start[40], end[10] = 9, 9  # the best pair runs backwards
     start[5], end[45] = 8, 7  # from 5 to 45 is too long; 5 to 10 beats 40 to 45
-    found = spans.best_span(
-        start, end, begin=chars, end=chars + 1, max_context=np.ones(n, int)
-    )
+    found = spans.best_span(start, end, begin=chars, end=chars + 1, max_context=np.ones(n, int))
     assert found == (17.0, 5, 11)
     inside = np.where(chars >= 20, chars, -1)
     found = spans.best_span(start, end, begin=inside, end=chars + 1, max_context=np.ones(n, int))
     assert (found[1], found[2]) == (40, 46)
     nothing = np.full(n, -1)
-    assert spans.best_span(
-        start, end, begin=nothing, end=nothing, max_context=np.ones(n, int)
-    ) is None
+    assert (
+        spans.best_span(start, end, begin=nothing, end=nothing, max_context=np.ones(n, int)) is None
+    )
 
 
 @pytest.mark.parametrize("max_length", [12, 24, 256])

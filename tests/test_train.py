@@ -204,7 +204,7 @@ def weights_sum(params) -> float:
     return float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(params)))
 
 
-class Killed(Exception):
+class Killed(Exception):  # noqa: N818
     pass
 
 

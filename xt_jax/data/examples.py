@@ -15,7 +15,7 @@ class PairExample(NamedTuple):
 
 
 class SpanExample(NamedTuple):
-    """A question on a context; `answers` are (text, first character) in `context`, () if unlabelled."""
+    """A question on a context; `answers` are (text, first character there), () if unlabelled."""
 
     id: str
     question: str

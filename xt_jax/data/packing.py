@@ -138,9 +138,7 @@ def plan_evaluation(
     )
 
 
-def step_order(
-    lengths: np.ndarray, batch_size: int, epochs: float, seed: int
-) -> list[np.ndarray]:
+def step_order(lengths: np.ndarray, batch_size: int, epochs: float, seed: int) -> list[np.ndarray]:
     """The features of each step: seeded, every epoch a permutation, token counts balanced.
 
     Within a window of steps the features are dealt longest first, each to the step that holds
@@ -148,7 +146,7 @@ def step_order(
     evenly spaced sample of its lengths.
     """
     count = len(lengths)
-    total = int(round(epochs * count))
+    total = round(epochs * count)
     steps: list[np.ndarray] = []
     carried = np.empty(0, np.int32)
     for epoch in range(-(-total // count)):

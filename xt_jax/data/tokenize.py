@@ -24,14 +24,14 @@ def load_tokenizer(path_or_id: str) -> Tokenizer:
     Raises:
         ConfigError: nothing there, or only a tokenizer without offsets (a slow one).
     """
-    from transformers import AutoTokenizer, XLMRobertaTokenizerFast  # slow import
+    from transformers import AutoTokenizer, XLMRobertaTokenizer  # slow import
 
     folder = epath.Path(path_or_id)
     bare = folder.exists() and not (folder / "tokenizer.json").exists()
     spm_only = bare and not (folder / "config.json").exists()
     try:
         if spm_only and (folder / "sentencepiece.bpe.model").exists():
-            tokenizer = XLMRobertaTokenizerFast.from_pretrained(path_or_id)
+            tokenizer = XLMRobertaTokenizer.from_pretrained(path_or_id)
         else:
             tokenizer = AutoTokenizer.from_pretrained(path_or_id)
     except (OSError, ValueError) as error:
@@ -158,7 +158,7 @@ def cached(folder: epath.Path, name: str, make: Callable[[], Features]) -> Featu
     features = make()
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    np.savez(buffer, **_pack(features))
+    np.savez(buffer, allow_pickle=False, **_pack(features))
     temporary = folder / f"{name}.npz.partial"
     temporary.write_bytes(buffer.getvalue())
     temporary.rename(path)

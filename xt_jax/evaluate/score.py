@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -38,9 +38,7 @@ def score_retrieval(embeddings: np.ndarray, layer: int) -> dict[str, float]:
         `accuracy` at `layer`, and `accuracy@layer=k` for every k.
     """
     english, foreign = embeddings[0::2], embeddings[1::2]
-    by_layer = [
-        _top1_accuracy(english[:, k], foreign[:, k]) for k in range(embeddings.shape[1])
-    ]
+    by_layer = [_top1_accuracy(english[:, k], foreign[:, k]) for k in range(embeddings.shape[1])]
     sweep = {AT_LAYER.format(metric="accuracy", layer=k): v for k, v in enumerate(by_layer)}
     return {"accuracy": by_layer[layer], **sweep}
 
@@ -64,4 +62,8 @@ def _spans(examples: Sequence[SpanExample], predictions: Sequence[str]) -> dict[
     return squad_scores(gold, {e.id: p for e, p in zip(examples, predictions, strict=True)})
 
 
-_SCORERS = {"pairs": _pairs, "tags": _tags, "spans": _spans}
+_SCORERS: dict[str, Callable[..., dict[str, float]]] = {
+    "pairs": _pairs,
+    "tags": _tags,
+    "spans": _spans,
+}

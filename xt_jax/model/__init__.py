@@ -18,7 +18,7 @@ from xt_jax.model.heads import (
     num_labels,
     take_tokens,
 )
-from xt_jax.model.hf import load, load_model, save
+from xt_jax.model.hf import check, load, load_model, save
 from xt_jax.model.hf_files import weights_fingerprint
 from xt_jax.model.presets import ALIASES, PRESETS, Preset, preset
 
@@ -35,6 +35,7 @@ __all__ = [
     "TaggingHead",
     "abstract_encoder",
     "attention",
+    "check",
     "count_params",
     "load",
     "load_model",

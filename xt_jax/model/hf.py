@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from flax import nnx
@@ -60,6 +59,20 @@ def load(
     config = _read_config(folder, dtype=dtype, remat=remat)
     entries = hf_table.encoder_entries(config)
     return _load_params(folder, config, abstract_encoder(config), entries, put, with_head=False)
+
+
+def check(folder: str | os.PathLike) -> None:
+    """Compares names, shapes and types of a folder's tensors with its config.json, reads none.
+
+    Raises:
+        ConfigError, WeightsError: what `load` would raise.
+    """
+    folder = resolve_folder(folder)
+    config = _read_config(folder)
+    entries = hf_table.encoder_entries(config)
+    with open_weights(folder) as tensors:
+        params = _params_by_path(abstract_encoder(config))
+        _match(tensors, entries, params, config, folder, with_head=False)
 
 
 def load_model(
@@ -209,7 +222,7 @@ def _hf_tensors(entries, params, config: EncoderConfig) -> Iterator[tuple[str, n
 
 
 def _load_params(folder, config: EncoderConfig, abstract, entries, put: Put | None, *, with_head):
-    put = put or (lambda path, array: jnp.asarray(array))
+    put = put or (lambda path, array: jax.device_put(array))
     by_path = {entry.path: entry for entry in entries}
     graphdef, state = nnx.split(abstract)
     with open_weights(folder) as tensors:
@@ -217,15 +230,23 @@ def _load_params(folder, config: EncoderConfig, abstract, entries, put: Put | No
 
         def read(key_path, leaf) -> jax.Array:
             entry = by_path[param_path(key_path)]
-            names = entry.tensors(config.num_layers)
-            array = np.empty(leaf.shape, np.float32)
-            for part, name in zip(array if entry.stacked else [array], names, strict=True):
-                value = found[name].read()
-                part[...] = value.T if entry.transposed else value
-            return put(entry.path, array)
+            parts = [found[name] for name in entry.tensors(config.num_layers)]
+            return put(entry.path, _read_param(entry, parts, leaf.shape))
 
         state = jax.tree_util.tree_map_with_path(read, state)
     return nnx.merge(graphdef, state)
+
+
+def _read_param(entry, parts: list[Tensor], shape: tuple[int, ...]) -> np.ndarray:
+    def read(part: Tensor) -> np.ndarray:
+        return part.read().T if entry.transposed else part.read()
+
+    if not entry.stacked:
+        return np.asarray(read(parts[0]), np.float32)
+    array = np.empty(shape, np.float32)
+    for row, part in zip(array, parts, strict=True):
+        row[...] = read(part)
+    return array
 
 
 def _match(

@@ -1,7 +1,7 @@
 """Sentence embeddings: the mean over a sentence's tokens, special tokens included, at every layer.
 
-The pooling of XTREME's Tatoeba (google-research/xtreme, third_party/evaluate_retrieval.py) and of jiant
-(nyu-mll/jiant, jiant/tasks/retrieval.py).
+The pooling of XTREME's Tatoeba (google-research/xtreme, third_party/evaluate_retrieval.py) and of
+jiant (nyu-mll/jiant, jiant/tasks/retrieval.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
@@ -48,20 +50,34 @@ def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
         ConfigError: unknown name, no tokenizer, or one that does not fit.
         WeightsError: a folder without usable weights.
     """
-    preset = _preset(config.name)
-    folder = _weights_folder(config, preset)
+    with _located("--config.model.name"):
+        preset = _preset(config.name)
+        folder = _weights_folder(config, preset)
     tokenizer = load_tokenizer(_tokenizer_name(config, preset, folder, default_tokenizer))
-    architecture = dataclasses.replace(
-        _architecture(preset, folder, tokenizer), dtype=_dtype(config.dtype), remat=config.remat
-    )
+    with _located("--config.model"):
+        architecture = dataclasses.replace(
+            _architecture(preset, folder, tokenizer),
+            dtype=_dtype(config.dtype),
+            remat=config.remat,
+        )
     pad_id = architecture.pad_id if architecture.kind.positions_after_pad else None
     where = f"--config.model.tokenizer={config.tokenizer or default_tokenizer or config.name}"
     check_fits(tokenizer, architecture.vocab_size, pad_id, where)
     if folder is None:
         key = digest("random", RANDOM_SEED, dataclasses.replace(architecture, dtype="float32"))
     else:
+        models.check(folder)
         key = models.weights_fingerprint(folder)
     return Source(config.name, architecture, tokenizer, key, folder)
+
+
+@contextlib.contextmanager
+def _located(where: str) -> Iterator[None]:
+    """Names the field in an error that does not know where its value came from."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(error.problem, where=error.where or where, remedy=error.remedy) from error
 
 
 def _preset(name: str) -> models.Preset | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 
@@ -78,7 +77,8 @@ class Trainer:
 
     def _key(self, data: TaskData, start: Start, plan: Plan, seed: int) -> str:
         """Names all that can change the result."""
-        assert data.train is not None and data.dev is not None
+        assert data.train is not None
+        assert data.dev is not None
         return digest(
             FORMAT,
             start.key,
@@ -90,7 +90,8 @@ class Trainer:
     def _fit(
         self, data: TaskData, start: Start, plan: Plan, directory: epath.Path, seed: int
     ) -> Progress:
-        assert data.train is not None and data.dev is not None
+        assert data.train is not None
+        assert data.dev is not None
         lengths = data.train.features.lengths
         logging.info(
             "%s: %d steps of %d x %d tokens, fill %.3f",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,9 @@ from xt_jax.config import Config, apply_overrides, digest
 from xt_jax.data import sources
 from xt_jax.data.examples import Example
 from xt_jax.data.packing import Features
-from xt_jax.data.tokenize import Tokenizer, cached, fingerprint
+from xt_jax.data.tokenize import Tokenizer, cached
 from xt_jax.errors import ConfigError, DataError
+from xt_jax.tasks import spans
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import DIRECT, FAMILIES, INTERMEDIATES, TARGETS, TASKS, Task, get
 
@@ -50,18 +52,12 @@ class Reader:
     config: Config
     tokenizer: Tokenizer
     tokenizer_key: str
+    longest: int  # tokens that the encoder takes
     root: str
     cache: epath.Path
 
-    @classmethod
-    def of(cls, config: Config, tokenizer: Tokenizer, root: str, cache: epath.Path) -> Reader:
-        sources.check_root(root)
-        return cls(config, tokenizer, fingerprint(tokenizer), root, cache)
-
     def find(self, task: str, split: str, language: str) -> list[sources.Found]:
-        return sources.find(
-            self.root, task, split, language, stand_ins=self.config.allow_missing
-        )
+        return sources.find(self.root, task, split, language, stand_ins=self.config.allow_missing)
 
     def dataset(
         self,
@@ -80,9 +76,7 @@ class Reader:
         features = cached(
             self.cache,
             f"{task.name}-{split}-{found.language}-{key[:16]}",
-            lambda: FAMILIES[task.family].tokenize(
-                examples, self.tokenizer, task.labels, **limits
-            ),
+            lambda: FAMILIES[task.family].tokenize(examples, self.tokenizer, task.labels, **limits),
         )
         return Dataset(split, found.language, features, examples, key)
 
@@ -91,7 +85,7 @@ def prepare(reader: Reader) -> tuple[dict[str, TaskData], dict[str, TaskData]]:
     """(intermediate, target) tasks by name; with `allow_missing`, only those that can run.
 
     Raises:
-        ConfigError: an unknown task, language or split, or nothing left to run.
+        ConfigError: an unknown task, language or split, or a recipe that cannot run.
         DataError: a file that is missing (unless allowed) or faulty.
     """
     config = reader.config
@@ -101,16 +95,36 @@ def prepare(reader: Reader) -> tuple[dict[str, TaskData], dict[str, TaskData]]:
         task = get(name, INTERMEDIATES, "--config.intermediates") if name != DIRECT else None
         if task is not None:
             recipe = apply_overrides(task.recipe, config.intermediate)
+            _check_recipe(task, recipe, reader.longest, "intermediate")
             intermediates[name] = _task_data(reader, task, recipe, scored=False)
     targets = {}
     for name in config.targets or TARGETS:
         task = get(name, TARGETS, "--config.targets")
         recipe = apply_overrides(task.recipe, config.target)
+        _check_recipe(task, recipe, reader.longest, "target")
         targets[name] = _task_data(reader, task, recipe, scored=True)
     return (
         {name: data for name, data in intermediates.items() if data is not None},
         {name: data for name, data in targets.items() if data is not None},
     )
+
+
+def _check_recipe(task: Task, recipe: Recipe, longest: int, phase: str) -> None:
+    least = spans.MAX_QUESTION + 16 if task.family == "spans" else 8
+    limits = {
+        "max_length": (least, longest),
+        "batch_size": (1, math.inf),
+        "epochs": (0.01, math.inf),
+        "eval_every": (1, math.inf),
+    }
+    for name, (low, high) in limits.items():
+        value = getattr(recipe, name)
+        if not low <= value <= high:
+            raise ConfigError(
+                f"{task.name} cannot run with {name} {value}.",
+                where=f"--config.{phase}.{name}",
+                remedy=f"use a value from {low} to {high}",
+            )
 
 
 def _task_data(reader: Reader, task: Task, recipe: Recipe, *, scored: bool) -> TaskData | None:
@@ -128,9 +142,7 @@ def _task_data(reader: Reader, task: Task, recipe: Recipe, *, scored: bool) -> T
     return TaskData(task, recipe, train, dev, languages)
 
 
-def _english(
-    reader: Reader, task: Task, recipe: Recipe, split: str, most: int
-) -> Dataset | None:
+def _english(reader: Reader, task: Task, recipe: Recipe, split: str, most: int) -> Dataset | None:
     """Training or selection data; of dev, `most` examples evenly spaced, of train the first."""
     source = TASKS.get(task.train, task)
     found = reader.find(source.name, split, "en")
@@ -213,9 +225,7 @@ def _check_labelled(task: Task, examples: Sequence[Example], found: sources.Foun
         )
 
 
-def _missing(
-    reader: Reader, task: Task, source: str, split: str, languages: Sequence[str]
-) -> None:
+def _missing(reader: Reader, task: Task, source: str, split: str, languages: Sequence[str]) -> None:
     files = [sources.expected(reader.root, source, split, lang) for lang in languages]
     problem = f"{task.name}: no labelled {split} data for {', '.join(languages)}."
     if not reader.config.allow_missing:

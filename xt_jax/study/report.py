@@ -29,7 +29,9 @@ def report(rows: list[Row]) -> str:
     computed more than once (with other settings in the same folder), the last one counts.
     """
     scores = _collect(rows)
-    intermediates = sorted({r["intermediate"] for r in rows}, key=lambda name: (name != DIRECT, name))
+    intermediates = sorted(
+        {r["intermediate"] for r in rows}, key=lambda name: (name != DIRECT, name)
+    )
     parts = ["# Zero-shot results\n"]
     for model in dict.fromkeys(row["model"] for row in rows):
         row = next(r for r in rows if r["model"] == model)
@@ -57,7 +59,8 @@ def _summary(scores: dict, intermediates: list[str]) -> str:
     gaps = [f"{name} - {DIRECT}" for name in others] if DIRECT in intermediates else []
     table = [["target", "metric", "languages", *intermediates, *gaps]]
     for (target, metric), by_intermediate in scores.items():
-        languages = {lang for seeds in by_intermediate.values() for s in seeds.values() for lang in s}
+        seeds = [by_language for name in by_intermediate.values() for by_language in name.values()]
+        languages = {language for by_language in seeds for language in by_language}
         cells = [_spread(_means(by_intermediate.get(name, {}))) for name in intermediates]
         direct = by_intermediate.get(DIRECT, {})
         differences = [_spread(_gap(by_intermediate.get(n, {}), direct), sign=True) for n in others]
@@ -66,15 +69,15 @@ def _summary(scores: dict, intermediates: list[str]) -> str:
 
 
 def _languages(key: tuple[str, str], by_intermediate: dict, intermediates: list[str]) -> str:
-    languages = sorted({lang for seeds in by_intermediate.values() for s in seeds.values() for lang in s})
-    table = [["", *languages]]
-    for name in intermediates:
-        seeds = by_intermediate.get(name, {})
-        cells = []
-        for language in languages:
-            values = [by_language[language] for by_language in seeds.values() if language in by_language]
-            cells.append(f"{mean(values):.1f}" if values else "")
-        table.append([name, *cells])
+    """A row per language: the mean over seeds after each intermediate task."""
+    seeds = [by_language for name in by_intermediate.values() for by_language in name.values()]
+    table = [["language", *intermediates]]
+    for language in sorted({language for by_language in seeds for language in by_language}):
+        values = [
+            [s[language] for s in by_intermediate.get(name, {}).values() if language in s]
+            for name in intermediates
+        ]
+        table.append([language, *(f"{mean(v):.1f}" if v else "" for v in values)])
     return f"### {key[0]}, {key[1]}\n\n{_markdown(table)}"
 
 

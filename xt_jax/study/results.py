@@ -65,10 +65,11 @@ def _parse(line: str, where: str) -> Row:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataError(f"Not a row of JSON: {error.msg}.", where=where, remedy="delete it") from error
+        raise DataError(
+            f"Not a row of JSON: {error.msg}.", where=where, remedy="delete it"
+        ) from error
     missing = [name for name in Row.__annotations__ if name not in row]
     if missing:
-        raise DataError(
-            f"The row lacks {', '.join(missing)}.", where=where, remedy="delete it"
-        )
+        problem = f"The row lacks {', '.join(missing)}."
+        raise DataError(problem, where=where, remedy="delete the line")
     return row

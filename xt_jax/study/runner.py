@@ -13,8 +13,11 @@ from flax import nnx
 from xt_jax import model as models
 from xt_jax.config import Config, DataConfig
 from xt_jax.data.examples import Example
+from xt_jax.data.sources import check_root
+from xt_jax.data.tokenize import fingerprint
+from xt_jax.errors import ConfigError
 from xt_jax.files import atomic_write_text
-from xt_jax.sharding import make_mesh, place_params
+from xt_jax.sharding import RULES, make_mesh, place_params
 from xt_jax.study.encoders import open_source
 from xt_jax.study.phases import Start, Trainer
 from xt_jax.study.plan import Branch, branches
@@ -22,6 +25,9 @@ from xt_jax.study.prepare import Dataset, Reader, TaskData, prepare
 from xt_jax.study.report import write_report
 from xt_jax.study.results import Row, append_rows, read_rows
 from xt_jax.study.scoring import Scorer
+
+
+SOURCES = ("files", "mini")
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,16 @@ def run(config: Config, workdir: str) -> str:
 def open_study(config: Config, workdir: epath.Path) -> Study:
     """Reads and checks configuration, weights, data and earlier results; trains nothing."""
     workdir.mkdir(parents=True, exist_ok=True)
+    _check(config)
     mesh = make_mesh(config.train.model_axis)
     cache = epath.Path(config.data.cache_dir or workdir / "cache")
     root, tokenizer = _data_root(config.data, cache)
     source = open_source(config.model, tokenizer)
-    intermediates, targets = prepare(Reader.of(config, source.tokenizer, root, cache))
+    check_root(root)
+    key = fingerprint(source.tokenizer)
+    reader = Reader(config, source.tokenizer, key, source.config.max_length, root, cache)
+    intermediates, targets = prepare(reader)
+    _check_something_to_run(config, set(intermediates), set(targets))
     results = workdir / "results.jsonl"
     read_rows(results)
     return Study(
@@ -64,6 +75,39 @@ def open_study(config: Config, workdir: epath.Path) -> Study:
         results,
         models.count_params(models.abstract_encoder(source.config)),
     )
+
+
+def _check(config: Config) -> None:
+    """Fields with few possible values."""
+    choices = {
+        "data.source": (config.data.source, SOURCES),
+        "train.sharding": (config.train.sharding, tuple(RULES)),
+    }
+    for field, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ConfigError(
+                f"`{value}` is no {field}.",
+                where=f"--config.{field}",
+                remedy=f"use one of: {', '.join(allowed)}",
+            )
+    for field in ("accumulate", "save_every_steps", "log_every"):
+        value = getattr(config.train, field)
+        if value < 1:
+            raise ConfigError(
+                f"{field} cannot be {value}.",
+                where=f"--config.train.{field}",
+                remedy="use 1 or more",
+            )
+
+
+def _check_something_to_run(config: Config, intermediates: set[str], targets: set[str]) -> None:
+    if not targets or not branches(config, intermediates, tuple(targets)):
+        wanted = ", ".join([*config.intermediates, *config.targets])
+        raise ConfigError(
+            f"Nothing is left to run: no data for {wanted}.",
+            where="--config.data.dir",
+            remedy="the log above names the files that are missing",
+        )
 
 
 def _data_root(config: DataConfig, cache: epath.Path) -> tuple[str, str]:
@@ -96,11 +140,11 @@ def _score(study: Study, data: TaskData, trained: Start, branch: Branch) -> None
     todo = [d for d in data.scored if (run, data.task.name, d.key[:12]) not in have]
     if not todo:
         return
-    logging.info("%s after %s: scoring %d languages", data.task.name, branch.intermediate, len(todo))
+    logging.info(
+        "%s after %s: scoring %d languages", data.task.name, branch.intermediate, len(todo)
+    )
     scorer, params = _load(study.trainer, data, trained)
-    for dataset, (predictions, scores) in zip(
-        todo, scorer.predictions(params, todo), strict=True
-    ):
+    for dataset, (predictions, scores) in zip(todo, scorer.predictions(params, todo), strict=True):
         if predictions is not None and trained.folder is not None:
             folder = trained.folder.parent.parent / "predictions"
             _write_predictions(folder / f"{dataset.language}.jsonl", dataset.examples, predictions)
@@ -110,11 +154,11 @@ def _score(study: Study, data: TaskData, trained: Start, branch: Branch) -> None
 
 def _load(trainer: Trainer, data: TaskData, trained: Start) -> tuple[Scorer, nnx.State]:
     """The model to score: with its head, or in retrieval the encoder alone."""
-    options = {"dtype": trainer.source.config.dtype}
-    if data.train is None:
+    model: nnx.Module
+    if data.train is None or trained.folder is None:
         model = trainer.source.load(trained.folder)
     else:
-        model, _ = models.load_model(trained.folder, **options)
+        model, _ = models.load_model(trained.folder, dtype=trainer.source.config.dtype)
     graphdef, params = nnx.split(model)
     scorer = Scorer(data.task, graphdef, trainer.source, trainer.mesh, trainer.config.packing)
     return scorer, place_params(params, trainer.mesh, "replicated")

@@ -28,9 +28,7 @@ class Scorer:
     mesh: Mesh
     packing: bool = True
 
-    def scores(
-        self, params: nnx.State, datasets: Sequence[Dataset]
-    ) -> Iterator[dict[str, float]]:
+    def scores(self, params: nnx.State, datasets: Sequence[Dataset]) -> Iterator[dict[str, float]]:
         """Metrics of each dataset in turn, the task's first metric first."""
         for _, scores in self.predictions(params, datasets):
             yield scores
@@ -63,7 +61,5 @@ class Scorer:
         if family.decode is None:
             layer = tatoeba_layer(self.source.config.num_layers)
             return None, score_retrieval(outputs["embedding"], layer)
-        predictions = family.decode(
-            outputs, dataset.features, dataset.examples, self.task.labels
-        )
+        predictions = family.decode(outputs, dataset.features, dataset.examples, self.task.labels)
         return predictions, score(self.task, dataset.examples, predictions)

@@ -1,12 +1,12 @@
 """How each task is trained, and where the setting comes from.
 
-The settings are those that jiant, the paper authors' toolkit, ships for XTREME (nyu-mll/jiant, jiant/scripts/benchmarks/xtreme:
-subscripts c, d, e and xtreme_runconfig_writer.py): learning rate 1e-5, warm-up over 10 % of the
-steps then linear decay to 0, AdamW with decay 0.01 except on biases and LayerNorms, eps 1e-8,
-clipping at 1.0, evaluation every 1,000 steps on 500 English dev examples, stop after 30
-evaluations without improvement, the best one kept. XTREME's own scripts (google-research/xtreme,
-scripts/train_*.sh) use 2e-5 for five epochs on pairs and ten on tags at length 128, and 3e-5 for
-three epochs on SQuAD. The paper's own table could not be read.
+The settings are those that jiant, the paper authors' toolkit, ships for XTREME (nyu-mll/jiant,
+jiant/scripts/benchmarks/xtreme: subscripts c, d, e and xtreme_runconfig_writer.py): learning rate
+1e-5, warm-up over 10 % of the steps then linear decay to 0, AdamW with decay 0.01 except on biases
+and LayerNorms, eps 1e-8, clipping at 1.0, evaluation every 1,000 steps on 500 English dev
+examples, stop after 30 evaluations without improvement, the best one kept. XTREME's own scripts
+(google-research/xtreme, scripts/train_*.sh) use 2e-5 for five epochs on pairs and ten on tags at
+length 128, and 3e-5 for three epochs on SQuAD. The paper's own table could not be read.
 """
 
 from __future__ import annotations

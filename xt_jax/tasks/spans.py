@@ -1,7 +1,7 @@
 """A question and the span of its context that answers it: SQuAD v1.1, XQuAD.
 
-Windows, labels and decoding follow the SQuAD baseline of BERT, which XTREME's scripts run
-(reference: google-research/xtreme, third_party/run_squad.py): a context longer than a row's room is cut into
+Windows, labels and decoding follow the SQuAD baseline of BERT, which XTREME runs too
+(google-research/xtreme, third_party/run_squad.py): a context longer than a row's room is cut into
 windows that begin every `doc_stride` tokens; a start counts only in the window that gives it most
 context; the best of `N_BEST` starts times `N_BEST` ends wins over all windows.
 """
@@ -27,8 +27,16 @@ MAX_ANSWER = 30  # tokens
 N_BEST = 20
 
 
+class _Cut(NamedTuple):
+    """Context tokens [first, first + length); `owned`: this window gives the token most context."""
+
+    first: int
+    length: int
+    owned: np.ndarray
+
+
 class _Window(NamedTuple):
-    """One feature: a question with the context's tokens from `first` on."""
+    """One feature: a question with one cut of its context."""
 
     example: int
     ids: list[int]
@@ -49,13 +57,25 @@ def tokenize(
     template = Template.of(tokenizer)
     questions, _ = subwords(tokenizer, [e.question for e in examples])
     contexts, offsets = subwords(tokenizer, [e.context for e in examples], offsets=True)
-    windows = [
-        window
-        for i, example in enumerate(examples)
-        for window in _windows(
-            i, example, questions[i][:MAX_QUESTION], contexts[i], offsets[i], template, tokenizer, limits
-        )
-    ]
+    windows = []
+    for i, example in enumerate(examples):
+        prefix = template.before + questions[i][:MAX_QUESTION] + template.between
+        room = limits["max_length"] - len(prefix) - len(template.after)
+        answer = _answer_tokens(example, offsets[i])
+        for cut in _cuts(len(contexts[i]), room, limits["doc_stride"]):
+            here = slice(cut.first, cut.first + cut.length)
+            before, after = [-1] * len(prefix), [-1] * len(template.after)
+            windows.append(
+                _Window(
+                    i,
+                    prefix + contexts[i][here] + template.after,
+                    token_types(tokenizer, len(prefix), cut.length + len(template.after)),
+                    before + [begin for begin, _ in offsets[i][here]] + after,
+                    before + [end for _, end in offsets[i][here]] + after,
+                    before + cut.owned.astype(int).tolist() + after,
+                    _answer_in(cut, answer, len(prefix)),
+                )
+            )
     rows = {"input_ids": [w.ids for w in windows]}
     if windows and windows[0].types is not None:
         rows["token_type_ids"] = [w.types or [] for w in windows]
@@ -139,50 +159,21 @@ def best_span(
     return float(scores[s, e]), int(begin[starts[s]]), int(end[ends[e]])
 
 
-def _windows(
-    index: int,
-    example: SpanExample,
-    question: list[int],
-    context: list[int],
-    offsets: list[tuple[int, int]],
-    template: Template,
-    tokenizer: Tokenizer,
-    limits: dict[str, int],
-) -> list[_Window]:
-    prefix = template.before + question + template.between
-    room = limits["max_length"] - template.pair - len(question)
-    firsts = _window_starts(len(context), room, limits["doc_stride"])
-    lengths = [min(room, len(context) - first) for first in firsts]
-    owner = _best_window(len(context), firsts, lengths)
-    answer = _answer_tokens(example, offsets)
-    windows = []
-    for w, (first, length) in enumerate(zip(firsts, lengths, strict=True)):
-        ids = prefix + context[first : first + length] + template.after
-        outside, after = [-1] * len(prefix), [-1] * len(template.after)
-        inside = offsets[first : first + length]
-        windows.append(
-            _Window(
-                index,
-                ids,
-                token_types(tokenizer, len(prefix), length + len(template.after)),
-                outside + [b for b, _ in inside] + after,
-                outside + [e for _, e in inside] + after,
-                outside + (owner[first : first + length] == w).astype(int).tolist() + after,
-                _answer_in_window(answer, first, length, len(prefix)),
-            )
-        )
-    return windows
+def _cuts(tokens: int, room: int, stride: int) -> list[_Cut]:
+    """Windows of `room` tokens that begin every `stride` tokens, until the context ends."""
+    firsts = [0]
+    while firsts[-1] + room < tokens:
+        firsts.append(firsts[-1] + min(room, stride))
+    lengths = [min(room, tokens - first) for first in firsts]
+    owner = _owner(tokens, firsts, lengths)
+    return [
+        _Cut(first, length, owner[first : first + length] == w)
+        for w, (first, length) in enumerate(zip(firsts, lengths, strict=True))
+    ]
 
 
-def _window_starts(tokens: int, room: int, stride: int) -> list[int]:
-    starts = [0]
-    while starts[-1] + room < tokens:
-        starts.append(starts[-1] + min(room, stride))
-    return starts
-
-
-def _best_window(tokens: int, firsts: list[int], lengths: list[int]) -> np.ndarray:
-    """For each context token the window in which the nearer edge is farthest."""
+def _owner(tokens: int, firsts: list[int], lengths: list[int]) -> np.ndarray:
+    """For each context token the window whose nearer edge is farthest."""
     position = np.arange(tokens)
     scores = []
     for first, length in zip(firsts, lengths, strict=True):
@@ -192,9 +183,7 @@ def _best_window(tokens: int, firsts: list[int], lengths: list[int]) -> np.ndarr
     return np.argmax(np.array(scores), axis=0) if tokens else position
 
 
-def _answer_tokens(
-    example: SpanExample, offsets: list[tuple[int, int]]
-) -> tuple[int, int] | None:
+def _answer_tokens(example: SpanExample, offsets: list[tuple[int, int]]) -> tuple[int, int] | None:
     """First and last context token of the first answer; None where unlabelled."""
     if not example.answers:
         return None
@@ -204,12 +193,11 @@ def _answer_tokens(
     return (touched[0], touched[-1]) if touched else None
 
 
-def _answer_in_window(
-    answer: tuple[int, int] | None, first: int, length: int, shift: int
-) -> tuple[int, int]:
-    if answer is None or answer[0] < first or answer[1] >= first + length:
+def _answer_in(cut: _Cut, answer: tuple[int, int] | None, shift: int) -> tuple[int, int]:
+    """First and last token of the answer in the feature; (0, 0) where the cut lacks any of it."""
+    if answer is None or answer[0] < cut.first or answer[1] >= cut.first + cut.length:
         return 0, 0
-    return answer[0] - first + shift, answer[1] - first + shift
+    return answer[0] - cut.first + shift, answer[1] - cut.first + shift
 
 
 def _cross_entropy(logits: jax.Array, mask: jax.Array, target: jax.Array) -> jax.Array:

@@ -93,15 +93,18 @@ _PANX = tuple(
 )
 _XQUAD = tuple("ar de el en es hi ru th tr vi zh".split())
 _TATOEBA = tuple(lang for lang in _PANX if lang not in ("en", "ms", "my", "yo"))
+_QA = ("f1", "exact_match")
 
 _ROWS = (
     Task("mnli", "pairs", recipes.MNLI, ("en",), ("accuracy",), NLI, "mnli", target=False),
-    Task("squad", "spans", recipes.SQUAD, ("en",), ("f1", "exact_match"), (), "squad", target=False),
+    Task(
+        "squad", "spans", recipes.SQUAD, ("en",), ("f1", "exact_match"), (), "squad", target=False
+    ),
     Task("xnli", "pairs", recipes.XNLI, _XNLI, ("accuracy",), NLI, "xnli"),
     Task("pawsx", "pairs", recipes.PAWSX, _PAWSX, ("accuracy",), ("0", "1"), "pawsx"),
     Task("udpos", "tags", recipes.TAGS, _UDPOS, ("f1", "accuracy"), UPOS, "udpos"),
     Task("panx", "tags", recipes.TAGS, _PANX, ("f1",), ENTITIES, "panx"),
-    Task("xquad", "spans", recipes.SQUAD, _XQUAD, ("f1", "exact_match"), (), "squad"),
+    Task("xquad", "spans", recipes.SQUAD, _XQUAD, _QA, (), "squad"),
     Task("tatoeba", "retrieval", recipes.RETRIEVAL, _TATOEBA, ("accuracy",)),
 )
 
@@ -124,5 +127,3 @@ def get(name: str, allowed: tuple[str, ...], where: str) -> Task:
             remedy=f"use one of: {', '.join(allowed)}",
         )
     return TASKS[name]
-
-

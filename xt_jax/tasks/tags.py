@@ -1,8 +1,9 @@
 """One tag per word: UD-POS, PAN-X.
 
-As in XTREME's preparation (google-research/xtreme, utils_preprocess.py): a word's tag stands on its first subword, a sentence that
-is too long is split between words into several features, and a word that tokenises to nothing, or
-to more than a whole row, becomes the unknown token, so that no word is ever lost.
+As in XTREME's preparation (google-research/xtreme, utils_preprocess.py): a word's tag stands on
+its first subword, a sentence that is too long is split between words into several features, and a
+word that tokenises to nothing, or to more than a whole row, becomes the unknown token, so that no
+word is ever lost.
 """
 
 from __future__ import annotations
@@ -108,9 +109,7 @@ def _pieces_of_words(
     }
 
 
-def _split(
-    words: Sequence[str], pieces: dict[str, list[int]], room: int
-) -> list[list[int]]:
+def _split(words: Sequence[str], pieces: dict[str, list[int]], room: int) -> list[list[int]]:
     """Word indices of each feature: as many words as fit, then the next."""
     parts: list[list[int]] = [[]]
     used = 0

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from xt_jax.config import TrainConfig
 from xt_jax.data.packing import Features, Plan, materialise
 from xt_jax.errors import UserError
+from xt_jax.model.config import EncoderConfig
 from xt_jax.sharding import place_batch
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.train.checkpoint import Checkpoints
@@ -53,7 +54,9 @@ class Job:
     pad_id: int
 
 
-def fit(job: Job, params: nnx.State, model_config: Any, config: TrainConfig, mesh: Mesh) -> Progress:
+def fit(
+    job: Job, params: nnx.State, model_config: EncoderConfig, config: TrainConfig, mesh: Mesh
+) -> Progress:
     """Trains until the plan ends or patience does; carries on where an earlier call was killed.
 
     Returns:

@@ -17,9 +17,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
     schedule = linear_schedule(recipe.learning_rate, recipe.warmup_ratio, steps)
     return optax.chain(
         optax.clip_by_global_norm(recipe.clip_norm),
-        optax.adamw(
-            schedule, eps=recipe.adam_eps, weight_decay=recipe.weight_decay, mask=decays
-        ),
+        optax.adamw(schedule, eps=recipe.adam_eps, weight_decay=recipe.weight_decay, mask=decays),
     )
 
 

@@ -1,0 +1,258 @@
+"""Everything wrong in the input ends before training, with place and remedy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+from flax import nnx
+from safetensors.numpy import load_file, save_file
+
+from xt_jax import model as models
+from xt_jax.config import Config, DataConfig, ModelConfig, parse_arg, unknown_field
+from xt_jax.errors import ConfigError, DataError, UserError, WeightsError
+from xt_jax.study import runner
+
+LANGUAGES = ("en", "de")
+
+
+@pytest.fixture
+def data(world, tmp_path) -> Path:
+    """A copy of the embedded world to damage."""
+    return Path(shutil.copytree(world, tmp_path / "data"))
+
+
+@pytest.fixture
+def config(data, mini_tokenizer_folder) -> Config:
+    return Config(
+        model=ModelConfig("tiny", str(mini_tokenizer_folder)),
+        data=DataConfig(dir=str(data)),
+        languages=LANGUAGES,
+    )
+
+
+@pytest.fixture
+def opened(config, tmp_path, monkeypatch):
+    """`run`, up to where training would begin."""
+
+    def no_training(*_):
+        raise AssertionError("training began")
+
+    monkeypatch.setattr(runner, "_run_branch", no_training)
+
+    def run(error: type[UserError] = DataError) -> UserError:
+        with pytest.raises(error) as caught:
+            runner.run(config, str(tmp_path / "work"))
+        assert caught.value.where
+        assert caught.value.remedy
+        return caught.value
+
+    return run
+
+
+def edit(path: Path, old: str, new: str) -> int:
+    """Replaces one occurrence; the line it stood in, from 1."""
+    text = path.read_bytes().decode()
+    assert old in text
+    path.write_bytes(text.replace(old, new, 1).encode())
+    return text[: text.index(old)].count("\n") + 1
+
+
+def test_the_undamaged_world_reaches_training(config, tmp_path, monkeypatch):
+    reached = []
+    monkeypatch.setattr(runner, "_run_branch", lambda study, branch: reached.append(branch))
+    runner.run(config, str(tmp_path / "work"))
+    assert [branch.intermediate for branch in reached] == ["mnli"]
+    assert set(reached[0].targets) == {"xnli", "pawsx", "udpos", "panx", "xquad", "tatoeba"}
+
+
+def test_a_truncated_line_of_a_tsv(data, opened):
+    path = data / "mnli" / "train.tsv"
+    lines = path.read_text().split("\n")
+    lines[7] = lines[7][: len(lines[7]) // 3]
+    path.write_text("\n".join(lines))
+    error = opened()
+    assert error.where == f"{path}:8"
+
+
+def test_a_broken_json_file(data, opened):
+    path = data / "xquad" / "xquad.de.json"
+    path.write_text(path.read_text()[:-40])
+    assert str(path) in opened().where
+
+
+def test_an_answer_that_does_not_stand_at_its_offset(data, opened):
+    path = data / "squad_v1" / "train-v1.1.json"
+    document = json.loads(path.read_text())
+    question = document["data"][0]["paragraphs"][0]["qas"][0]
+    question["answers"][0]["answer_start"] += 1
+    path.write_text(json.dumps(document))
+    error = opened()
+    assert str(path) in error.where
+    assert question["id"] in str(error)
+
+
+def test_a_label_that_is_not_in_the_list(data, opened):
+    path = data / "xnli" / "test-de.tsv"
+    line = edit(path, "\tneutral", "\tneutrall")
+    error = opened()
+    assert error.where == f"{path}:{line}"
+    assert "neutrall" in error.problem
+
+
+def test_a_tag_that_is_not_in_the_list(data, opened):
+    path = data / "udpos" / "train-en.tsv"
+    line = edit(path, "\tNOUN", "\tNOUNS")
+    assert opened().where == f"{path}:{line}"
+
+
+def test_a_missing_language_names_its_file(data, config, opened, tmp_path, monkeypatch):
+    for split in ("dev", "test"):
+        (data / "panx" / f"{split}-de.tsv").unlink()
+    error = opened()
+    assert "panx" in error.problem
+    assert " de" in error.problem
+    assert str(data / "panx" / "test-de.tsv") in error.where
+    assert "allow_missing" in error.remedy
+    config.allow_missing = True
+    seen = []
+    monkeypatch.setattr(runner, "_run_branch", lambda study, branch: seen.append(study))
+    runner.run(config, str(tmp_path / "work"))
+    assert [d.language for d in seen[0].targets["panx"].scored] == ["en"]
+
+
+def test_missing_training_data_leaves_the_task_out_only_when_allowed(data, config, opened):
+    (data / "paws_x" / "train-en.tsv").unlink()
+    assert str(data / "paws_x" / "train-en.tsv") in opened().where
+    config.allow_missing = True
+    study = runner.open_study(config, epath.Path(data.parent / "work"))
+    assert "pawsx" not in study.targets
+    assert "xnli" in study.targets
+
+
+def test_no_intermediate_data_with_allow_missing_is_not_a_silent_nothing(data, config, opened):
+    (data / "mnli" / "train.tsv").unlink()
+    config.allow_missing = True
+    assert "mnli" in opened(ConfigError).problem
+
+
+def test_an_unlabelled_training_file(data, opened):
+    path = data / "udpos" / "train-en.tsv"
+    words = (line.split("\t")[0] for line in path.read_text().split("\n"))
+    path.write_text("\n".join(words))
+    error = opened()
+    assert error.where == str(path)
+    assert "no label" in error.problem
+
+
+def test_a_missing_data_folder(config, opened):
+    config.data.dir = "nowhere"
+    assert "nowhere" in opened(ConfigError).problem
+
+
+def test_a_damaged_results_file(config, opened, tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "results.jsonl").write_text('{"model": "tiny"}\n')
+    assert opened().where == f"{tmp_path / 'work' / 'results.jsonl'}:1"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("targets", ("xnlii",)),
+        ("intermediates", ("mnlii",)),
+        ("languages", ("xx",)),
+        ("data.eval_split", "tset"),
+        ("model.name", "giant"),
+        ("model.remat", "some"),
+        ("model.dtype", "float8"),
+        ("train.model_axis", 3),
+        ("train.sharding", "sometimes"),
+        ("train.accumulate", 0),
+        ("target.max_length", 40),
+        ("target.batch_size", 0),
+        ("data.source", "tape"),
+    ],
+)
+def test_a_value_that_cannot_be(config, opened, field, value):
+    *parents, name = field.split(".")
+    section = config
+    for parent in parents:
+        section = getattr(section, parent)
+    setattr(section, name, value)
+    error = opened(ConfigError)
+    assert str(value if not isinstance(value, tuple) else value[0]) in str(error)
+
+
+def test_a_misspelt_field_is_named_with_its_neighbours():
+    error = unknown_field(["run.py", "--config=x.py", "--config.target.learnin_rate=1e-5"])
+    assert error.where == "--config.target.learnin_rate"
+    assert "target.learning_rate" in error.remedy
+
+
+def test_options_of_a_page_are_closed_and_typed():
+    assert parse_arg("size=large,seeds=3", size="base", seeds=1) == {"size": "large", "seeds": 3}
+    with pytest.raises(ConfigError, match="no option `sizze`"):
+        parse_arg("sizze=large", size="base")
+    with pytest.raises(ConfigError, match="wants a int"):
+        parse_arg("seeds=many", size="base", seeds=1)
+
+
+@pytest.fixture
+def weights(config, tmp_path, mini_tokenizer) -> Path:
+    """A weights folder that the configuration names."""
+    folder = tmp_path / "weights"
+    preset = models.preset("tiny", len(mini_tokenizer)).config
+    models.save(models.Encoder(preset, rngs=nnx.Rngs(0)), folder)
+    config.model.name = str(folder)
+    return folder
+
+
+def test_a_weights_folder_that_fits_is_loaded(config, weights, tmp_path):
+    study = runner.open_study(config, epath.Path(tmp_path / "work"))
+    encoder = study.trainer.source.load()
+    stored = load_file(weights / "model.safetensors")
+    np.testing.assert_array_equal(
+        jax.device_get(encoder.embeddings.word.embedding[...]),
+        stored["embeddings.word_embeddings.weight"],
+    )
+
+
+@pytest.mark.parametrize("fault", ["missing", "extra"])
+def test_a_weights_folder_with_a_missing_or_extra_tensor(weights, opened, fault):
+    tensors = load_file(weights / "model.safetensors")
+    name = "encoder.layer.1.output.dense.bias"
+    if fault == "missing":
+        del tensors[name]
+    else:
+        name = "encoder.layer.2.output.dense.bias"
+        tensors[name] = np.zeros(64, np.float32)
+    save_file(tensors, weights / "model.safetensors")
+    error = opened(WeightsError)
+    assert name in error.problem
+    assert str(weights) in error.where
+
+
+def test_a_tokenizer_that_does_not_fit_the_vocabulary(config, tmp_path, opened, mini_tokenizer):
+    folder = tmp_path / "weights"
+    preset = models.preset("tiny", len(mini_tokenizer) - 10).config
+    models.save(models.Encoder(preset, rngs=nnx.Rngs(0)), folder)
+    config.model.name = str(folder)
+    error = opened(ConfigError)
+    assert "model.tokenizer" in error.where
+    assert str(len(mini_tokenizer) - 10) in error.problem
+
+
+def test_a_tokenizer_that_is_not_there(config, opened):
+    config.model.tokenizer = "nowhere/at-all"
+    assert "nowhere/at-all" in opened(ConfigError).where
+
+
+def test_random_weights_without_a_tokenizer(config, opened):
+    config.model.tokenizer = ""
+    assert "tokenizer" in opened(ConfigError).where
