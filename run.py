@@ -23,15 +23,16 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.",
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where states, predictions and results go.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "Call jax.distributed.initialize().")
 _COMPILATION_CACHE = flags.DEFINE_string(
-    "compilation_cache", os.path.expanduser("~/.cache/xt_jax/xla"), "Compiled programs; '' = none."
+    "compilation_cache",
+    os.environ.get("JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/xt_jax/xla")),
+    "Where compiled programs are kept.",
 )
 
 
 def main(_: list[str]) -> None:
     if _DISTRIBUTED.value:
         jax.distributed.initialize()
-    if _COMPILATION_CACHE.value:
-        jax.config.update("jax_compilation_cache_dir", _COMPILATION_CACHE.value)
+    jax.config.update("jax_compilation_cache_dir", _COMPILATION_CACHE.value)
     from xt_jax.study.runner import run
 
     print(run(_CONFIG.value, str(_WORKDIR.value)))

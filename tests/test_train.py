@@ -26,6 +26,7 @@ from xt_jax.tasks.table import FAMILIES
 from xt_jax.train.loop import Job, batch_stream, fit
 from xt_jax.train.optim import decays, linear_schedule, make_optimizer
 from xt_jax.train.step import StepSpec, compile_step, init_state
+from xt_jax.train.throughput import train_flops
 
 CONFIG = EncoderConfig("xlm-roberta", 120, 32, 2, 4, 64, 514, 1, 1e-5, 1, initializer_range=0.1)
 RECIPE = Recipe(learning_rate=1e-3, epochs=1, batch_size=16, eval_every=4, patience=0)
@@ -131,9 +132,6 @@ def test_a_phase_traces_its_step_once(one_device):
 
 
 def test_sharding_errors_name_the_field():
-    _, params = new_params()
-    with pytest.raises(ConfigError, match="sharding"):
-        place_params(params, make_mesh(), "nonsense")
     with pytest.raises(ConfigError, match="model_axis"):
         make_mesh(3)
     odd = dataclasses.replace(CONFIG, hidden_size=36)
@@ -278,6 +276,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     params = jax.tree.map(lambda a: a * jnp.nan, params)
     with pytest.raises(UserError, match="loss is nan at step 1"):
         fit(job, params, CONFIG, TrainConfig(log_every=1), ONE)
+
+
+def test_flops_are_six_per_weight_and_token_and_attention():
+    rows, length = 3, 64
+    layers = nnx.state(Encoder(CONFIG, rngs=nnx.Rngs(0)).layers)
+    weights = sum(leaf.size for leaf in jax.tree.leaves(layers) if leaf.ndim == 3)
+    attention = CONFIG.num_layers * 3 * 4 * length * CONFIG.hidden_size * rows * length
+    assert train_flops(CONFIG, rows, length) == 6 * weights * rows * length + attention
 
 
 def test_tokens_without_a_label_weigh_nothing():

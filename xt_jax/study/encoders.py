@@ -64,7 +64,8 @@ def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
     where = f"--config.model.tokenizer={config.tokenizer or default_tokenizer or config.name}"
     check_fits(tokenizer, architecture.vocab_size, pad_id, where)
     if folder is None:
-        key = digest("random", RANDOM_SEED, dataclasses.replace(architecture, dtype="float32"))
+        plain = dataclasses.replace(architecture, dtype="float32", remat="none")
+        key = digest("random", RANDOM_SEED, plain)
     else:
         models.check(folder)
         key = models.weights_fingerprint(folder)

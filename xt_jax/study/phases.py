@@ -104,7 +104,7 @@ class Trainer:
         dev = data.dev
 
         def evaluate(params: nnx.State) -> float:
-            (scores,) = scorer.scores(params, [dev])
+            ((_, _, scores),) = scorer.predictions(params, [dev])
             return scores[data.task.metrics[0]]
 
         def save_best(params: nnx.State, step: int) -> None:

@@ -26,7 +26,6 @@ from xt_jax.study.report import write_report
 from xt_jax.study.results import Row, append_rows, read_rows
 from xt_jax.study.scoring import Scorer
 
-
 SOURCES = ("files", "mini")
 
 
@@ -135,21 +134,34 @@ def _run_branch(study: Study, branch: Branch) -> None:
 
 def _score(study: Study, data: TaskData, trained: Start, branch: Branch) -> None:
     """Adds the rows of every language that `results.jsonl` does not have yet."""
-    have = {(row["run"], row["target"], row["data"]) for row in read_rows(study.results)}
-    run = trained.key[:12]
-    todo = [d for d in data.scored if (run, data.task.name, d.key[:12]) not in have]
-    if not todo:
+    done = _done(study, data, trained, branch)
+    left = len([dataset for dataset in data.scored if dataset.key not in done])
+    if not left:
         return
-    logging.info(
-        "%s after %s: scoring %d languages", data.task.name, branch.intermediate, len(todo)
-    )
+    name = f"{data.task.name} after {branch.intermediate}"
+    logging.info("%s: scoring %d languages", name, left)
     scorer, params = _load(study.trainer, data, trained)
-    for dataset, (predictions, scores) in zip(todo, scorer.predictions(params, todo), strict=True):
+    for dataset, predictions, scores in scorer.predictions(params, data.scored, done):
         if predictions is not None and trained.folder is not None:
             folder = trained.folder.parent.parent / "predictions"
             _write_predictions(folder / f"{dataset.language}.jsonl", dataset.examples, predictions)
         append_rows(study.results, _rows(study, data, dataset, trained, branch, scores))
-        logging.info("%s %s: %s", data.task.name, dataset.language, _shown(scores))
+        logging.info("%s, %s: %s", name, dataset.language, _shown(scores))
+
+
+def _done(study: Study, data: TaskData, trained: Start, branch: Branch) -> set[str]:
+    """Keys of the datasets that this model has rows for."""
+    mine = (_short(trained.key), branch.intermediate, branch.seed, data.task.name)
+    have = {
+        row["data"]
+        for row in read_rows(study.results)
+        if (row["run"], row["intermediate"], row["seed"], row["target"]) == mine
+    }
+    return {dataset.key for dataset in data.scored if _short(dataset.key) in have}
+
+
+def _short(key: str) -> str:
+    return key[:12]
 
 
 def _load(trainer: Trainer, data: TaskData, trained: Start) -> tuple[Scorer, nnx.State]:
@@ -188,8 +200,8 @@ def _rows(
             split=dataset.split,
             step=trained.step,
             selected_by=trained.selected_by,
-            run=trained.key[:12],
-            data=dataset.key[:12],
+            run=_short(trained.key),
+            data=_short(dataset.key),
         )
         for metric, value in scores.items()
     ]

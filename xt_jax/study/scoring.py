@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,22 +28,25 @@ class Scorer:
     mesh: Mesh
     packing: bool = True
 
-    def scores(self, params: nnx.State, datasets: Sequence[Dataset]) -> Iterator[dict[str, float]]:
-        """Metrics of each dataset in turn, the task's first metric first."""
-        for _, scores in self.predictions(params, datasets):
-            yield scores
-
     def predictions(
-        self, params: nnx.State, datasets: Sequence[Dataset]
-    ) -> Iterator[tuple[list | None, dict[str, float]]]:
-        """(one prediction per example or, in retrieval, None; metrics) of each dataset in turn."""
+        self,
+        params: nnx.State,
+        datasets: Sequence[Dataset],
+        done: Collection[str] = (),
+    ) -> Iterator[tuple[Dataset, list | None, dict[str, float]]]:
+        """(dataset, one prediction per example or, in retrieval, None, metrics), one by one.
+
+        All datasets share one compiled shape, which counts those whose key is `done` too: what is
+        left after an interruption is computed exactly as it would have been.
+        """
         plans = plan_all(
             [dataset.features for dataset in datasets],
             packing=self.packing,
             devices=self.mesh.shape["data"],
         )
         for dataset, plan in zip(datasets, plans, strict=True):
-            yield self._one(params, dataset, plan)
+            if dataset.key not in done:
+                yield dataset, *self._one(params, dataset, plan)
 
     def _one(
         self, params: nnx.State, dataset: Dataset, plan: Plan
