@@ -16,12 +16,11 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from xt_jax.config import unknown_field
-from xt_jax.errors import UserError
+from xt_jax.config import Config, unknown_field
+from xt_jax.errors import ConfigError, UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where states, predictions and results go.")
-_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "Call jax.distributed.initialize().")
 _COMPILATION_CACHE = flags.DEFINE_string(
     "compilation_cache",
     os.environ.get("JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/xt_jax/xla")),
@@ -30,9 +29,15 @@ _COMPILATION_CACHE = flags.DEFINE_string(
 
 
 def main(_: list[str]) -> None:
-    if _DISTRIBUTED.value:
-        jax.distributed.initialize()
-    jax.config.update("jax_compilation_cache_dir", _COMPILATION_CACHE.value)
+    if not isinstance(_CONFIG.value, Config):  # what ml_collections gives for a missing file
+        raise ConfigError(
+            "There is no such configuration page.",
+            where="--config",
+            remedy="name a file of configs/, or one of your own with a get_config() like theirs",
+        )
+    if jax.default_backend() != "cpu" or jax.device_count() == 1:
+        # Programs for several CPU devices crash when they come from the cache (jaxlib 0.10.2).
+        jax.config.update("jax_compilation_cache_dir", _COMPILATION_CACHE.value)
     from xt_jax.study.runner import run
 
     print(run(_CONFIG.value, str(_WORKDIR.value)))
@@ -42,7 +47,10 @@ def _parse_flags(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except KeyError as error:  # how ml_collections says that a field does not exist
-        raise unknown_field(argv) from error
+        raise unknown_field(argv) or error from error
+    except flags.Error as error:
+        problem = str(error)[:1].upper() + str(error)[1:]
+        raise ConfigError(problem, where="command line", remedy="--help lists the flags") from error
 
 
 def _log_plainly() -> None:

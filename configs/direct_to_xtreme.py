@@ -6,13 +6,12 @@
 Options as in configs/mnli_to_xtreme.py.
 """
 
+from configs import mnli_to_xtreme
 from xt_jax.config import Config
 from xt_jax.tasks.table import DIRECT
 
 
 def get_config(arg: str | None = None) -> Config:
-    from configs import mnli_to_xtreme
-
     config = mnli_to_xtreme.get_config(arg)
     config.intermediates = (DIRECT,)
     return config

@@ -5,11 +5,12 @@
 Direct fine-tuning against MNLI first, one small random encoder, three languages.
 """
 
-from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
+from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, parse_arg
 from xt_jax.tasks.table import DIRECT
 
 
-def get_config() -> Config:
+def get_config(arg: str | None = None) -> Config:
+    parse_arg(arg)  # there are no options
     recipe = RecipeOverrides(learning_rate=1e-3, epochs=3, max_length=128, eval_every=100)
     return Config(
         model=ModelConfig(name="tiny"),

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from xt_jax import model as models
 from xt_jax.config import Config, DataConfig, ModelConfig, parse_arg, unknown_field
+from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError, DataError, UserError, WeightsError
 from xt_jax.study import runner
 
@@ -65,7 +66,7 @@ def edit(path: Path, old: str, new: str) -> int:
 
 def test_the_undamaged_world_reaches_training(config, tmp_path, monkeypatch):
     reached = []
-    monkeypatch.setattr(runner, "_run_branch", lambda study, branch: reached.append(branch))
+    monkeypatch.setattr(runner, "_run_branch", lambda study, branch: {reached.append(branch)})
     runner.run(config, str(tmp_path / "work"))
     assert [branch.intermediate for branch in reached] == ["mnli"]
     assert set(reached[0].targets) == {"xnli", "pawsx", "udpos", "panx", "xquad", "tatoeba"}
@@ -121,7 +122,7 @@ def test_a_missing_language_names_its_file(data, config, opened, tmp_path, monke
     assert "allow_missing" in error.remedy
     config.allow_missing = True
     seen = []
-    monkeypatch.setattr(runner, "_run_branch", lambda study, branch: seen.append(study))
+    monkeypatch.setattr(runner, "_run_branch", lambda study, branch: {seen.append(study)})
     runner.run(config, str(tmp_path / "work"))
     assert [d.language for d in seen[0].targets["panx"].scored] == ["en"]
 
@@ -147,7 +148,59 @@ def test_an_unlabelled_training_file(data, opened):
     path.write_text("\n".join(words))
     error = opened()
     assert error.where == str(path)
-    assert "no label" in error.problem
+    assert "no example has a label" in error.problem
+
+
+def test_a_partly_labelled_file(data, opened):
+    path = data / "xquad" / "xquad.de.json"
+    document = json.loads(path.read_text())
+    question = document["data"][0]["paragraphs"][0]["qas"][0]
+    question["answers"] = []
+    path.write_text(json.dumps(document))
+    error = opened()
+    assert error.where == str(path)
+    assert question["id"] in error.problem
+
+
+def test_a_small_official_file_gives_way_to_a_stand_in_only_when_files_may_be_missing(
+    data, config, tmp_path
+):
+    official = data / "paws_x" / "train-en.tsv"
+    lines = official.read_text().splitlines(keepends=True)
+    official.write_text("".join(lines[:4]))
+    (data / "paws_x" / "paws_wiki").mkdir()
+    rows = "".join(f"{i}\t{line}" for i, line in enumerate(lines))
+    (data / "paws_x" / "paws_wiki" / "dev.tsv").write_text(
+        "id\tsentence1\tsentence2\tlabel\n" + rows.replace("\r", "")
+    )
+
+    def rows_trained_on() -> int:
+        study = runner.open_study(config, epath.Path(tmp_path / "work"))
+        return len(study.targets["pawsx"].train.examples)
+
+    assert rows_trained_on() == 4
+    config.allow_missing = True
+    assert rows_trained_on() == len(lines)
+    official.write_text("".join(lines[:40]))
+    assert rows_trained_on() == 40
+
+
+def test_fewer_examples_are_spaced_over_a_file_that_is_sorted_by_label(data, config, tmp_path):
+    path = data / "mnli" / "train.tsv"
+    header, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text(header + "".join(sorted(lines, key=lambda line: line.split("\t")[-1])))
+    config.data.max_train_examples = 30
+    train = runner.open_study(config, epath.Path(tmp_path / "work")).intermediates["mnli"].train
+    assert np.bincount(train.features.fields["label"]).tolist() == [10, 10, 10]
+
+
+def test_a_damaged_cache_is_made_again(config, tmp_path):
+    first = runner.open_study(config, epath.Path(tmp_path / "work"))
+    for path in (tmp_path / "work" / "cache").glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:100])
+    again = runner.open_study(config, epath.Path(tmp_path / "work"))
+    before, after = (s.targets["panx"].train.features for s in (first, again))
+    np.testing.assert_array_equal(before.tokens["input_ids"], after.tokens["input_ids"])
 
 
 def test_a_missing_data_folder(config, opened):
@@ -174,6 +227,10 @@ def test_a_damaged_results_file(config, opened, tmp_path):
         ("train.model_axis", 3),
         ("train.sharding", "sometimes"),
         ("train.accumulate", 0),
+        ("seeds", 0),
+        ("data.max_train_examples", -1),
+        ("target.warmup_ratio", 1.5),
+        ("intermediate.learning_rate", -1.0),
         ("target.max_length", 40),
         ("target.batch_size", 0),
         ("data.source", "tape"),
@@ -215,7 +272,7 @@ def weights(config, tmp_path, mini_tokenizer) -> Path:
 
 def test_a_weights_folder_that_fits_is_loaded(config, weights, tmp_path):
     study = runner.open_study(config, epath.Path(tmp_path / "work"))
-    encoder = study.trainer.source.load()
+    encoder = study.trainer.source.load(None, lambda path, array: jax.numpy.asarray(array))
     stored = load_file(weights / "model.safetensors")
     np.testing.assert_array_equal(
         jax.device_get(encoder.embeddings.word.embedding[...]),
@@ -238,14 +295,34 @@ def test_a_weights_folder_with_a_missing_or_extra_tensor(weights, opened, fault)
     assert str(weights) in error.where
 
 
-def test_a_tokenizer_that_does_not_fit_the_vocabulary(config, tmp_path, opened, mini_tokenizer):
+@pytest.mark.parametrize("more", [-10, 2000])
+def test_a_tokenizer_that_does_not_fit_the_vocabulary(
+    config, tmp_path, opened, mini_tokenizer, more
+):
     folder = tmp_path / "weights"
-    preset = models.preset("tiny", len(mini_tokenizer) - 10).config
-    models.save(models.Encoder(preset, rngs=nnx.Rngs(0)), folder)
+    size = len(mini_tokenizer) + more
+    models.save(models.Encoder(models.preset("tiny", size).config, rngs=nnx.Rngs(0)), folder)
     config.model.name = str(folder)
     error = opened(ConfigError)
     assert "model.tokenizer" in error.where
-    assert str(len(mini_tokenizer) - 10) in error.problem
+    assert str(size) in error.problem
+    assert str(len(mini_tokenizer)) in error.problem
+
+
+def test_a_weights_folder_without_a_tokenizer_gets_none_from_elsewhere(config, weights, opened):
+    config.model.tokenizer = ""
+    config.data.source = "mini"  # whose own tokenizer is for random weights only
+    error = opened(ConfigError)
+    assert error.where == f"--config.model.tokenizer={weights}"
+    assert "sentencepiece.bpe.model" in error.problem
+
+
+def test_sentencepiece_files_are_xlm_r_whatever_config_json_says(shared, tmp_path):
+    shutil.copy(shared / "tokenizer" / "xlm-roberta" / "sentencepiece.bpe.model", tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    tokenizer = load_tokenizer(str(tmp_path))
+    assert len(tokenizer) == 250_002
+    assert tokenizer("Hello world!")["input_ids"] == [0, 35378, 8999, 38, 2]
 
 
 def test_a_tokenizer_that_is_not_there(config, opened):

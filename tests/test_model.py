@@ -25,12 +25,9 @@ HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnsw
 
 
 @pytest.fixture(autouse=True)
-def exact_and_quick_to_compile():
-    """Exact products; XLA compiles twice as fast (the parity tests run fully optimised)."""
-    jax.config.update("jax_disable_most_optimizations", True)
+def highest_precision():
     with jax.default_matmul_precision("highest"):
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def write_folder(folder: pathlib.Path, kind: str, suffix: str | None = None):

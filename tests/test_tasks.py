@@ -9,15 +9,15 @@ import pytest
 from flax import nnx
 
 from xt_jax.data import sources
-from xt_jax.data.examples import SpanExample, TagExample
+from xt_jax.data.examples import PairExample, SpanExample, TagExample
 from xt_jax.data.packing import IGNORE, materialise, plan_training
-from xt_jax.data.tokenize import Template
+from xt_jax.data.tokenize import Template, load_tokenizer
 from xt_jax.evaluate.predict import plan_all, predict
 from xt_jax.evaluate.score import score
 from xt_jax.model import Encoder, EncoderConfig
 from xt_jax.model.heads import Model
 from xt_jax.sharding import make_mesh
-from xt_jax.tasks import spans, tags
+from xt_jax.tasks import pairs, spans, tags
 from xt_jax.tasks.table import ENTITIES, FAMILIES, TASKS, UPOS
 
 TOLERANCE = 1e-5
@@ -194,10 +194,34 @@ def test_a_word_that_tokenises_to_nothing_or_to_too_much_becomes_unknown(xlmr_to
         assert ids[word == w] == xlmr_tokenizer.unk_token_id
 
 
+@pytest.fixture
+def bert_tokenizer(tmp_path):
+    """A BERT tokenizer, which tells two texts apart by their token type."""
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] anna sees a red car in berlin . ? who where ##s".split()
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n")
+    return load_tokenizer(str(tmp_path))
+
+
+def test_token_types_of_a_bert_tokenizer_mark_the_second_text(bert_tokenizer):
+    pair = PairExample("0", "Anna sees a car", "in Berlin .", "entailment")
+    labels = ("entailment",)
+    features = pairs.tokenize([pair], bert_tokenizer, labels, max_length=32)
+    assert features.tokens["token_type_ids"].tolist() == [0] * 6 + [1] * 4
+    question = SpanExample("0", "who sees a car ?", "Anna sees a red car .", (("Anna", 0),))
+    features = spans.tokenize([question], bert_tokenizer, (), max_length=96, doc_stride=16)
+    expected = bert_tokenizer(question.question, question.context)
+    assert features.tokens["input_ids"].tolist() == expected["input_ids"]
+    assert features.tokens["token_type_ids"].tolist() == expected["token_type_ids"]
+    assert features.fields["start"].tolist() == [7]
+    tagged = TagExample("0", ("Anna", "sees", "Berlin"), ("B-PER", "O", "B-LOC"))
+    features = tags.tokenize([tagged], bert_tokenizer, ENTITIES, max_length=32)
+    assert features.tokens["token_type_ids"].tolist() == [0] * 5
+
+
 def test_the_template_is_the_tokenizers_own(xlmr_tokenizer):
     template = Template.of(xlmr_tokenizer)
     assert (template.before, template.between, template.after) == ([0], [2, 2], [2])
-    assert (template.single, template.pair) == (2, 4)
+    assert template.single == 2
 
 
 @pytest.mark.parametrize("task", [*TRAINED, "tatoeba"])

@@ -37,9 +37,9 @@ class DataConfig:
     cache_dir: str = ""
     # Scored split: test, dev, or auto (one split a task: the one with more labelled languages).
     eval_split: str = "auto"
-    # Use the first n training examples; 0: all.
+    # Train on n examples, evenly spaced; 0: all.
     max_train_examples: int = 0
-    # Score the first n examples of each language; 0: all.
+    # Score n examples of each language, evenly spaced; 0: all.
     max_eval_examples: int = 0
 
 
@@ -116,12 +116,14 @@ def parse_arg(arg: str | None, **defaults: Any) -> dict[str, Any]:
     return options
 
 
-def unknown_field(argv: Sequence[str]) -> ConfigError:
-    """The error for the first `--config.field` in `argv` that `Config` does not have."""
+def unknown_field(argv: Sequence[str]) -> ConfigError | None:
+    """The error for the first `--config.field` in `argv` that `Config` does not have, if any."""
     known = _field_names(Config())
     given = [arg.lstrip("-").split("=")[0] for arg in argv if arg.startswith("--config.")]
     unknown = [name for name in given if name.removeprefix("config.") not in known]
-    name = (unknown or given or ["config"])[0]
+    if not unknown:
+        return None
+    name = unknown[0]
     close = difflib.get_close_matches(name.removeprefix("config."), known, n=3, cutoff=0.4)
     return ConfigError(
         "The configuration has no such field.",

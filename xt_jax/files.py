@@ -46,12 +46,17 @@ def read_lines(path: epath.PathLike) -> list[str]:
 
 
 def atomic_write_text(path: epath.PathLike, text: str) -> None:
-    """Writes `text` as UTF-8 under a temporary name beside `path`, then renames it to `path`."""
+    """Writes `text` as UTF-8; see `atomic_write_bytes`."""
+    atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def atomic_write_bytes(path: epath.PathLike, data: bytes) -> None:
+    """Writes `data` under a temporary name beside `path`, then renames it to `path`."""
     path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
     try:
-        temporary.write_bytes(text.encode("utf-8"))
+        temporary.write_bytes(data)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

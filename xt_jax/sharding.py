@@ -54,17 +54,25 @@ def make_mesh(model_axis: int = 1, devices: Sequence[jax.Device] | None = None) 
     )
 
 
-def place_params(params: Any, mesh: Mesh, layout: str) -> Any:
-    """The parameters on the mesh by the rules of `layout`.
+def place_param(path: str, array: Any, mesh: Mesh, layout: str) -> jax.Array:
+    """One parameter on the mesh by the rules of `layout`; `path` as in `RULES`.
 
     Raises:
-        ConfigError: a parameter without a rule, or one that does not divide.
+        ConfigError: no rule matches, or the array does not divide.
     """
+    spec = _match(path, RULES[layout])
+    _check_divides(path, array.shape, spec, mesh)
+    return jax.device_put(array, NamedSharding(mesh, spec))
+
+
+def place_params(params: Any, mesh: Mesh, layout: str) -> Any:
+    """All parameters, as `place_param`; an encoder's own paths lack `encoder/`, which is added."""
 
     def place(key_path: tuple, array: jax.Array) -> jax.Array:
-        spec = _match(param_path(key_path), RULES[layout])
-        _check_divides(param_path(key_path), array.shape, spec, mesh)
-        return jax.device_put(array, NamedSharding(mesh, spec))
+        path = param_path(key_path)
+        if not path.startswith(("encoder/", "head/")):
+            path = f"encoder/{path}"
+        return place_param(path, array, mesh, layout)
 
     return jax.tree_util.tree_map_with_path(place, params)
 
@@ -73,6 +81,11 @@ def place_batch(batch: dict[str, np.ndarray], mesh: Mesh, axis: int = 0) -> dict
     """One host batch, its rows (axis `axis`) spread over `data`."""
     sharding = NamedSharding(mesh, P(*[None] * axis, "data"))
     return jax.device_put(batch, sharding)
+
+
+def row_multiple() -> int:
+    """Row lengths are multiples of it: a TPU's lane width, or a vector register elsewhere."""
+    return 128 if jax.default_backend() == "tpu" else 8
 
 
 def _match(path: str, rules: Rules) -> P:

@@ -146,7 +146,7 @@ def step_order(lengths: np.ndarray, batch_size: int, epochs: float, seed: int) -
     evenly spaced sample of its lengths.
     """
     count = len(lengths)
-    total = round(epochs * count)
+    total = max(1, round(epochs * count))
     steps: list[np.ndarray] = []
     carried = np.empty(0, np.int32)
     for epoch in range(-(-total // count)):

@@ -138,8 +138,8 @@ _LAYOUT: dict[tuple[str, str], tuple[Candidate, ...]] = {
     ("xnli", "test"): (Candidate(("xnli/test-{lang}.tsv",), _pairs),),
     ("pawsx", "train"): (
         Candidate(("paws_x/train-{lang}.tsv",), _pairs),
-        Candidate(("paws_x/paws_wiki/dev.tsv",), _paws, stand_in=True),
         Candidate(("paws_x/x-final/{lang}/train.tsv",), _paws),
+        Candidate(("paws_x/paws_wiki/dev.tsv",), _paws, stand_in=True),
     ),
     ("pawsx", "dev"): (
         Candidate(("paws_x/dev-{lang}.tsv",), _pairs),

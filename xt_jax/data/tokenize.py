@@ -2,56 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import itertools
-from collections.abc import Callable, Iterable
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from absl import logging
 from etils import epath
 
 from xt_jax.data.packing import Features
 from xt_jax.errors import ConfigError
+from xt_jax.files import atomic_write_bytes
 
 Tokenizer = Any  # a fast tokenizer of transformers
+FILES = ("tokenizer*", "special_tokens_map.json", "sentencepiece*", "vocab*")
+LEAST_USE = 0.9  # XLM-R XL has 250,880 embeddings for 250,002 entries
 
 
 def load_tokenizer(path_or_id: str) -> Tokenizer:
     """The fast tokenizer of a folder or hub id; `sentencepiece.bpe.model` alone is enough.
 
     Raises:
-        ConfigError: nothing there, or only a tokenizer without offsets (a slow one).
+        ConfigError: nothing usable there, or a tokenizer without offsets or special tokens.
     """
-    from transformers import AutoTokenizer, XLMRobertaTokenizer  # slow import
-
-    folder = epath.Path(path_or_id)
-    bare = folder.exists() and not (folder / "tokenizer.json").exists()
-    spm_only = bare and not (folder / "config.json").exists()
+    where = f"--config.model.tokenizer={path_or_id}"
     try:
-        if spm_only and (folder / "sentencepiece.bpe.model").exists():
-            tokenizer = XLMRobertaTokenizer.from_pretrained(path_or_id)
-        else:
-            tokenizer = AutoTokenizer.from_pretrained(path_or_id)
+        with _local_folder(path_or_id) as folder:
+            tokenizer = _open_folder(folder)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"No tokenizer could be loaded: {str(error).splitlines()[0]}",
-            where=f"--config.model.tokenizer={path_or_id}",
+            where=where,
             remedy="name a folder with tokenizer.json or sentencepiece.bpe.model, or a hub id",
         ) from error
-    if not tokenizer.is_fast:
+    lacking = [name for name in ("pad", "unk") if getattr(tokenizer, f"{name}_token_id") is None]
+    if not tokenizer.is_fast or lacking:
         raise ConfigError(
-            "The tokenizer gives no character offsets.",
-            where=f"--config.model.tokenizer={path_or_id}",
-            remedy="save it as tokenizer.json (a fast tokenizer)",
+            f"The tokenizer has no {' and no '.join(lacking) or 'character offsets'}.",
+            where=where,
+            remedy="use a fast tokenizer (tokenizer.json) with all special tokens",
         )
-    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     return tokenizer
 
 
-def check_fits(tokenizer: Tokenizer, vocab_size: int, pad_id: int | None, where: str) -> None:
-    """Every id of the tokenizer has a row in the embedding, and padding is the same id in both.
+def save_tokenizer(tokenizer: Tokenizer, folder: epath.Path) -> None:
+    """Writes the tokenizer's files into a folder, for example beside the weights."""
+    with tempfile.TemporaryDirectory() as temporary:
+        tokenizer.save_pretrained(temporary)
+        for path in epath.Path(temporary).iterdir():
+            (folder / path.name).write_bytes(path.read_bytes())
+
+
+def check_fits(
+    tokenizer: Tokenizer, *, vocab_size: int, pad_id: int | None, type_vocab_size: int, where: str
+) -> None:
+    """The model has an embedding for every id and token type, and nearly every one has an id.
 
     Args:
         pad_id: of the model; None where nothing depends on it (BERT's positions do not).
@@ -60,24 +71,27 @@ def check_fits(tokenizer: Tokenizer, vocab_size: int, pad_id: int | None, where:
     Raises:
         ConfigError: the two do not fit.
     """
-    largest = max(tokenizer.get_vocab().values())
-    if largest >= vocab_size:
+    entries = max(tokenizer.get_vocab().values()) + 1
+    problem = ""
+    if entries > vocab_size:
+        problem = f"The tokenizer has {entries} entries, the model {vocab_size} embeddings."
+    elif entries < LEAST_USE * vocab_size:
+        problem = f"The tokenizer has {entries} entries for the model's {vocab_size} embeddings."
+    elif pad_id is not None and tokenizer.pad_token_id != pad_id:
+        problem = f"The tokenizer pads with id {tokenizer.pad_token_id}, the model with {pad_id}."
+    elif token_types(tokenizer, 0, 1) is not None and type_vocab_size < 2:
+        problem = "The tokenizer tells two texts apart by a token type, the model has one type."
+    if problem:
         raise ConfigError(
-            f"The tokenizer has ids up to {largest}, the model {vocab_size} embeddings.",
-            where=where,
-            remedy="use the tokenizer that the model was trained with",
-        )
-    if pad_id is not None and tokenizer.pad_token_id != pad_id:
-        raise ConfigError(
-            f"The tokenizer pads with id {tokenizer.pad_token_id}, the model with {pad_id}.",
-            where=where,
-            remedy="use the tokenizer that the model was trained with",
+            problem, where=where, remedy="use the tokenizer that the model was trained with"
         )
 
 
 def fingerprint(tokenizer: Tokenizer) -> str:
     """Hex digest of everything that decides the tokenizer's output."""
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    special = [tokenizer.pad_token_id, tokenizer.unk_token_id, *tokenizer.model_input_names]
+    text = tokenizer.backend_tokenizer.to_str() + repr(special)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -103,11 +117,6 @@ class Template:
     def single(self) -> int:
         """Special tokens round one text."""
         return len(self.before) + len(self.after)
-
-    @property
-    def pair(self) -> int:
-        """Special tokens round two texts."""
-        return self.single + len(self.between)
 
 
 def subwords(
@@ -153,16 +162,47 @@ def cached(folder: epath.Path, name: str, make: Callable[[], Features]) -> Featu
     """`make()`, or what it gave last time under this name (which must hold all that decides it)."""
     path = folder / f"{name}.npz"
     if path.exists():
-        with np.load(io.BytesIO(path.read_bytes())) as arrays:
-            return _unpack(dict(arrays))
+        try:
+            with np.load(io.BytesIO(path.read_bytes())) as arrays:
+                return _unpack(dict(arrays))
+        except (ValueError, OSError, zipfile.BadZipFile):
+            logging.warning("%s is damaged and is made again", path)
     features = make()
-    folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **_pack(features))
-    temporary = folder / f"{name}.npz.partial"
-    temporary.write_bytes(buffer.getvalue())
-    temporary.rename(path)
+    atomic_write_bytes(path, buffer.getvalue())
     return features
+
+
+@contextlib.contextmanager
+def _local_folder(path_or_id: str) -> Iterator[epath.Path]:
+    """The folder itself, a local copy of a remote one, or what the hub holds of a tokenizer."""
+    folder = epath.Path(path_or_id)
+    if not folder.is_dir():
+        import huggingface_hub  # slow import
+
+        yield epath.Path(huggingface_hub.snapshot_download(path_or_id, allow_patterns=list(FILES)))
+    elif "://" not in str(path_or_id):
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            for pattern in FILES:
+                for path in folder.glob(pattern):
+                    path.copy(epath.Path(temporary) / path.name)
+            yield epath.Path(temporary)
+
+
+def _open_folder(folder: epath.Path) -> Tokenizer:
+    """By the files that are there: a config.json may name a class that they do not belong to."""
+    from transformers import AutoTokenizer, BertTokenizer, XLMRobertaTokenizer  # slow import
+
+    if (folder / "tokenizer.json").exists():
+        return AutoTokenizer.from_pretrained(str(folder))
+    if (folder / "sentencepiece.bpe.model").exists():
+        return XLMRobertaTokenizer.from_pretrained(str(folder))
+    if (folder / "vocab.txt").exists():
+        return BertTokenizer.from_pretrained(str(folder))
+    raise ValueError("there is no tokenizer.json, sentencepiece.bpe.model or vocab.txt")
 
 
 def _pack(features: Features) -> dict[str, np.ndarray]:

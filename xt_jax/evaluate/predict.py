@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from xt_jax.data.packing import Features, Plan, materialise, plan_evaluation
 from xt_jax.sharding import place_batch
 
-TOKENS_PER_STEP = 8192
+TOKENS_PER_STEP = 8192  # on each device
 
 # (model, batch) -> {"fields": {name: [R, S, ...]}, "tokens": {name: [R, T, ...]}}
 PredictFn = Callable[[Any, dict[str, jax.Array]], dict[str, dict[str, jax.Array]]]
@@ -27,7 +27,7 @@ def plan_all(
     """One plan per split, all of one shape, so that one compiled function serves them all."""
     longest = max((int(f.lengths.max()) for f in splits if len(f)), default=1)
     length = -(-longest // row_multiple) * row_multiple
-    budget = max(1, TOKENS_PER_STEP // length)
+    budget = max(1, devices * TOKENS_PER_STEP // length)
     most = max(1, length // 8) if packing else 1
     needed = max(-(-int(f.lengths.sum()) // length) if packing else len(f) for f in splits)
     rows = -(-max(1, min(budget, needed)) // devices) * devices

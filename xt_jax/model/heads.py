@@ -89,3 +89,8 @@ def num_labels(head: Head) -> int:
 def take_tokens(hidden: jax.Array, index: jax.Array) -> jax.Array:
     """[B, T, D] at the token indices [B, S] of each row: [B, S, D]; rows never mix."""
     return jnp.take_along_axis(hidden, index[..., None], axis=1)
+
+
+def segment_mask(segment_ids: jax.Array, segments: int) -> jax.Array:
+    """[B, T] to [B, S, T]: which tokens belong to which of the segments 1 .. `segments`."""
+    return segment_ids[:, None, :] == jnp.arange(1, segments + 1)[None, :, None]

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from xt_jax.model.encoder import Encoder
+from xt_jax.model.heads import segment_mask
 
 # Hidden state (0 = embeddings) by depth. 24: google-research/xtreme, scripts/run_tatoeba.sh, and
 # jiant. 12: the default of the same script, used there for mBERT.
@@ -34,7 +35,7 @@ def pooled_hidden_states(
     states = encoder.all_hidden_states(
         input_ids, positions, segment_ids, token_type_ids=token_type_ids
     )
-    member = segment_ids[:, None, :] == jnp.arange(1, segments + 1)[None, :, None]
+    member = segment_mask(segment_ids, segments)
     weights = member / jnp.maximum(member.sum(axis=-1, keepdims=True), 1)
     return jnp.einsum(
         "rst,lrtd->rsld",

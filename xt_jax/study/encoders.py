@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 from etils import epath
@@ -34,11 +35,21 @@ class Source:
     def pad_id(self) -> int:
         return self.tokenizer.pad_token_id
 
-    def load(self, folder: epath.Path | None = None) -> models.Encoder:
-        """The encoder of a finished phase's `folder`, or the one that everything starts from."""
+    def load(
+        self, folder: epath.Path | None, place: Callable[[str, Any], jax.Array]
+    ) -> models.Encoder:
+        """The encoder of a finished phase's `folder`, or the one that everything starts from.
+
+        `place(path, array)` puts each parameter where it belongs as it is read.
+        """
         folder = folder or self.folder
         if folder is not None:
-            return models.load(folder, dtype=self.config.dtype, remat=self.config.remat)
+            return models.load(
+                folder,
+                dtype=self.config.dtype,
+                remat=self.config.remat,
+                put=lambda path, array: place(f"encoder/{path}", array),
+            )
         make = jax.jit(lambda: models.Encoder(self.config, rngs=nnx.Rngs(RANDOM_SEED)))
         return make()
 
@@ -53,16 +64,21 @@ def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
     with _located("--config.model.name"):
         preset = _preset(config.name)
         folder = _weights_folder(config, preset)
-    tokenizer = load_tokenizer(_tokenizer_name(config, preset, folder, default_tokenizer))
+    name = _tokenizer_name(config, preset, default_tokenizer)
+    tokenizer = load_tokenizer(name)
     with _located("--config.model"):
         architecture = dataclasses.replace(
             _architecture(preset, folder, tokenizer),
             dtype=_dtype(config.dtype),
             remat=config.remat,
         )
-    pad_id = architecture.pad_id if architecture.kind.positions_after_pad else None
-    where = f"--config.model.tokenizer={config.tokenizer or default_tokenizer or config.name}"
-    check_fits(tokenizer, architecture.vocab_size, pad_id, where)
+    check_fits(
+        tokenizer,
+        vocab_size=architecture.vocab_size,
+        pad_id=architecture.pad_id if architecture.kind.positions_after_pad else None,
+        type_vocab_size=architecture.type_vocab_size,
+        where=f"--config.model.tokenizer={name}",
+    )
     if folder is None:
         plain = dataclasses.replace(architecture, dtype="float32", remat="none")
         key = digest("random", RANDOM_SEED, plain)
@@ -83,12 +99,10 @@ def _located(where: str) -> Iterator[None]:
 
 def _preset(name: str) -> models.Preset | None:
     """None where `name` is a folder, or a hub id that no preset has."""
-    if epath.Path(name).is_dir():
-        return None
     try:
         return models.preset(name)
     except ConfigError:
-        if "/" in name:
+        if "/" in name or epath.Path(name).is_dir():
             return None
         raise
 
@@ -113,14 +127,11 @@ def _architecture(
     return models.preset(preset.name, max(tokenizer.get_vocab().values()) + 1).config
 
 
-def _tokenizer_name(
-    config: ModelConfig,
-    preset: models.Preset | None,
-    folder: epath.Path | None,
-    default: str,
-) -> str:
-    own = str(folder) if folder is not None else preset and preset.hub_id
-    name = config.tokenizer or default or own
+def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: str) -> str:
+    """The one asked for, the model's own, or for random weights that of the data."""
+    if preset is None:
+        return config.tokenizer or config.name
+    name = config.tokenizer or (default if preset.hub_id is None else preset.hub_id)
     if not name:
         raise ConfigError(
             f"`{config.name}` has random weights and no tokenizer of its own.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 
@@ -14,9 +15,10 @@ from jax.sharding import Mesh
 from xt_jax import model as models
 from xt_jax.config import TrainConfig, digest
 from xt_jax.data.packing import Plan, plan_training
+from xt_jax.data.tokenize import save_tokenizer
 from xt_jax.files import atomic_write_text
 from xt_jax.model.heads import Model
-from xt_jax.sharding import place_params
+from xt_jax.sharding import place_param, place_params, row_multiple
 from xt_jax.study.encoders import Source
 from xt_jax.study.prepare import TaskData
 from xt_jax.study.scoring import Scorer
@@ -47,18 +49,29 @@ class Trainer:
     mesh: Mesh
     directory: epath.Path
 
+    def start(self) -> Start:
+        """The encoder that everything starts from, as it is."""
+        return Start(digest(FORMAT, self.source.key, self.source.config.dtype, self._devices()))
+
     def train(self, data: TaskData, start: Start, after: str, seed: int) -> Start:
-        """Trains `data.task` from `start`, unless that is done; the best of it."""
+        """Trains `data.task` from `start`, unless that is done; the best of it.
+
+        Heads, order and dropout follow from the study's seed and the task, not from `start`:
+        what is compared with equal seeds differs in nothing else.
+        """
+        label = f"s{seed}"
+        seed = int(digest(seed, data.task.name)[:7], 16)
         plan = self._plan(data, seed)
         key = self._key(data, start, plan, seed)
-        name = "-".join(filter(None, [data.task.name, after, f"s{seed}", key[:12]]))
+        name = "-".join(filter(None, [data.task.name, after, label, key[:12]]))
         directory = self.directory / name
         done = directory / "done.json"
         if not done.exists():
             progress = self._fit(data, start, plan, directory, seed)
             atomic_write_text(done, json.dumps(progress) + "\n")
-            (directory / "checkpoints").rmtree(missing_ok=True)
         step = json.loads(done.read_text())["best_step"]
+        (directory / "checkpoints").rmtree(missing_ok=True)
+        _keep_bests(directory, {step})
         selected_by = f"{data.task.metrics[0]} on English dev"
         return Start(key, _best(directory, step), step, selected_by)
 
@@ -84,8 +97,11 @@ class Trainer:
             start.key,
             [data.task.name, data.train.key, data.dev.key, data.recipe, seed],
             [plan.rows, plan.length, self.config.accumulate, self.config.sharding],
-            [self.source.config.dtype, dict(self.mesh.shape)],
+            [self.source.config.dtype, self._devices()],
         )
+
+    def _devices(self) -> list:
+        return [jax.default_backend(), dict(self.mesh.shape)]
 
     def _fit(
         self, data: TaskData, start: Start, plan: Plan, directory: epath.Path, seed: int
@@ -107,12 +123,10 @@ class Trainer:
             ((_, _, scores),) = scorer.predictions(params, [dev])
             return scores[data.task.metrics[0]]
 
-        def save_best(params: nnx.State, step: int) -> None:
+        def save_best(params: nnx.State, step: int, needed: set[int]) -> None:
             model = nnx.merge(graphdef, params)
             models.save(model, _best(directory, step), labels=data.task.labels or None)
-            for old in (directory / "best").iterdir():
-                if old != _best(directory, step):
-                    old.rmtree(missing_ok=True)
+            _keep_bests(directory, needed | {step})
 
         spec = StepSpec(
             graphdef,
@@ -132,21 +146,27 @@ class Trainer:
             directory=directory,
             pad_id=self.source.pad_id,
         )
-        return fit(job, params, self.source.config, self.config, self.mesh)
+        progress = fit(job, params, self.source.config, self.config, self.mesh)
+        save_tokenizer(self.source.tokenizer, _best(directory, progress["best_step"]))
+        return progress
 
     def _new_model(self, data: TaskData, start: Start, seed: int) -> tuple:
         """(graphdef, parameters on the mesh) of the start's encoder under a new head."""
-        encoder = self.source.load(start.folder)
+        layout = self.config.sharding
+        place = functools.partial(place_param, mesh=self.mesh, layout=layout)
+        encoder = self.source.load(start.folder, place)
         new_head = FAMILIES[data.task.family].head
         assert new_head is not None
         head = new_head(encoder.config, len(data.task.labels), nnx.Rngs(seed))
         graphdef, params = nnx.split(Model(encoder, head))
-        return graphdef, place_params(params, self.mesh, self.config.sharding)
+        return graphdef, place_params(params, self.mesh, layout)
 
 
-def row_multiple() -> int:
-    """Row lengths are multiples of it: a TPU's lane width, or a vector register elsewhere."""
-    return 128 if jax.default_backend() == "tpu" else 8
+def _keep_bests(directory: epath.Path, steps: set[int]) -> None:
+    names = {_best(directory, step).name for step in steps}
+    for folder in (directory / "best").iterdir():
+        if folder.name not in names:
+            folder.rmtree(missing_ok=True)
 
 
 def _best(directory: epath.Path, step: int) -> epath.Path:

@@ -114,8 +114,12 @@ def _check_recipe(task: Task, recipe: Recipe, longest: int, phase: str) -> None:
     limits = {
         "max_length": (least, longest),
         "batch_size": (1, math.inf),
-        "epochs": (0.01, math.inf),
         "eval_every": (1, math.inf),
+        "warmup_ratio": (0, 1),
+        **dict.fromkeys(
+            ("epochs", "learning_rate", "weight_decay", "clip_norm", "eval_examples", "patience"),
+            (0, math.inf),
+        ),
     }
     for name, (low, high) in limits.items():
         value = getattr(recipe, name)
@@ -143,23 +147,25 @@ def _task_data(reader: Reader, task: Task, recipe: Recipe, *, scored: bool) -> T
 
 
 def _english(reader: Reader, task: Task, recipe: Recipe, split: str, most: int) -> Dataset | None:
-    """Training or selection data; of dev, `most` examples evenly spaced, of train the first."""
+    """Training or selection data, at most `most` examples (0: all)."""
     source = TASKS.get(task.train, task)
     found = reader.find(source.name, split, "en")
     if not found:
         _missing(reader, task, source.name, split, ["en"])
         return None
-    if found[0].candidate.stand_in:
-        logging.warning("%s trains on a stand-in: %s", task.name, found[0].paths[0])
-    examples = found[0].read(task.labels)
-    _check_labelled(task, examples, found[0])
-    if most and len(examples) > most:
-        spaced = np.linspace(0, len(examples) - 1, most).round().astype(int)
-        index = range(most) if split == "train" else spaced
-        return reader.dataset(
-            task, recipe, split, found[0], [examples[i] for i in index], f"{split} {most}"
+    chosen, examples = found[0], found[0].read(task.labels)
+    if len(examples) < recipe.batch_size and found[-1].candidate.stand_in:
+        logging.warning("%s has %d rows, not one batch", chosen.paths[0], len(examples))
+        chosen, examples = found[-1], found[-1].read(task.labels)
+    if chosen.candidate.stand_in:
+        logging.warning("%s trains on a stand-in: %s", task.name, chosen.paths[0])
+    if not _are_labelled(task, examples, chosen):
+        raise DataError(
+            f"{task.name} cannot use this file for {split}: no example has a label.",
+            where=chosen.paths[0],
+            remedy="put the labelled official file there",
         )
-    return reader.dataset(task, recipe, split, found[0], examples)
+    return reader.dataset(task, recipe, split, chosen, _spaced(examples, most), f"spaced {most}")
 
 
 def _scored(reader: Reader, task: Task, recipe: Recipe) -> tuple[Dataset, ...]:
@@ -188,9 +194,9 @@ def _scored(reader: Reader, task: Task, recipe: Recipe) -> tuple[Dataset, ...]:
             missing.append(language)
             continue
         found, examples = labelled[split][language]
-        most = reader.config.data.max_eval_examples or len(examples)
+        most = reader.config.data.max_eval_examples
         datasets.append(
-            reader.dataset(task, recipe, split, found, examples[:most], f"first {most}")
+            reader.dataset(task, recipe, split, found, _spaced(examples, most), f"spaced {most}")
         )
     if missing:
         _missing(reader, task, task.name, order[0], missing)
@@ -202,9 +208,33 @@ def _labelled(
 ) -> tuple[sources.Found, list[Example]] | None:
     for found in reader.find(task.name, split, language):
         examples = found.read(task.labels)
-        if examples and all(_has_label(e) for e in examples):
+        if _are_labelled(task, examples, found):
             return found, examples
     return None
+
+
+def _are_labelled(task: Task, examples: Sequence[Example], found: sources.Found) -> bool:
+    """Whether the file has labels.
+
+    Raises:
+        DataError: some examples have one and some have not.
+    """
+    bare = [example for example in examples if not _has_label(example)]
+    if bare and len(bare) < len(examples):
+        raise DataError(
+            f"{task.name}: {len(bare)} of {len(examples)} examples have no label, "
+            f"the first is {bare[0].id}.",
+            where=found.paths[0],
+            remedy="use the labelled official file, or one without any label",
+        )
+    return bool(examples) and not bare
+
+
+def _spaced(examples: list[Example], most: int) -> list[Example]:
+    """At most `most` (0: all), evenly spaced: files are often sorted by label."""
+    if not most or len(examples) <= most:
+        return examples
+    return [examples[i] for i in np.linspace(0, len(examples) - 1, most).round().astype(int)]
 
 
 def _has_label(example: Example) -> bool:
@@ -212,17 +242,6 @@ def _has_label(example: Example) -> bool:
         if hasattr(example, name):
             return bool(getattr(example, name))
     return True
-
-
-def _check_labelled(task: Task, examples: Sequence[Example], found: sources.Found) -> None:
-    bare = next((e for e in examples if not _has_label(e)), None)
-    if bare is not None or not examples:
-        raise DataError(
-            f"{task.name} cannot train on this file: "
-            + (f"example {bare.id} has no label." if bare else "it has no examples."),
-            where=found.paths[0],
-            remedy="put the labelled official file there",
-        )
 
 
 def _missing(reader: Reader, task: Task, source: str, split: str, languages: Sequence[str]) -> None:

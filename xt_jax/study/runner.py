@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from xt_jax.data.sources import check_root
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.errors import ConfigError
 from xt_jax.files import atomic_write_text
-from xt_jax.sharding import RULES, make_mesh, place_params
+from xt_jax.sharding import RULES, make_mesh, place_param, place_params
 from xt_jax.study.encoders import open_source
 from xt_jax.study.phases import Start, Trainer
 from xt_jax.study.plan import Branch, branches
@@ -47,9 +48,10 @@ def run(config: Config, workdir: str) -> str:
         UserError: anything wrong with configuration, weights or data; before training starts.
     """
     study = open_study(config, epath.Path(workdir))
+    mine: set[tuple[str, str]] = set()
     for branch in branches(config, set(study.intermediates), tuple(study.targets)):
-        _run_branch(study, branch)
-    return write_report(study.results)
+        mine |= _run_branch(study, branch)
+    return write_report(study.results, only=mine)
 
 
 def open_study(config: Config, workdir: epath.Path) -> Study:
@@ -77,7 +79,7 @@ def open_study(config: Config, workdir: epath.Path) -> Study:
 
 
 def _check(config: Config) -> None:
-    """Fields with few possible values."""
+    """Fields that only some values suit."""
     choices = {
         "data.source": (config.data.source, SOURCES),
         "train.sharding": (config.train.sharding, tuple(RULES)),
@@ -89,13 +91,20 @@ def _check(config: Config) -> None:
                 where=f"--config.{field}",
                 remedy=f"use one of: {', '.join(allowed)}",
             )
-    for field in ("accumulate", "save_every_steps", "log_every"):
-        value = getattr(config.train, field)
-        if value < 1:
+    least = {
+        "seeds": (config.seeds, 1),
+        "train.accumulate": (config.train.accumulate, 1),
+        "train.save_every_steps": (config.train.save_every_steps, 1),
+        "train.log_every": (config.train.log_every, 1),
+        "data.max_train_examples": (config.data.max_train_examples, 0),
+        "data.max_eval_examples": (config.data.max_eval_examples, 0),
+    }
+    for field, (number, low) in least.items():
+        if number < low:
             raise ConfigError(
-                f"{field} cannot be {value}.",
-                where=f"--config.train.{field}",
-                remedy="use 1 or more",
+                f"{field} cannot be {number}.",
+                where=f"--config.{field}",
+                remedy=f"use {low} or more",
             )
 
 
@@ -119,29 +128,32 @@ def _data_root(config: DataConfig, cache: epath.Path) -> tuple[str, str]:
     return config.dir, ""
 
 
-def _run_branch(study: Study, branch: Branch) -> None:
-    start = Start(study.trainer.source.key)
+def _run_branch(study: Study, branch: Branch) -> set[tuple[str, str]]:
+    """Trains and scores; the (run, data) of all rows that belong to the branch."""
+    start = study.trainer.start()
     if branch.has_intermediate:
         data = study.intermediates[branch.intermediate]
         start = study.trainer.train(data, start, "", branch.seed)
+    rows = set()
     for name in branch.targets:
         data = study.targets[name]
         trained = start
         if data.train is not None:
             trained = study.trainer.train(data, start, f"after-{branch.intermediate}", branch.seed)
         _score(study, data, trained, branch)
+        rows |= {(_short(trained.key), _short(dataset.key)) for dataset in data.scored}
+    return rows
 
 
 def _score(study: Study, data: TaskData, trained: Start, branch: Branch) -> None:
     """Adds the rows of every language that `results.jsonl` does not have yet."""
-    done = _done(study, data, trained, branch)
-    left = len([dataset for dataset in data.scored if dataset.key not in done])
-    if not left:
+    todo = _todo(study, data, trained, branch)
+    if not todo:
         return
     name = f"{data.task.name} after {branch.intermediate}"
-    logging.info("%s: scoring %d languages", name, left)
+    logging.info("%s: scoring %d languages", name, len(todo))
     scorer, params = _load(study.trainer, data, trained)
-    for dataset, predictions, scores in scorer.predictions(params, data.scored, done):
+    for dataset, predictions, scores in scorer.predictions(params, data.scored, todo):
         if predictions is not None and trained.folder is not None:
             folder = trained.folder.parent.parent / "predictions"
             _write_predictions(folder / f"{dataset.language}.jsonl", dataset.examples, predictions)
@@ -149,15 +161,15 @@ def _score(study: Study, data: TaskData, trained: Start, branch: Branch) -> None
         logging.info("%s, %s: %s", name, dataset.language, _shown(scores))
 
 
-def _done(study: Study, data: TaskData, trained: Start, branch: Branch) -> set[str]:
-    """Keys of the datasets that this model has rows for."""
+def _todo(study: Study, data: TaskData, trained: Start, branch: Branch) -> set[str]:
+    """The languages whose examples this model has no rows for."""
     mine = (_short(trained.key), branch.intermediate, branch.seed, data.task.name)
     have = {
-        row["data"]
+        (row["language"], row["data"])
         for row in read_rows(study.results)
         if (row["run"], row["intermediate"], row["seed"], row["target"]) == mine
     }
-    return {dataset.key for dataset in data.scored if _short(dataset.key) in have}
+    return {d.language for d in data.scored if (d.language, _short(d.key)) not in have}
 
 
 def _short(key: str) -> str:
@@ -166,14 +178,17 @@ def _short(key: str) -> str:
 
 def _load(trainer: Trainer, data: TaskData, trained: Start) -> tuple[Scorer, nnx.State]:
     """The model to score: with its head, or in retrieval the encoder alone."""
+    layout = trainer.config.sharding
+    place = functools.partial(place_param, mesh=trainer.mesh, layout=layout)
     model: nnx.Module
     if data.train is None or trained.folder is None:
-        model = trainer.source.load(trained.folder)
+        model = trainer.source.load(trained.folder, place)
     else:
-        model, _ = models.load_model(trained.folder, dtype=trainer.source.config.dtype)
+        dtype = trainer.source.config.dtype
+        model, _ = models.load_model(trained.folder, dtype=dtype, put=place)
     graphdef, params = nnx.split(model)
     scorer = Scorer(data.task, graphdef, trainer.source, trainer.mesh, trainer.config.packing)
-    return scorer, place_params(params, trainer.mesh, "replicated")
+    return scorer, place_params(params, trainer.mesh, layout)
 
 
 def _rows(

@@ -13,6 +13,7 @@ from xt_jax.data.packing import Plan
 from xt_jax.evaluate.predict import plan_all, predict
 from xt_jax.evaluate.score import score, score_retrieval
 from xt_jax.retrieval.embed import tatoeba_layer
+from xt_jax.sharding import row_multiple
 from xt_jax.study.encoders import Source
 from xt_jax.study.prepare import Dataset
 from xt_jax.tasks.table import FAMILIES, Task
@@ -32,20 +33,21 @@ class Scorer:
         self,
         params: nnx.State,
         datasets: Sequence[Dataset],
-        done: Collection[str] = (),
+        languages: Collection[str] | None = None,
     ) -> Iterator[tuple[Dataset, list | None, dict[str, float]]]:
         """(dataset, one prediction per example or, in retrieval, None, metrics), one by one.
 
-        All datasets share one compiled shape, which counts those whose key is `done` too: what is
-        left after an interruption is computed exactly as it would have been.
+        Of all `datasets`, those of `languages` (None: all) are predicted. The compiled shape is
+        that of all: what is left after a stop is computed exactly as it would have been.
         """
         plans = plan_all(
             [dataset.features for dataset in datasets],
             packing=self.packing,
             devices=self.mesh.shape["data"],
+            row_multiple=row_multiple(),
         )
         for dataset, plan in zip(datasets, plans, strict=True):
-            if dataset.key not in done:
+            if languages is None or dataset.language in languages:
                 yield dataset, *self._one(params, dataset, plan)
 
     def _one(

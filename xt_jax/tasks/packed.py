@@ -1,12 +1,11 @@
 """Reading packed rows on the device, shared by the task families.
 
-Legend: R rows, T columns, S segments a row, D hidden size.
+Legend: R rows, T columns, D hidden size.
 """
 
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 
 from xt_jax.model.encoder import Encoder
 
@@ -23,8 +22,3 @@ def run_encoder(encoder: Encoder, batch: Batch, key: jax.Array | None) -> jax.Ar
         token_type_ids=batch.get("token_type_ids"),
         key=key,
     )
-
-
-def segment_mask(segment_ids: jax.Array, segments: int) -> jax.Array:
-    """[R, S, T]: which columns belong to which segment."""
-    return segment_ids[:, None, :] == jnp.arange(1, segments + 1)[None, :, None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +64,6 @@ def decode(
     features: Features,
     examples: Sequence[PairExample],
     labels: Sequence[str],
-    tokenizer: Any = None,
 ) -> list[str]:
     """One label per example."""
     predictions = [""] * len(examples)

@@ -24,6 +24,7 @@ class Recipe:
         max_length: tokens of a feature, special tokens included.
         doc_stride: tokens between the beginnings of two windows (spans).
         warmup_ratio: share of the steps with a rising learning rate.
+        clip_norm: of the global gradient; 0: no clipping.
         eval_every: steps between evaluations on English dev (there is one at the end too).
         eval_examples: English dev examples used for that; 0: all.
         patience: evaluations without improvement before training stops; 0: never.

@@ -18,9 +18,9 @@ import numpy as np
 from xt_jax.data.examples import SpanExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
-from xt_jax.model.heads import Model
+from xt_jax.model.heads import Model, segment_mask
 from xt_jax.model.layers import split_key
-from xt_jax.tasks.packed import Batch, Sums, run_encoder, segment_mask
+from xt_jax.tasks.packed import Batch, Sums, run_encoder
 
 MAX_QUESTION = 64  # tokens
 MAX_ANSWER = 30  # tokens
@@ -116,7 +116,6 @@ def decode(
     features: Features,
     examples: Sequence[SpanExample],
     labels: Sequence[str],
-    tokenizer: Tokenizer | None = None,
 ) -> list[str]:
     """The best answer of each example, as text of its original context; "" where none is valid."""
     best = [(-np.inf, "")] * len(examples)

@@ -76,7 +76,6 @@ def decode(
     features: Features,
     examples: Sequence[TagExample],
     labels: Sequence[str],
-    tokenizer: Tokenizer | None = None,
 ) -> list[list[str]]:
     """One tag per word of every example.
 

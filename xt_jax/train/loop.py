@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import json
 import math
 import sys
@@ -39,7 +41,8 @@ class Job:
     Attributes:
         name: shown in the log and on the progress bar.
         evaluate: the score to maximise, of the parameters, on English dev.
-        save_best: keeps the parameters of a step.
+        save_best: keeps the parameters of a step, and those of the earlier steps it is given: a
+            state that a killed run goes back to names one of them.
         directory: where the phase's states and log are.
     """
 
@@ -49,7 +52,7 @@ class Job:
     features: Features
     recipe: Recipe
     evaluate: Callable[[nnx.State], float]
-    save_best: Callable[[nnx.State, int], None]
+    save_best: Callable[[nnx.State, int, set[int]], None]
     directory: epath.Path
     pad_id: int
 
@@ -78,8 +81,10 @@ def fit(
         logging.info("%s: carrying on after step %d", job.name, progress["steps"])
     step_fn = compile_step(job.spec, state)
     meter = Meter(model_config, job.plan, job.features)
+    # The best steps that the last two states name: one may be half written, then the other counts.
+    needed = collections.deque([progress["best_step"]], maxlen=2)
     first = progress["steps"] + 1
-    with log.bar(progress["steps"]) as bar:
+    with log.bar(progress["steps"]) as bar, contextlib.closing(checkpoints):
         for done in range(first, job.plan.steps + 1):
             if _out_of_patience(progress, job.recipe):
                 break
@@ -93,11 +98,11 @@ def fit(
             if done % config.log_every == 0 or done == job.plan.steps:
                 log.losses(done, sums, meter)
             if done % job.recipe.eval_every == 0 or done == job.plan.steps:
-                progress = _evaluate(job, state, progress, log)
+                progress = _evaluate(job, state, progress, log, set(needed))
                 meter.start(done)
             # Only after the evaluation: a saved state has seen the score of its own step.
-            checkpoints.maybe_save(done, state, batches, progress)
-    checkpoints.close()
+            if checkpoints.maybe_save(done, state, batches, progress):
+                needed.append(progress["best_step"])
     return progress
 
 
@@ -121,11 +126,13 @@ def _micro_batches(array: np.ndarray, accumulate: int) -> np.ndarray:
     return array.reshape(accumulate, -1, *array.shape[1:])
 
 
-def _evaluate(job: Job, state: TrainState, progress: Progress, log: _Log) -> Progress:
+def _evaluate(
+    job: Job, state: TrainState, progress: Progress, log: _Log, needed: set[int]
+) -> Progress:
     score, step = job.evaluate(state.params), progress["steps"]
     better = score > progress["best"]
     if better:
-        job.save_best(state.params, step)
+        job.save_best(state.params, step, needed)
         progress = {**progress, "best": score, "best_step": step, "without_gain": 0}
     else:
         progress = {**progress, "without_gain": progress["without_gain"] + 1}
@@ -167,7 +174,8 @@ class _Log:
 
     def write(self, step: int, values: dict[str, float]) -> None:
         line = {"step": step, **values, "seconds": round(time.time() - self._began, 3)}
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        # Written whole, since object stores cannot append.
+        earlier = self._path.read_text() if self._path.exists() else ""
+        self._path.write_text(earlier + json.dumps(line) + "\n")
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         logging.info("%s: step %d of %d  %s", self._job.name, step, self._job.plan.steps, shown)

@@ -13,10 +13,10 @@ from xt_jax.tasks.recipes import Recipe
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
-    """Clipping by the global norm, then AdamW; nothing decays but kernels and embeddings."""
+    """Clipping by the global norm (0: none), then AdamW; only kernels and embeddings decay."""
     schedule = linear_schedule(recipe.learning_rate, recipe.warmup_ratio, steps)
     return optax.chain(
-        optax.clip_by_global_norm(recipe.clip_norm),
+        optax.clip_by_global_norm(recipe.clip_norm) if recipe.clip_norm else optax.identity(),
         optax.adamw(schedule, eps=recipe.adam_eps, weight_decay=recipe.weight_decay, mask=decays),
     )
 

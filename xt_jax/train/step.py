@@ -13,8 +13,8 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-Batch = dict[str, jax.Array]
-Sums = dict[str, tuple[jax.Array, jax.Array]]
+from xt_jax.tasks.packed import Batch, Sums
+
 LossFn = Callable[[Any, Batch, jax.Array | None], Sums]
 
 

@@ -1,0 +1,321 @@
+"""The table: hand-made rows, hand-computed numbers."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+import pytest
+from etils import epath
+
+from xt_jax.errors import DataError
+from xt_jax.study.report import report, write_report
+from xt_jax.study.results import Row, append_rows
+
+
+def rows_of(intermediate: str, values: dict[str, float], **fields) -> list[Row]:
+    """A row per language; one training run, and its own examples in each language."""
+    target, seed = fields.get("target", "xnli"), fields.get("seed", 0)
+    row = {
+        "model": "base",
+        "encoder_params": 85_054_464,
+        "total_params": 277_453_056,
+        "intermediate": intermediate,
+        "target": target,
+        "seed": seed,
+        "metric": "accuracy",
+        "n": 100,
+        "split": "test",
+        "step": 10,
+        "selected_by": "accuracy",
+        "run": f"{target} after {intermediate}, seed {seed}",
+        **fields,
+    }
+    examples = row.pop("examples", "all")
+    return [
+        cast(Row, row | {"language": lang, "value": v, "data": f"{target} {lang} {examples}"})
+        for lang, v in values.items()
+    ]
+
+
+def keys(rows: list[Row]) -> set[tuple[str, str]]:
+    return {(row["run"], row["data"]) for row in rows}
+
+
+def table(text: str, title: str) -> list[dict[str, str]]:
+    """The rows of the first table below the line that starts with `title`."""
+    after = text[text.index("\n" + title) :].split("\n")
+    start = next(i for i, line in enumerate(after) if line.startswith("|"))
+    lines = []
+    for line in after[start:]:
+        if not line.startswith("|"):
+            break
+        lines.append([cell.strip() for cell in line.strip("|").split("|")])
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+
+
+def main_row(text: str) -> dict[str, str]:
+    """The only row of the main table of the only model."""
+    (row,) = table(text, "## base")
+    return row
+
+
+def by_language(text: str, title: str = "### xnli, accuracy") -> dict[str, dict[str, str]]:
+    return {row["language"]: row for row in table(text, title)}
+
+
+def test_a_gap_is_the_mean_difference_over_languages():
+    rows = rows_of("direct", {"de": 60.0, "sw": 50.0}) + rows_of("mnli", {"de": 61.0, "sw": 54.5})
+    text = report(rows)
+    assert main_row(text) == {
+        "target": "xnli",
+        "metric": "accuracy",
+        "languages": "2",
+        "direct": "55.0",  # (60 + 50) / 2
+        "mnli": "57.8",  # 115.5 / 2 = 57.75
+        "mnli - direct": "+2.8",  # (1 + 4.5) / 2 = 2.75
+    }
+    languages = by_language(text)
+    assert list(languages) == ["de", "sw"]
+    expected = {"language": "sw", "direct": "50.0", "mnli": "54.5", "mnli - direct": "+4.5"}
+    assert languages["sw"] == expected
+    assert "## base: 85.05 M encoder parameters, 277.45 M in all" in text
+    for word in ("±", "In brackets", "left out", "Not in the gaps"):
+        assert word not in text
+
+
+def test_a_gap_that_rounds_to_nothing_has_no_minus():
+    text = report(rows_of("direct", {"de": 50.02}) + rows_of("mnli", {"de": 50.0}))
+    assert main_row(text)["mnli - direct"] == "+0.0"
+
+
+def test_several_seeds_are_a_mean_and_a_sample_standard_deviation():
+    rows = [
+        *rows_of("direct", {"de": 60.0, "sw": 50.0}, seed=0),  # 55
+        *rows_of("direct", {"de": 62.0, "sw": 54.0}, seed=1),  # 58
+        *rows_of("mnli", {"de": 61.0, "sw": 55.0}, seed=0),  # 58, gap 3
+        *rows_of("mnli", {"de": 62.0, "sw": 56.0}, seed=1),  # 59, gap 1
+    ]
+    text = report(rows)
+    row = main_row(text)
+    assert row["direct"] == "56.5 ± 2.1"  # 3 / sqrt(2) = 2.12
+    assert row["mnli"] == "58.5 ± 0.7"  # 1 / sqrt(2)
+    assert row["mnli - direct"] == "+2.0 ± 1.4"  # paired: 2 / sqrt(2), not of the two means
+    assert by_language(text)["sw"]["direct"] == "52.0 ± 2.8"  # 4 / sqrt(2)
+    assert by_language(text)["sw"]["mnli - direct"] == "+3.5 ± 2.1"  # 5 and 2
+    assert "standard deviation over seeds" in text
+    assert "In brackets" not in text
+
+
+def test_a_mean_is_over_languages_first_and_then_over_seeds():
+    rows = rows_of("direct", {"de": 60.0, "sw": 50.0}, seed=0)
+    rows += rows_of("direct", {"de": 65.0}, seed=1)
+    text = report(rows)
+    # (55 + 65) / 2, where the mean of the three numbers would be 58.3
+    assert main_row(text)["direct"] == "60.0 ± 7.1 (1-2)"
+    assert by_language(text)["sw"]["direct"] == "50.0"
+    assert "In brackets" in text
+
+
+def test_a_gap_takes_common_languages_and_says_how_many():
+    rows = rows_of("direct", {"de": 60.0, "sw": 50.0, "th": 40.0})
+    rows += rows_of("mnli", {"sw": 53.0, "th": 41.0, "zh": 99.0})
+    row = main_row(report(rows))
+    assert row["languages"] == "4"
+    assert row["direct"] == "50.0 (3)"
+    assert row["mnli"] == "64.3 (3)"  # 193 / 3
+    assert row["mnli - direct"] == "+2.0 (2)"  # (3 + 1) / 2
+    languages = by_language(report(rows))
+    assert languages["de"]["mnli"] == languages["de"]["mnli - direct"] == ""
+    assert languages["th"]["mnli - direct"] == "+1.0"
+
+
+def test_a_gap_takes_common_seeds_and_says_which():
+    rows = [
+        *rows_of("direct", {"de": 60.0}, seed=1),
+        *rows_of("mnli", {"de": 50.0}, seed=0),
+        *rows_of("mnli", {"de": 61.0}, seed=1),
+        *rows_of("mnli", {"de": 66.0}, seed=2),
+    ]
+    row = main_row(report(rows))
+    assert row["direct"] == "60.0 (seed 1)"
+    assert row["mnli"] == "59.0 ± 8.2"  # 177 / 3; sqrt((81 + 4 + 49) / 2) = 8.19
+    assert row["mnli - direct"] == "+1.0 (seed 1)"
+    assert by_language(report(rows))["de"]["mnli - direct"] == "+1.0 (seed 1)"
+
+
+def test_a_gap_pairs_only_numbers_of_the_same_examples():
+    rows = [
+        *rows_of("direct", {"de": 60.0, "sw": 50.0, "th": 40.0}),
+        *rows_of("mnli", {"de": 70.0, "th": 60.0}, examples="first 30"),
+        *rows_of("mnli", {"sw": 54.0}),
+        *rows_of("direct", {"de": 30.0}, target="panx"),
+        *rows_of("mnli", {"de": 31.0}, target="panx"),
+    ]
+    text = report(rows)
+    xnli, panx = table(text, "## base")
+    assert xnli["mnli"] == "61.3"  # 184 / 3
+    assert xnli["mnli - direct"] == "+4.0 (1)"
+    assert panx["mnli - direct"] == "+1.0"
+    assert text.count("scored on other examples than after direct: languages of xnli 2.\n") == 1
+    assert by_language(text)["de"]["mnli - direct"] == ""
+    assert by_language(text)["sw"]["mnli - direct"] == "+4.0"
+
+
+def test_a_language_with_other_examples_counts_once_for_all_metrics():
+    both = rows_of("direct", {"de": 1.0}) + rows_of("mnli", {"de": 2.0}, examples="first 30")
+    text = report(both + [row | {"metric": "f1"} for row in both])
+    assert "languages of xnli 1.\n" in text
+    assert [row["mnli - direct"] for row in table(text, "## base")] == ["", ""]
+
+
+def test_of_several_settings_the_last_counts_and_the_rest_is_counted():
+    rows = rows_of("direct", {"de": 60.0, "sw": 50.0}, run="1e-5")
+    rows += rows_of("direct", {"de": 64.0, "sw": 52.0}, run="3e-5")
+    text = report(rows)
+    assert main_row(text)["direct"] == "58.0"
+    assert "Rows of other settings left out: 2." in text
+    assert main_row(report(rows[2:] + rows[:2]))["direct"] == "55.0"
+
+
+def test_a_mean_over_languages_never_mixes_training_runs():
+    rows = rows_of("direct", {"de": 60.0, "sw": 50.0}, run="1e-5")
+    rows += rows_of("direct", {"de": 64.0}, run="3e-5")
+    text = report(rows)
+    assert main_row(text)["direct"] == "64.0"
+    assert main_row(text)["languages"] == "1"
+    assert "left out: 2." in text
+    text = report(rows, only=keys(rows[:1]))  # sw is of the run that `only` names in de
+    assert main_row(text)["direct"] == "55.0"
+    assert "left out: 1." in text
+
+
+def test_a_run_scored_on_more_examples_replaces_its_earlier_numbers_only():
+    rows = rows_of("direct", {"de": 60.0, "sw": 50.0}, examples="first 30")
+    rows += rows_of("direct", {"de": 66.0})
+    text = report(rows)
+    assert main_row(text)["direct"] == "58.0"  # 66 and 50
+    assert "left out: 1." in text
+
+
+def test_the_same_number_twice_is_not_another_setting():
+    rows = rows_of("direct", {"de": 60.0})
+    text = report([*rows, *(row.copy() for row in rows)])
+    assert main_row(text)["direct"] == "60.0"
+    assert "left out" not in text
+
+
+def test_rows_of_the_current_configuration_go_before_later_rows():
+    mine = rows_of("mnli", {"de": 61.0, "sw": 51.0}, run="mnli, 1e-5")
+    later = rows_of("mnli", {"de": 71.0, "sw": 75.0}, run="mnli, 3e-5")
+    direct = rows_of("direct", {"de": 60.0, "sw": 48.0})
+    rows = direct + mine + later
+    text = report(rows, only=keys(mine))
+    assert main_row(text)["mnli"] == "56.0"
+    assert main_row(text)["mnli - direct"] == "+2.0"  # direct is not in `only` and still counts
+    assert "left out: 2." in text
+    assert main_row(report(rows))["mnli"] == "73.0"
+
+
+def test_only_names_the_examples_too():
+    mine = rows_of("direct", {"de": 60.0}, examples="first 30")
+    rows = mine + rows_of("direct", {"de": 66.0})
+    assert main_row(report(rows, only=keys(mine)))["direct"] == "60.0"
+    assert main_row(report(rows, only=[("other run", mine[0]["data"])]))["direct"] == "66.0"
+
+
+def test_direct_comes_first_then_the_intermediate_tasks_by_name():
+    rows = [
+        row
+        for name, value in (("squad", 63.0), ("anli", 58.0), ("direct", 60.0))
+        for row in rows_of(name, {"de": value})
+    ]
+    text = report(rows)
+    gaps = ["anli - direct", "squad - direct"]
+    assert list(main_row(text))[3:] == ["direct", "anli", "squad", *gaps]
+    assert [main_row(text)[name] for name in gaps] == ["-2.0", "+3.0"]
+    # with two intermediate tasks the languages have no gap
+    assert list(by_language(text)["de"]) == ["language", "direct", "anli", "squad"]
+
+
+def test_without_direct_there_is_no_gap():
+    text = report(rows_of("mnli", {"de": 61.0}) + rows_of("squad", {"de": 62.0}))
+    assert list(main_row(text))[3:] == ["mnli", "squad"]
+    assert list(by_language(text)["de"]) == ["language", "mnli", "squad"]
+
+
+def sweep(intermediate: str, by_layer: list[dict[str, float]], published: int) -> list[Row]:
+    rows = rows_of(intermediate, by_layer[published], target="tatoeba")
+    for k, values in enumerate(by_layer):
+        metric = f"accuracy@layer={k}"
+        rows += rows_of(intermediate, values, target="tatoeba", metric=metric)
+    return rows
+
+
+def test_layers_have_a_table_of_their_own_with_a_star_at_the_published_one():
+    direct = [{"de": 10.0, "sw": 5.0}, {"de": 20.0, "sw": 9.0}, {"de": 30.0, "sw": 9.0}]
+    mnli = [{"de": 11.0, "sw": 5.0}, {"de": 20.0, "sw": 3.0}, {"de": 31.0, "sw": 6.0}]
+    # layer 2 ties with layer 1 in one language, and layer 10 comes after layer 9
+    direct += [{"de": 0.0, "sw": 0.0}] * 8
+    mnli += [{"de": 0.0, "sw": 1.0}] * 8
+    text = report(sweep("mnli", mnli, 1) + sweep("direct", direct, 1))
+    assert main_row(text)["target"] == "tatoeba"  # the only row: no layer is in the main table
+    layers = table(text, "### tatoeba, accuracy by layer, mean over languages")
+    assert [row["layer"] for row in layers] == ["0", "1 *", *(str(k) for k in range(2, 11))]
+    assert list(layers[0]) == ["layer", "direct", "mnli"]
+    assert [row["direct"] for row in layers[:4]] == ["7.5", "14.5", "19.5", "0.0"]
+    assert [row["mnli"] for row in layers[:4]] == ["8.0", "11.5", "18.5", "0.5"]
+    assert "layer=" not in text
+    assert text.count("*: the layer that counts as the task's accuracy.\n") == 1
+
+
+def test_layers_that_cannot_be_told_apart_have_no_star():
+    text = report(sweep("direct", [{"de": 10.0}, {"de": 10.0}, {"de": 12.0}], 1))
+    layers = table(text, "### tatoeba, accuracy by layer")
+    assert [row["layer"] for row in layers] == ["0", "1", "2"]
+    assert "*" not in text
+
+
+def test_targets_without_layers_have_no_layer_table():
+    rows = sweep("direct", [{"de": 10.0}, {"de": 12.0}], 1) + rows_of("direct", {"de": 60.0})
+    assert report(rows).count("by layer") == 1
+    assert "tatoeba, accuracy by layer" in report(rows)
+
+
+def test_models_have_sections_of_their_own():
+    rows = rows_of("direct", {"de": 60.0}) + rows_of("mnli", {"de": 70.0}, model="large")
+    text = report(rows)
+    assert table(text, "## base")[0]["direct"] == "60.0"
+    assert table(text, "## large")[0]["mnli"] == "70.0"
+    assert "mnli - direct" not in text
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_no_results_are_a_sentence(exists, tmp_path):
+    results = epath.Path(tmp_path) / "results.jsonl"
+    if exists:
+        results.write_text("")
+    text = write_report(results)
+    assert text == (
+        "# Zero-shot results\n\nThere are no results yet: no target task has been scored.\n"
+    )
+    assert (tmp_path / "report.md").read_text() == text
+
+
+def test_the_report_is_written_beside_the_results_file(tmp_path):
+    results = epath.Path(tmp_path) / "results.jsonl"
+    mine, later = (rows_of("direct", {"de": v}, run=str(v)) for v in (60.0, 66.0))
+    append_rows(results, mine + later)
+    text = write_report(results, only=keys(mine))
+    assert main_row(text)["direct"] == "60.0"
+    assert text == report(mine + later, only=keys(mine))
+    assert (tmp_path / "report.md").read_text() == text
+    assert main_row(write_report(results))["direct"] == "66.0"
+
+
+def test_a_damaged_results_file_writes_no_report(tmp_path):
+    results = epath.Path(tmp_path) / "results.jsonl"
+    results.write_text(json.dumps({"model": "base"}) + "\n")
+    with pytest.raises(DataError, match="lacks encoder_params"):
+        write_report(results)
+    assert not (tmp_path / "report.md").exists()

@@ -1,0 +1,160 @@
+"""What a study finds in the real data, plans, keeps and compiles."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+
+from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
+from xt_jax.errors import DataError
+from xt_jax.sharding import make_mesh
+from xt_jax.study import phases, runner
+from xt_jax.study.plan import branches
+from xt_jax.tasks.table import FAMILIES, TASKS
+
+
+@pytest.fixture
+def real(shared, tmp_path):
+    """A configuration over the real data pieces."""
+    tokenizer = str(shared / "tokenizer" / "xlm-roberta")
+    return Config(
+        model=ModelConfig("tiny", tokenizer),
+        data=DataConfig(dir=str(shared / "data"), cache_dir=str(tmp_path / "cache")),
+        allow_missing=True,
+    )
+
+
+@pytest.fixture
+def mini(world, mini_tokenizer_folder):
+    recipe = RecipeOverrides(learning_rate=1e-3, epochs=2, max_length=96, eval_every=3)
+    return Config(
+        model=ModelConfig("tiny", str(mini_tokenizer_folder)),
+        data=DataConfig(dir=str(world), max_train_examples=128, max_eval_examples=20),
+        languages=("en", "de", "tr"),
+        targets=("xnli",),
+        intermediates=("direct",),
+        intermediate=recipe,
+        target=recipe,
+    )
+
+
+def test_every_labelled_language_of_the_real_data_is_scored(real, tmp_path):
+    study = runner.open_study(real, epath.Path(tmp_path / "work"))
+    scored = {name: {d.language for d in data.scored} for name, data in study.targets.items()}
+    missing = {name: set(TASKS[name].languages) - langs for name, langs in scored.items()}
+    assert {name: langs for name, langs in missing.items() if langs} == {"panx": {"th"}}
+    assert len(scored["xnli"]) == 15
+    assert len(scored["tatoeba"]) == 36
+    splits = {d.language: d.split for d in study.targets["udpos"].scored}
+    assert {lang for lang, split in splits.items() if split == "test"} == {"kk", "th", "tl", "yo"}
+    assert {d.split for d in study.targets["xnli"].scored} == {"dev"}
+    assert {d.split for d in study.targets["xquad"].scored} == {"test"}
+    # the four official PAWS-X training rows there are not one batch
+    assert len(study.targets["pawsx"].train.examples) == 3000
+
+
+def test_the_scored_split_can_be_forced(mini, tmp_path):
+    for split in ("dev", "test"):
+        mini.data.eval_split = split
+        study = runner.open_study(mini, epath.Path(tmp_path / split))
+        assert {d.split for d in study.targets["xnli"].scored} == {split}
+    mini.targets = ("xquad",)
+    mini.data.eval_split = "dev"
+    with pytest.raises(DataError, match="no labelled dev data"):
+        runner.open_study(mini, epath.Path(tmp_path / "xquad"))
+
+
+def test_dev_examples_for_selection_are_spaced(real, tmp_path):
+    real.targets = ("panx",)
+    dev = runner.open_study(real, epath.Path(tmp_path / "work")).targets["panx"].dev
+    ids = [int(example.id) for example in dev.examples]
+    assert len(ids) == 500
+    assert (ids[0], ids[-1]) == (0, 999)
+
+
+def test_branches_are_every_intermediate_for_every_seed():
+    config = dataclasses.replace(Config(), intermediates=("direct", "mnli"), seed=3, seeds=2)
+    found = [(b.intermediate, b.seed) for b in branches(config, {"mnli"}, ("xnli",))]
+    assert found == [("direct", 3), ("mnli", 3), ("direct", 4), ("mnli", 4)]
+    found = [(b.intermediate, b.seed) for b in branches(config, set(), ("xnli",))]
+    assert found == [("direct", 3), ("direct", 4)]
+
+
+def test_a_phase_compiles_one_step_and_one_prediction(mini, tmp_path, monkeypatch):
+    """Training, evaluation on dev in between, then three languages of one shape."""
+    traces = {"loss": 0, "predict": 0}
+    family = FAMILIES["pairs"]
+
+    def counted(name):
+        function = getattr(family, name)
+
+        def wrapped(*args):
+            traces[name] += 1
+            return function(*args)
+
+        return wrapped
+
+    monkeypatch.setitem(
+        FAMILIES, "pairs", family._replace(loss=counted("loss"), predict=counted("predict"))
+    )
+    runner.run(mini, str(tmp_path))
+    assert traces["loss"] == 1
+    assert traces["predict"] == 2  # the shape of dev, and that of the three languages
+
+
+def test_two_seeds_differ_and_share_nothing_but_the_data(mini, tmp_path):
+    mini.seeds = 2
+    mini.train.log_every = 1
+    runner.run(mini, str(tmp_path))
+    first, second = (
+        next(tmp_path.glob(f"phases/xnli-after-direct-s{seed}-*/log.jsonl")).read_text()
+        for seed in (0, 1)
+    )
+    assert first.split("seconds")[0] != second.split("seconds")[0]
+
+
+def test_what_is_left_is_scored_as_it_would_have_been(mini, tmp_path):
+    whole = tmp_path / "results.jsonl"
+    runner.run(mini, str(tmp_path))
+    expected = whole.read_bytes()
+    lines = expected.decode().splitlines(keepends=True)
+    whole.write_text("".join(lines[:1]))
+    runner.run(mini, str(tmp_path))
+    assert whole.read_bytes() == expected
+
+
+def test_a_done_phase_keeps_one_best_folder_with_its_tokenizer(mini, tmp_path):
+    runner.run(mini, str(tmp_path))
+    (best,) = tmp_path.glob("phases/*/best/*")
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
+        p.name for p in best.iterdir()
+    }
+    again = dataclasses.replace(mini, model=ModelConfig(str(best)))
+    runner.open_study(again, epath.Path(tmp_path / "again"))
+
+
+def test_bests_that_a_saved_state_names_are_kept(tmp_path):
+    for step in (2, 4, 6):
+        (tmp_path / "best" / f"step-{step}").mkdir(parents=True)
+    phases._keep_bests(epath.Path(tmp_path), {2, 6})
+    assert sorted(p.name for p in (tmp_path / "best").iterdir()) == ["step-2", "step-6"]
+
+
+@pytest.mark.parametrize("layout", ["replicated", "fsdp"])
+def test_a_study_on_eight_devices_scores_like_on_one(mini, tmp_path, layout, monkeypatch):
+    """Small scores move by whole examples; losses are compared in test_train."""
+    mini.train.sharding = layout
+    mini.targets = ("tatoeba",)
+    mini.intermediates = ("direct",)
+    values = []
+    for devices in (1, 8):
+        mesh = make_mesh(1, jax.devices()[:devices])
+        monkeypatch.setattr(runner, "make_mesh", lambda _, mesh=mesh: mesh)
+        runner.run(mini, str(tmp_path / str(devices)))
+        rows = runner.read_rows(tmp_path / str(devices) / "results.jsonl")
+        values.append([row["value"] for row in rows])
+    np.testing.assert_allclose(values[0], values[1])
