@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from test_model import (  # noqa: F401
     HEADS,
     KINDS,
-    exact_and_quick_to_compile,
+    highest_precision,
     inputs_of,
     new_encoder,
     small_config,
