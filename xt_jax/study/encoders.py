@@ -85,7 +85,14 @@ def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
     else:
         models.check(folder)
         key = models.weights_fingerprint(folder)
-    return Source(config.name, architecture, tokenizer, key, folder)
+    return Source(_name(config, preset), architecture, tokenizer, key, folder)
+
+
+def _name(config: ModelConfig, preset: models.Preset | None) -> str:
+    """What results call the model: the published name, whichever alias was used."""
+    if preset is None:
+        return config.name
+    return f"{preset.name}-random" if config.random_init and preset.hub_id else preset.name
 
 
 @contextlib.contextmanager
