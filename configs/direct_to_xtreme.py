@@ -3,6 +3,7 @@
     python run.py --config=configs/direct_to_xtreme.py:size=base \\
         --config.data.dir=DATA --workdir=runs/base
 
+Time as for configs/mnli_to_xtreme.py; with the same --workdir the table shows the difference.
 Options as in configs/mnli_to_xtreme.py.
 """
 

@@ -1,8 +1,9 @@
-"""The whole job on the embedded world: no data, no weights, no network, two minutes on a laptop.
+"""The whole job on the embedded world: no data, no weights, no network, a minute on 2 CPU cores.
 
     python run.py --config=configs/quickstart.py --workdir=runs/quickstart
 
-Direct fine-tuning against MNLI first, one small random encoder, three languages.
+Direct fine-tuning against MNLI first, one small random encoder, three languages (en, de, tr). Tags
+transfer through shared names; NLI and paraphrase stay near chance from random weights.
 """
 
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, parse_arg

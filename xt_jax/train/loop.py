@@ -178,4 +178,5 @@ class _Log:
         earlier = self._path.read_text() if self._path.exists() else ""
         self._path.write_text(earlier + json.dumps(line) + "\n")
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        logging.info("%s: step %d of %d  %s", self._job.name, step, self._job.plan.steps, shown)
+        with tqdm.external_write_mode(sys.stderr):  # the bar makes room for the line
+            logging.info("%s: step %d of %d  %s", self._job.name, step, self._job.plan.steps, shown)
