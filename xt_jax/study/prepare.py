@@ -269,5 +269,5 @@ def _check_languages(config: Config) -> None:
         raise ConfigError(
             f"No task has the languages {', '.join(unknown)}.",
             where="--config.languages",
-            remedy=f"use ISO 639-1 codes out of: {' '.join(sorted(known))}",
+            remedy="repeat the flag for each ISO 639-1 code, out of: " + " ".join(sorted(known)),
         )
