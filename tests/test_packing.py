@@ -119,6 +119,18 @@ def test_evaluation_places_each_feature_once_in_the_given_shape():
         plan_evaluation(np.array([300]), rows=5, length=128, segments=8)
 
 
+def test_data_smaller_than_a_batch_fills_it_over_epochs():
+    steps = step_order(nli_like(5), 24, 10, seed=0)
+    assert [len(step) for step in steps] == [24, 24, 2]
+    assert (np.bincount(np.concatenate(steps)) == 10).all()
+
+
+def test_rows_are_shorter_where_attention_weighs_more():
+    lengths = nli_like(2000)
+    narrow, wide = (plan_training(lengths, 32, 1, 0, hidden_size=d).length for d in (16, 4096))
+    assert lengths.max() <= narrow < wide
+
+
 @pytest.mark.parametrize("batch_size", [24, 32, 128])
 def test_rows_are_full_on_nli_like_lengths(batch_size):
     lengths = nli_like(20_000)

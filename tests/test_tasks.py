@@ -156,13 +156,17 @@ def test_best_span_obeys_order_length_and_context():
     n = 50
     start, end = np.zeros(n, np.float32), np.zeros(n, np.float32)
     chars = np.arange(n)
-    start[40], end[10] = 9, 9  # the best pair runs backwards
-    start[5], end[45] = 8, 7  # from 5 to 45 is too long; 5 to 10 beats 40 to 45
+    start[48], end[2] = 10, 10  # the best pair runs backwards
+    start[5], end[45] = 9, 9  # the next is 41 tokens long
+    end[10], end[49] = 7, 1
     found = spans.best_span(start, end, begin=chars, end=chars + 1, max_context=np.ones(n, int))
-    assert found == (17.0, 5, 11)
+    assert found == (16.0, 5, 11)
+    elsewhere = np.where(chars == 5, 0, 1)
+    found = spans.best_span(start, end, begin=chars, end=chars + 1, max_context=elsewhere)
+    assert found == (11.0, 48, 50)
     inside = np.where(chars >= 20, chars, -1)
     found = spans.best_span(start, end, begin=inside, end=chars + 1, max_context=np.ones(n, int))
-    assert (found[1], found[2]) == (40, 46)
+    assert found == (11.0, 48, 50)
     nothing = np.full(n, -1)
     assert (
         spans.best_span(start, end, begin=nothing, end=nothing, max_context=np.ones(n, int)) is None
