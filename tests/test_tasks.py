@@ -143,6 +143,13 @@ def test_windows_cover_the_context_and_exactly_one_gives_each_token_most_context
     assert all(ends[i] == len(example.context.rstrip()) for i, example in enumerate(examples))
 
 
+def test_a_token_belongs_to_the_window_whose_edges_are_farthest():
+    cuts = spans._cuts(10, 6, 2)
+    assert [(cut.first, cut.length) for cut in cuts] == [(0, 6), (2, 6), (4, 6)]
+    owned = [[cut.first + i for i in np.flatnonzero(cut.owned)] for cut in cuts]
+    assert owned == [[0, 1, 2, 3], [4, 5], [6, 7, 8, 9]]
+
+
 def test_an_answer_outside_the_window_is_labelled_with_the_first_token(mini_tokenizer):
     words = "Anna " * 60
     example = SpanExample("q", "Anna?", words.strip(), (("Anna", 5 * 59),))
