@@ -17,7 +17,7 @@ from xt_jax import model as models
 from xt_jax.config import Config, DataConfig, ModelConfig, parse_arg, unknown_field
 from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError, DataError, UserError, WeightsError
-from xt_jax.study import runner
+from xt_jax.study import encoders, runner
 
 LANGUAGES = ("en", "de")
 
@@ -315,6 +315,15 @@ def test_a_weights_folder_without_a_tokenizer_gets_none_from_elsewhere(config, w
     error = opened(ConfigError)
     assert error.where == f"--config.model.tokenizer={weights}"
     assert "sentencepiece.bpe.model" in error.problem
+
+
+def test_the_datas_own_tokenizer_serves_random_weights_only():
+    def chosen(name: str, tokenizer: str = "") -> str:
+        return encoders._tokenizer_name(ModelConfig(name, tokenizer), models.preset(name), "mini")
+
+    assert chosen("tiny") == "mini"
+    assert chosen("base") == "FacebookAI/xlm-roberta-base"
+    assert chosen("base", "mine") == chosen("tiny", "mine") == "mine"
 
 
 def test_sentencepiece_files_are_xlm_r_whatever_config_json_says(shared, tmp_path):
