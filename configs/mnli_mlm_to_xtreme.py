@@ -17,6 +17,6 @@ from xt_jax.config import Config, parse_arg
 def get_config(arg: str | None = None) -> Config:
     options = parse_arg(arg, task="mnli", size="base")
     config = intermediate_to_xtreme.get_config(f"task={options['task']}+mlm,size={options['size']}")
-    if options["size"] not in mnli_to_xtreme.RANDOM_SIZES:
+    if options["size"] not in mnli_to_xtreme.SMALL_SIZES:
         config.intermediate.learning_rate = 5e-6
     return config

@@ -7,20 +7,21 @@ Seen: size=tiny (random weights, so near chance) on pieces of 3,000 to 6,000 row
 minutes on 2 CPU cores. With published weights and the full data: not run by us yet.
 
 Options after the colon: `size`, any preset (minilm-l6, minilm-l12, base, large, xl, xxl, mbert;
-tiny, mini, small have random weights and need --config.model.tokenizer). Run
-configs/direct_to_xtreme.py with the same --workdir for the baseline: the table then shows the gap.
+mini-48, mini-64, mini-128, mini-192, mini-256, pretrained on the embedded world; tiny and small
+have random weights and need --config.model.tokenizer). Run configs/direct_to_xtreme.py with the
+same --workdir for the baseline: the table then shows the gap.
 """
 
 from xt_jax.config import Config, ModelConfig, RecipeOverrides, parse_arg
 
-RANDOM_SIZES = ("tiny", "mini", "small")
+SMALL_SIZES = ("tiny", "small", "mini-48", "mini-64", "mini-128", "mini-192", "mini-256")
 
 
 def get_config(arg: str | None = None) -> Config:
     options = parse_arg(arg, size="base")
     config = Config(model=ModelConfig(name=options["size"]), intermediates=("mnli",))
-    if options["size"] in RANDOM_SIZES:
-        # Weights that start at random need larger steps than published ones.
+    if options["size"] in SMALL_SIZES:
+        # Small models, and weights that start at random, need larger steps than published ones.
         config.intermediate = RecipeOverrides(learning_rate=1e-3, eval_every=200)
         config.target = RecipeOverrides(learning_rate=1e-3, eval_every=200)
     return config

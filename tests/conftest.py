@@ -62,14 +62,16 @@ def world(tmp_path_factory) -> Path:
     """The embedded world, small, in the official formats."""
     from xt_jax import mini
 
-    return Path(mini.write_world(tmp_path_factory.mktemp("world") / "data"))
+    sizes = mini.Sizes(train=1500, dev=150, parallel=200, pairs=30, alone=120, text=400)
+    return Path(mini.write_world(tmp_path_factory.mktemp("world") / "data", sizes))
 
 
 @pytest.fixture(scope="session")
-def mini_tokenizer_folder(tmp_path_factory) -> Path:
-    from xt_jax import mini
+def mini_tokenizer_folder() -> Path:
+    """The tokenizer that comes with the package."""
+    from xt_jax.mini.tokenizer import tokenizer_folder
 
-    return Path(mini.build_tokenizer(tmp_path_factory.mktemp("tokenizer") / "mini"))
+    return Path(tokenizer_folder())
 
 
 @pytest.fixture(scope="session")

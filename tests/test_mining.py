@@ -313,7 +313,7 @@ def test_bad_input_is_named():
 
 @pytest.fixture(scope="module", params=["xlm-roberta", "xlm-roberta-xl"])
 def encoder(request, mini_tokenizer) -> Encoder:
-    config = preset("mini", len(mini_tokenizer)).config
+    config = preset("mini-128", len(mini_tokenizer)).config
     config = dataclasses.replace(
         config, model_type=request.param, hidden_size=32, intermediate_size=64
     )

@@ -68,7 +68,7 @@ def loss_of(model: Model, batch, key=None):
 
 
 def test_features_are_the_lines_tokens_between_special_ones(mini_tokenizer):
-    texts = ["Anna washed five birds. " * 12, "", "   ", "Anna", "Anna <mask> \u4e00"]
+    texts = ["Anna washed five birds. " * 12, "", "   ", "Anna", "Anna <mask> \u0e01"]
     examples = [TextExample(str(i), text) for i, text in enumerate(texts)]
     features = mlm.tokenize(examples, mini_tokenizer, (), max_length=16)
     assert features.fields["example"].tolist() == [0] * (len(features) - 2) + [3, 4]

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import cast
+import math
+import re
 
 import pytest
 from etils import epath
+from rows import keys, rows_of
 
 from xt_jax.errors import DataError
+from xt_jax.study.compare import deviation, half_width
+from xt_jax.study.plots import pictures
 from xt_jax.study.report import report, write_report
 from xt_jax.study.results import Row, append_rows
-
-
-def rows_of(intermediate: str, values: dict[str, float], **fields) -> list[Row]:
-    """A row per language; one training run, and its own examples in each language."""
-    target, seed = fields.get("target", "xnli"), fields.get("seed", 0)
-    row = {
-        "model": "base",
-        "encoder_params": 85_054_464,
-        "total_params": 277_453_056,
-        "intermediate": intermediate,
-        "target": target,
-        "seed": seed,
-        "metric": "accuracy",
-        "n": 100,
-        "split": "test",
-        "step": 10,
-        "selected_by": "accuracy",
-        "run": f"{target} after {intermediate}, seed {seed}",
-        **fields,
-    }
-    examples = row.pop("examples", "all")
-    return [
-        cast(Row, row | {"language": lang, "value": v, "data": f"{target} {lang} {examples}"})
-        for lang, v in values.items()
-    ]
-
-
-def keys(rows: list[Row]) -> set[tuple[str, str]]:
-    return {(row["run"], row["data"]) for row in rows}
 
 
 def table(text: str, title: str) -> list[dict[str, str]]:
@@ -100,11 +75,42 @@ def test_several_seeds_are_a_mean_and_a_sample_standard_deviation():
     row = main_row(text)
     assert row["direct"] == "56.5 ± 2.1"  # 3 / sqrt(2) = 2.12
     assert row["mnli"] == "58.5 ± 0.7"  # 1 / sqrt(2)
-    assert row["mnli - direct"] == "+2.0 ± 1.4"  # paired: 2 / sqrt(2), not of the two means
+    # 3 and 1, paired: deviation sqrt(2); t = 12.706 at 1 degree of freedom; 12.706 sqrt(2 / 2)
+    assert row["mnli - direct"] == "+2.0 ± 12.7"
     assert by_language(text)["sw"]["direct"] == "52.0 ± 2.8"  # 4 / sqrt(2)
-    assert by_language(text)["sw"]["mnli - direct"] == "+3.5 ± 2.1"  # 5 and 2
-    assert "standard deviation over seeds" in text
+    # 5 and 2: deviation 3 / sqrt(2), 12.706 * 3 / 2
+    assert by_language(text)["sw"]["mnli - direct"] == "+3.5 ± 19.1"
+    assert text.count("± of a score: sample standard deviation over seeds.\n") == 1
+    assert text.count("± of a gap: half the width of its 95 % t-interval") == 1
     assert "In brackets" not in text
+
+
+@pytest.mark.parametrize(
+    ("gaps", "expected"),
+    [
+        ([1.0, 2.0, 3.0], 4.302653 / math.sqrt(3)),  # t at 2 degrees of freedom, deviation 1
+        ([0.0, 0.0, 0.0, 2.0], 3.182446 * 0.5),  # 3 degrees; deviation 1, over sqrt(4)
+        ([0.0, 2.0] * 5, 2.262157 / 3),  # 9 degrees; deviation sqrt(10 / 9), over sqrt(10)
+        ([-4.0, -4.0], 0.0),
+    ],
+)
+def test_half_the_width_of_a_t_interval(gaps, expected):
+    assert half_width(gaps) == pytest.approx(expected, abs=1e-6)
+
+
+def test_one_seed_has_no_interval():
+    assert math.isnan(half_width([3.0]))
+    assert math.isnan(deviation([3.0]))
+
+
+def test_the_interval_of_a_gap_is_of_the_means_over_languages():
+    rows = [
+        row
+        for seed, gaps in enumerate([(0.0, 2.0), (5.0, -1.0), (4.0, 2.0)])  # means 1, 2, 3
+        for name, (de, sw) in (("direct", (0.0, 0.0)), ("mnli", gaps))
+        for row in rows_of(name, {"de": 50.0 + de, "sw": 40.0 + sw}, seed=seed)
+    ]
+    assert main_row(report(rows))["mnli - direct"] == "+2.0 ± 2.5"  # 4.303 / sqrt(3)
 
 
 def test_a_mean_is_over_languages_first_and_then_over_seeds():
@@ -142,6 +148,8 @@ def test_a_gap_takes_common_seeds_and_says_which():
     assert row["mnli"] == "59.0 ± 8.2"  # 177 / 3; sqrt((81 + 4 + 49) / 2) = 8.19
     assert row["mnli - direct"] == "+1.0 (seed 1)"
     assert by_language(report(rows))["de"]["mnli - direct"] == "+1.0 (seed 1)"
+    assert "± of a score" in report(rows)
+    assert "± of a gap" not in report(rows)
 
 
 def test_a_gap_pairs_only_numbers_of_the_same_examples():
@@ -300,6 +308,7 @@ def test_no_results_are_a_sentence(exists, tmp_path):
         "# Zero-shot results\n\nThere are no results yet: no target task has been scored.\n"
     )
     assert (tmp_path / "report.md").read_text() == text
+    assert not list(tmp_path.glob("report.[sp]*"))
 
 
 def test_the_report_is_written_beside_the_results_file(tmp_path):
@@ -308,9 +317,26 @@ def test_the_report_is_written_beside_the_results_file(tmp_path):
     append_rows(results, mine + later)
     text = write_report(results, only=keys(mine))
     assert main_row(text)["direct"] == "60.0"
-    assert text == report(mine + later, only=keys(mine))
+    assert text == report(mine + later, only=keys(mine), pictures=pictures(mine))
     assert (tmp_path / "report.md").read_text() == text
     assert main_row(write_report(results))["direct"] == "66.0"
+
+
+def test_the_report_links_the_pictures_beside_it(tmp_path):
+    results = epath.Path(tmp_path) / "results.jsonl"
+    append_rows(
+        results,
+        [
+            row
+            for i, model in enumerate(("mini-48", "mini-64", "mini-128"))
+            for row in rows_of("direct", {"de": 60.0}, model=model, encoder_params=1000 * 4**i)
+        ],
+    )
+    text = write_report(results)
+    links = re.findall(r"!\[.+\]\((.+)\)", text[: text.index("## mini-48")])
+    assert links == ["report.svg", "sizes.svg"]
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"results.jsonl", "report.md", *links, "report.png", "sizes.png"}
 
 
 def test_a_damaged_results_file_writes_no_report(tmp_path):

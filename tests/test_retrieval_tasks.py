@@ -23,11 +23,12 @@ from xt_jax.tasks.table import TASKS
 
 @pytest.fixture
 def data(world, tmp_path) -> Path:
-    """The embedded world with a small BUCC made of its parallel sentences, in XTREME's names."""
+    """The embedded world with another BUCC, of its parallel sentences, in XTREME's names."""
     root = Path(shutil.copytree(world, tmp_path / "data"))
     pairs = formats.read_parallel(
         root / "tatoeba" / "tatoeba.deu-eng.eng", root / "tatoeba" / "tatoeba.deu-eng.deu"
     )
+    shutil.rmtree(root / "bucc2018")
     (root / "bucc2018").mkdir()
     for split, some in (("dev", pairs[:100]), ("test", pairs[100:])):
         german = [

@@ -26,7 +26,8 @@ TASKS = (
     "--config.targets=tatoeba",
 )
 ARGUMENTS = (
-    "--config=configs/quickstart.py",
+    "--config=configs/quickstart.py:size=mini-48,seeds=1,random=True",
+    *("--config.languages=en", "--config.languages=de", "--config.languages=tr"),
     "--config.data.max_train_examples=160",
     "--config.data.max_eval_examples=30",
     "--config.intermediate.epochs=2",

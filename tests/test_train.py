@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -337,6 +338,20 @@ def test_a_killed_phase_ends_with_the_same_numbers(tmp_path, killed_at):
     job, params = job_in(tmp_path / "killed", evaluate, recipe=recipe)
     assert fit(job, params, CONFIG, config, mesh) == whole
     assert seen == sums[resumed_at // 2 :]
+
+
+def test_a_phase_in_a_relative_folder_is_saved_and_goes_on(tmp_path, monkeypatch):
+    """As with `--workdir=runs/base`; orbax wants absolute paths."""
+    monkeypatch.chdir(tmp_path)
+    config = TrainConfig(save_every_steps=2, log_every=100)
+
+    def killed(params):
+        raise Killed
+
+    job, params = job_in(Path("run"), killed)
+    with pytest.raises(Killed):
+        fit(job, params, CONFIG, config, ONE)
+    assert list((tmp_path / "run" / "checkpoints").glob("[0-9]*"))
 
 
 def test_patience_ends_training_and_the_best_step_is_kept(tmp_path):

@@ -24,8 +24,9 @@ from xt_jax.tasks.table import NLI, TASKS
 
 @pytest.fixture
 def data(world, tmp_path) -> Path:
-    """A copy of the embedded world with plain text and MNLI in German."""
+    """A copy of the embedded world with other plain text and MNLI in German."""
     root = Path(shutil.copytree(world, tmp_path / "data"))
+    shutil.rmtree(root / "mlm")
     (root / "mlm").mkdir()
     for language in ("en", "de", "tr"):
         pairs = open_source("files", str(root)).find("xnli", "test", language)[0].read(NLI)

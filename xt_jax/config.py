@@ -15,11 +15,12 @@ from xt_jax.errors import ConfigError
 
 @dataclass
 class ModelConfig:
-    # A preset (tiny, mini, small, base, large, xl, ...), a Hugging Face folder or a hub id.
+    # A preset (mini-64, base, large, xl, ...; tiny and small are random), a Hugging Face folder or
+    # a hub id.
     name: str = "tiny"
     # Tokenizer folder or hub id; empty: the one that belongs to `name`.
     tokenizer: str = ""
-    # Random weights at the published dimensions instead of the published weights.
+    # Random weights at the model's dimensions instead of the trained weights.
     random_init: bool = False
     # Compute precision: float32, bfloat16 or auto (bfloat16 on TPU and GPU, float32 on CPU).
     dtype: str = "auto"
@@ -51,10 +52,12 @@ class RecipeOverrides:
     # Each field replaces the task's recipe (xt_jax/tasks/table.py) in this phase; unset: keep it.
     learning_rate: float | None = None
     epochs: float | None = None
+    steps: int | None = None
     batch_size: int | None = None
     max_length: int | None = None
     warmup_ratio: float | None = None
     weight_decay: float | None = None
+    adam_b2: float | None = None
     clip_norm: float | None = None
     eval_every: int | None = None
     eval_examples: int | None = None
@@ -92,7 +95,7 @@ class MixtureConfig:
     weights: tuple[float, ...] = ()
     # One head for all tasks of a kind with the same labels; False: a head per task.
     shared_heads: bool = False
-    # Steps in all; 0: as many as the tasks' own recipes have together.
+    # Steps in all; 0: the recipe's, else as many as the tasks' own epochs have together.
     steps: int = 0
     # Share of the steps that are masked language modelling, where `mlm` is among the tasks.
     mlm_ratio: float = 0.2
@@ -110,7 +113,7 @@ class Config:
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
     # Intermediate tasks to compare: `direct` for none, `mnli+squad+mlm` for several by turns.
     intermediates: tuple[str, ...] = ("mnli",)
-    # Target tasks; empty: all.
+    # Target tasks; empty: all; `none`: the intermediate phases only, nothing is scored.
     targets: tuple[str, ...] = ()
     # Languages to score; empty: all of a task.
     languages: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""The embedded world: scenes said in three languages, in the official file formats."""
+"""XTREME in miniature: a small world said in eight languages, in the official file formats."""
 
 from xt_jax.mini.languages import LANGUAGES
-from xt_jax.mini.tokenizer import build_tokenizer
+from xt_jax.mini.official import Sizes
 from xt_jax.mini.write import write_world
 
-__all__ = ["LANGUAGES", "build_tokenizer", "write_world"]
+__all__ = ["LANGUAGES", "Sizes", "write_world"]

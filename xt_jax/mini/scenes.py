@@ -1,142 +1,121 @@
-"""Meanings: who did what to what or whom, where. Every language says the same ones.
+"""Meanings: who did what to what or whom, where, when. Every language says the same ones.
 
-Which things, verbs, places and friends go with a person is concentrated and the same for all
-languages and all seeds: in a small world this is what lets an encoder align languages.
+Who likes, owns and does what, where and with whom is concentrated, and the same for all languages
+and all seeds: in a small world this is what lets an encoder align languages.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
-PEOPLE = (
-    *("Peter", "Maria", "Thomas", "Clara", "Nora", "Felix", "Oscar", "Lena", "Hugo", "Eva"),
-    *("Marco", "Olga", "Max", "Sofia", "Victor", "Rosa", "Leyla", "Emre", "Selin", "Murat"),
-    *("Deniz", "Umut", "Gül", "Ayşe", "Emma Wolf", "Paul Keller", "Julia Brandt", "Elif Kaya"),
-    *("Kerem Aydın", "Sara Novak", "Martin Weber", "Lukas Demir"),
-)
-TRADES = ("teacher", "doctor", "cook", "driver")
-ORGANISATIONS = ("Orion", "Atlas", "Delta Soft", "Nova Invest", "Vega Motors", "Terra Film")
-CITIES = (
-    *("Berlin", "Ankara", "Madrid", "London", "Vienna", "Athens", "Cairo", "Moscow"),
-    *("New York", "Hong Kong", "Buenos Aires", "San Diego", "Kuala Lumpur", "Cape Town"),
-    *("Rio de Janeiro", "Addis Ababa"),
-)
-SITES = (
-    *("park", "market", "kitchen", "garden", "station", "school"),
-    *("library", "museum", "hotel", "office", "forest", "village"),
-)
-# kind -> things of the kind, their usual adjectives, what is done with them
-KINDS = {
-    "food": (
-        ("apple", "lemon", "tomato", "onion", "pear", "egg"),
-        ("big", "small", "fresh", "cheap"),
-        ("buy", "find", "eat", "wash", "carry", "sell", "give", "show"),
-    ),
-    "household": (
-        ("cup", "lamp", "chair", "table", "bag", "clock"),
-        ("red", "green", "black", "white", "yellow", "old", "new", "heavy", "cheap"),
-        ("buy", "find", "carry", "draw", "lose", "sell", "give", "show"),
-    ),
-    "reading": (
-        ("book", "letter", "newspaper", "map"),
-        ("old", "new", "small", "big"),
-        ("buy", "find", "read", "lose", "sell", "give", "show"),
-    ),
-    "animal": (
-        ("dog", "cat", "horse", "bird", "cow", "goat"),
-        ("black", "white", "big", "small"),
-        ("buy", "find", "see", "draw", "wash", "sell", "give"),
-    ),
-    "vehicle": (
-        ("car", "bicycle", "boat", "bus"),
-        ("red", "green", "black", "white", "yellow", "old", "new"),
-        ("buy", "see", "wash", "draw", "sell", "show"),
-    ),
-}
-TRANSFERS = ("sell", "give", "show")
-PERSON_VERBS = ("see", "help", "wait", "look", "greet", "find")
-TRADE_VERBS = ("buy", "sell")
-TRADED = ("household", "reading", "vehicle")
+from xt_jax.mini import concepts as world
+from xt_jax.mini.concepts import KIND_OF, KINDS, ORGANISATIONS, TRANSFERS
 
-HUMANS = PEOPLE + TRADES
-AGENTS = HUMANS + ORGANISATIONS
-PLACES = CITIES + SITES
-THINGS = tuple(thing for things, _, _ in KINDS.values() for thing in things)
-KIND_OF = {thing: kind for kind, (things, _, _) in KINDS.items() for thing in things}
+ROLES = ("agent", "thing", "number", "person", "place", "time")  # what a question can ask for
 
 
 class Scene(NamedTuple):
-    """One event, or with `negated` that there was none such; fields that are None are left open.
+    """One event or state, or with `negated` that there was none such; what is None is left open.
 
     `person` is the receiver where there is a `thing`, else whom the verb is about. `number` None
-    is a plural of unknown size, in a negated scene any number.
+    is a plural of unknown size, in a negated scene any number. `place` is where it happened, with
+    a verb of `MOVES` where to. `thing` may be a kind of `HYPERNYMS`.
     """
 
     agent: str
     verb: str
     thing: str | None = None
     number: int | None = None
-    adjective: str | None = None
+    look: str | None = None
     person: str | None = None
     place: str | None = None
+    time: str | None = None
     negated: bool = False
 
 
-def _affinities() -> dict[str, dict[str, list[str]]]:
-    rng = Random("affinities")
+class Habits(NamedTuple):
+    """What is usual for one agent."""
 
-    def verbs(agent: str) -> tuple[str, ...]:
-        return TRADE_VERBS if agent in ORGANISATIONS else PERSON_VERBS
-
-    traded = [thing for thing in THINGS if KIND_OF[thing] in TRADED]
-    return {
-        "places": {a: rng.sample(PLACES, 3) for a in AGENTS},
-        "things": {a: rng.sample(traded if a in ORGANISATIONS else THINGS, 4) for a in AGENTS},
-        "friends": {a: rng.sample([h for h in HUMANS if h != a], 4) for a in AGENTS},
-        "habits": {a: rng.sample(verbs(a), min(3, len(verbs(a)))) for a in AGENTS},
-        "stock": {p: rng.sample(THINGS, 4) for p in PLACES},
-        "uses": {t: rng.sample(KINDS[KIND_OF[t]][2], 4) for t in THINGS},
-        "looks": {t: rng.sample(KINDS[KIND_OF[t]][1], 3) for t in THINGS},
-    }
+    places: list[str]
+    things: list[str]
+    friends: list[str]
+    social: list[str]
+    activities: list[str]
+    times: list[str]
+    home: str
 
 
-AFFINITIES = _affinities()
+_WORDED = tuple(time for time in world.TIMES if time not in (*world.CLOCK, *world.YEARS))
 
 
-def draw_scene(rng: Random, *, without: tuple[str, ...] = ()) -> Scene:
-    """Draws an affirmed scene whose agent is not in `without`."""
-    agent = rng.choice([a for a in AGENTS if a not in without])
-    place = rng.choice(AFFINITIES["places"][agent]) if rng.random() < 0.8 else None
-    organisation = agent in ORGANISATIONS
-    if not organisation and rng.random() < 0.3:
-        verb = rng.choice(AFFINITIES["habits"][agent])
-        return Scene(agent, verb, person=draw_person(rng, agent, verb), place=place)
-    at_hand = AFFINITIES["things"][agent]
-    if place and not organisation and rng.random() < 0.5:
-        at_hand = AFFINITIES["stock"][place]
-    thing = rng.choice(at_hand)
-    verb = rng.choice(TRADE_VERBS if organisation else AFFINITIES["uses"][thing])
-    return Scene(
-        agent,
-        verb,
-        thing,
-        draw_number(rng) if rng.random() < 0.8 else None,
-        rng.choice(AFFINITIES["looks"][thing]) if rng.random() < 0.6 else None,
-        draw_person(rng, agent, verb) if verb in TRANSFERS else None,
-        place,
+def _habits(agent: str) -> Habits:
+    rng = Random(f"habits of {agent}")
+    goods = world.THINGS
+    if agent in ORGANISATIONS:
+        goods = tuple(thing for thing in goods if "sell" in KINDS[KIND_OF[thing]][2])
+    return Habits(
+        places=rng.sample(world.PLACES, 2),
+        things=rng.sample(goods, 3),
+        friends=rng.sample([h for h in world.HUMANS if h != agent], 3),
+        social=rng.sample(world.SOCIAL, 2),
+        activities=rng.sample(world.ACTIVITIES, 1),
+        times=[rng.choice(world.CLOCK), rng.choice(_WORDED)],
+        home=rng.choice(world.CITIES),
     )
 
 
-def draw_number(rng: Random) -> int:
-    return rng.choice((1, 1, 2, 3, 4, 5, 6))
+def _usual(purpose: str, of: Sequence[str], among: Mapping[str, Sequence]) -> dict[str, list]:
+    rng = Random(purpose)
+    return {key: rng.sample(among[KIND_OF.get(key, key)], 2) for key in of}
 
 
-def draw_person(rng: Random, agent: str, verb: str) -> str:
-    """Whom the agent deals with: a friend; goods are also sold to organisations."""
-    if verb == "sell" and rng.random() < 0.3:
-        return rng.choice([o for o in ORGANISATIONS if o != agent])
-    return rng.choice(AFFINITIES["friends"][agent])
+HABITS = {agent: _habits(agent) for agent in world.AGENTS}
+USES = _usual("uses", world.THINGS, {kind: uses for kind, (_, _, uses) in KINDS.items()})
+LOOKS = _usual("looks", world.THINGS, {kind: looks for kind, (_, looks, _) in KINDS.items()})
+STOCK = _usual("stock", world.PLACES, dict.fromkeys(world.PLACES, world.THINGS))
+YEARS = _usual("years", world.PLACES, dict.fromkeys(world.PLACES, world.YEARS))
+AMOUNTS = _usual("amounts", world.THINGS, dict.fromkeys(world.KINDS, world.GREAT_NUMBERS))
+
+
+def is_text(scene: Scene) -> bool:
+    """Whether the scene belongs to the plain text; all others belong to the tasks.
+
+    One half each; numbers, looks and negation make no difference.
+    """
+    parts = (scene.agent, scene.verb, scene.thing, scene.person, scene.place, scene.time)
+    return zlib.crc32(repr(parts).encode()) % 2 == 0
+
+
+def draw_scene(
+    rng: Random,
+    *,
+    among: Sequence[str] = world.AGENTS,
+    without: Sequence[str] = (),
+    for_text: bool = False,
+) -> Scene:
+    """Draws an affirmed scene whose agent is one of `among` that is not in `without`."""
+    while True:
+        agent = rng.choice(among)
+        if agent not in without:
+            scene = _scene_of(rng, agent)
+            if is_text(scene) == for_text:
+                return scene
+
+
+def draw_number(rng: Random, thing: str) -> int:
+    """One, a few, or one of the amounts in which there usually are such things."""
+    way = rng.random()
+    if way < 0.3:
+        return 1
+    return rng.choice(world.SMALL_NUMBERS if way < 0.55 else AMOUNTS.get(thing, world.NUMBERS))
+
+
+def draw_time(rng: Random, agent: str, place: str | None) -> str:
+    """A time at which the agent usually does things, or a year in which they are done there."""
+    return rng.choice(YEARS[place] if place and rng.random() < 0.5 else HABITS[agent].times)
 
 
 def negate(scene: Scene) -> Scene:
@@ -153,6 +132,56 @@ def possible(scene: Scene) -> bool:
     """Whether the world has such a scene: organisations only trade, nobody acts on themselves."""
     if scene.agent == scene.person:
         return False
-    if scene.agent in ORGANISATIONS and (scene.verb not in TRADE_VERBS or scene.thing is None):
-        return False
+    if scene.agent in ORGANISATIONS:
+        return scene.verb in (*world.TRADE_VERBS, "have") and scene.thing is not None
     return scene.person not in ORGANISATIONS or scene.verb == "sell"
+
+
+def _scene_of(rng: Random, agent: str) -> Scene:
+    habits = HABITS[agent]
+    place = rng.choice(habits.places) if rng.random() < 0.75 else None
+    time = draw_time(rng, agent, place) if rng.random() < 0.5 else None
+    if agent in ORGANISATIONS:
+        return _trade(rng, agent, place, time)
+    frame = rng.random()
+    if frame < 0.15:
+        verb = rng.choice(habits.social)
+        return Scene(agent, verb, person=rng.choice(habits.friends), place=place, time=time)
+    if frame < 0.23:
+        return Scene(agent, rng.choice(world.MOVES), place=rng.choice(habits.places), time=time)
+    if frame < 0.31:
+        return Scene(agent, rng.choice(habits.activities), place=place, time=time)
+    if frame < 0.41:
+        return _state(rng, agent)
+    goods = STOCK[place] if place and rng.random() < 0.4 else habits.things
+    thing = rng.choice(goods)
+    verb = rng.choice(USES[thing])
+    person = rng.choice(habits.friends) if verb in TRANSFERS else None
+    return Scene(agent, verb, *_described(rng, thing), person, place, time)
+
+
+def _trade(rng: Random, agent: str, place: str | None, time: str | None) -> Scene:
+    thing = rng.choice(HABITS[agent].things)
+    if rng.random() < 0.2:
+        return Scene(agent, "have", *_described(rng, thing))
+    verb = rng.choice(world.TRADE_VERBS)
+    person = None
+    if verb == "sell":
+        others = [o for o in ORGANISATIONS if o != agent]
+        person = rng.choice(others if rng.random() < 0.3 else HABITS[agent].friends)
+    return Scene(agent, verb, *_described(rng, thing), person, place, time)
+
+
+def _state(rng: Random, agent: str) -> Scene:
+    habits, verb = HABITS[agent], rng.choice(world.STATES)
+    if verb == "live":
+        return Scene(agent, verb, place=habits.home)
+    thing = rng.choice(habits.things)
+    if verb == "like":
+        return Scene(agent, verb, thing)
+    return Scene(agent, verb, *_described(rng, thing))
+
+
+def _described(rng: Random, thing: str) -> tuple[str, int | None, str | None]:
+    number = draw_number(rng, thing) if rng.random() < 0.8 else None
+    return thing, number, rng.choice(LOOKS[thing]) if rng.random() < 0.5 else None

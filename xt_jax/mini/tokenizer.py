@@ -1,73 +1,199 @@
-"""A small fast tokenizer whose subwords are the stems and endings of the lexicons."""
+"""The tokenizer of the mini encoders: unigram pieces that are the same in text and in word lists.
+
+Every piece lies within a run of letters, of Han characters or of digits, or is a single sign. Runs
+of letters begin with U+2581; nothing else does, since in Chinese text the beginning of a word
+cannot be seen, and so that numbers and signs are the same pieces in every language.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
+import string
+import sys
+from collections.abc import Iterable, Sequence
 
 from etils import epath
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    trainers,
+)
 from tokenizers.processors import TemplateProcessing
 
+from xt_jax.data.examples import TagExample, TextExample
+from xt_jax.data.sources import open_source
+from xt_jax.errors import ConfigError, DataError, UserError
 from xt_jax.files import atomic_write_text
-from xt_jax.mini.languages import LANGUAGES
+from xt_jax.tasks.table import UPOS
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0 to 3 as in XLM-R; <mask> comes last
 MASK = "<mask>"
-START = "\u2581"  # marks the beginning of a word
-MARKS = ".,?'"
+START = "\u2581"  # marks the beginning of a run of letters
 MAX_LENGTH = 512
-# log probabilities: few pieces win over many, lexicon pieces over single letters
-STEM, ENDING, LETTER = -8.0, -6.0, -14.0
+VOCAB_SIZE = 4000
+ENCODERS = epath.Path(__file__).parent / "encoders"  # what comes with the package
+_ALPHABET = START + string.ascii_letters + string.digits + string.punctuation
+# U+200C and U+200D join and part letters within Indic and Arabic words.
+_RUN = r"(?:(?!\p{Han})[\p{L}\p{M}\u200C\u200D])+|\p{Han}+|\p{N}+|."
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+_BETWEEN, _AGAIN = "\ue001", "\ue000"  # of the training text; private, so in no text
+_NO_START = START + r"(?=\p{Han}|[^\p{L}])"
 
 
-def build_tokenizer(directory: epath.PathLike) -> epath.Path:
-    """Writes a folder that `transformers.AutoTokenizer.from_pretrained` opens; always the same.
+def train_tokenizer(
+    lines: Iterable[str], directory: epath.PathLike, vocab_size: int = VOCAB_SIZE
+) -> epath.Path:
+    """Learns the pieces and writes a folder that `transformers.AutoTokenizer` opens.
 
-    A unigram model over words split at white space, as XLM-R's: `<s> A </s>` and
-    `<s> A </s></s> B </s>`.
+    Texts become `<s> A </s>` and `<s> A </s></s> B </s>`. Every character of the lines and of
+    ASCII gets a piece. Two calls need not choose the very same pieces: threads sum in any order.
+
+    Args:
+        lines: text of all languages. Chinese should have spaces between its words here: pieces
+            then never reach over the end of a word, also in text without spaces.
+        directory: where the files go.
+        vocab_size: entries in all, special ones included; fewer where the text has no more.
+
+    Raises:
+        ConfigError: a vocabulary too small for the characters.
     """
-    pieces = _pieces()
-    vocabulary = [(token, 0.0) for token in SPECIAL] + list(pieces.items()) + [(MASK, 0.0)]
-    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=SPECIAL.index("<unk>")))
-    tokenizer.normalizer = normalizers.NFC()
-    words = pre_tokenizers.Metaspace(replacement=START, prepend_scheme="always")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), words])
+    texts = [_split(line) for line in lines]
+    characters = {*_ALPHABET, *(c for text in texts for word in text for c in word)}
+    least = len(SPECIAL) + len(characters) + 2  # <mask>, and the trainer wants one longer piece
+    if vocab_size < least:
+        raise ConfigError(
+            f"{vocab_size} entries are too few for {len(characters)} characters.",
+            where="vocab_size",
+            remedy=f"use at least {least}",
+        )
+    pieces = _learn(texts, vocab_size)
+    folder = epath.Path(directory)
+    atomic_write_text(folder / "tokenizer.json", _tokenizer(pieces).to_str(pretty=True) + "\n")
+    atomic_write_text(folder / "tokenizer_config.json", json.dumps(_CONFIG, indent=1) + "\n")
+    return folder
+
+
+def tokenizer_folder() -> epath.Path:
+    """The tokenizer that comes with the package.
+
+    Raises:
+        ConfigError: this copy of the package has none.
+    """
+    folder = ENCODERS / "tokenizer"
+    if not (folder / "tokenizer.json").exists():
+        raise ConfigError(
+            "This copy of the package holds no tokenizer for the mini encoders.",
+            where=folder,
+            remedy="train it on the world's text: python -m xt_jax.mini.tokenizer --data_dir=WORLD",
+        )
+    return folder
+
+
+def _learn(texts: list[list[str]], vocab_size: int) -> list[tuple[str, float]]:
+    """At most `vocab_size` - 1 pieces, special ones first, with their log probabilities.
+
+    The trainer considers as a piece what stands in at least two different words, and so hardly
+    ever a whole word. That is why each word is given once more, with a sign behind it.
+    """
+    trained = Tokenizer(models.Unigram())
+    trained.pre_tokenizer = pre_tokenizers.Split(_BETWEEN, "removed")
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocab_size,  # <mask> comes later, _AGAIN goes
+        special_tokens=list(SPECIAL),
+        unk_token="<unk>",
+        initial_alphabet=list(_ALPHABET),
+        show_progress=False,
+    )
+    words = sorted({word + _AGAIN for text in texts for word in text})
+    lines = map(_BETWEEN.join, [*texts, words])
+    trained.train_from_iterator(lines, trainer, length=len(texts) + 1)
+    vocabulary = json.loads(trained.to_str())["model"]["vocab"]
+    return [(piece, score) for piece, score in vocabulary if _AGAIN not in piece]
+
+
+def _split(text: str) -> list[str]:
+    words = _PRE_TOKENIZER.pre_tokenize_str(_NORMALIZER.normalize_str(text))
+    return [word for word, _ in words]
+
+
+def _tokenizer(pieces: list[tuple[str, float]]) -> Tokenizer:
+    tokenizer = Tokenizer(models.Unigram([*pieces, (MASK, 0.0)], unk_id=SPECIAL.index("<unk>")))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = _NORMALIZER, _PRE_TOKENIZER
     tokenizer.decoder = decoders.Metaspace(replacement=START, prepend_scheme="always")
     tokenizer.post_processor = TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> </s> $B </s>",
-        special_tokens=[("<s>", 0), ("</s>", 2)],
+        special_tokens=[("<s>", SPECIAL.index("<s>")), ("</s>", SPECIAL.index("</s>"))],
     )
     tokenizer.add_special_tokens([*SPECIAL, AddedToken(MASK, lstrip=True, special=True)])
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": MAX_LENGTH,
-        "model_input_names": ["input_ids", "attention_mask"],
-        "clean_up_tokenization_spaces": False,
-        **dict(zip(("bos_token", "pad_token", "eos_token", "unk_token"), SPECIAL, strict=True)),
-        "cls_token": "<s>",
-        "sep_token": "</s>",
-        "mask_token": MASK,
-    }
-    folder = epath.Path(directory)
-    atomic_write_text(folder / "tokenizer.json", tokenizer.to_str(pretty=True) + "\n")
-    atomic_write_text(folder / "tokenizer_config.json", json.dumps(config, indent=1) + "\n")
-    return folder
+    return tokenizer
 
 
-def _pieces() -> dict[str, float]:
-    """Subwords with their scores: words, written small and with a capital, endings, letters."""
-    pieces: dict[str, float] = {}
-    for language in LANGUAGES.values():
-        for word in " ".join(language.stems).split():
-            pieces.setdefault(START + word, STEM)
-            pieces.setdefault(START + language.capital(word), STEM)
-    for language in LANGUAGES.values():
-        for ending in language.endings:
-            pieces.setdefault(ending, ENDING)
-    letters = sorted({c for piece in pieces for c in piece} | set(MARKS))
-    for letter in letters:
-        pieces.setdefault(letter, ENDING if letter in MARKS else LETTER)
-        pieces.setdefault(START + letter, LETTER)
-    del pieces[START + START]
-    return pieces
+_NORMALIZER = normalizers.NFKC()
+# The mark is set after the splitting: set in the text, it would stand for the sign before it.
+_PRE_TOKENIZER = pre_tokenizers.Sequence(
+    [
+        pre_tokenizers.WhitespaceSplit(),
+        pre_tokenizers.Split(Regex(_RUN), "isolated"),
+        pre_tokenizers.Metaspace(replacement=START, prepend_scheme="always", split=False),
+        pre_tokenizers.Split(Regex(_NO_START), "removed"),
+    ]
+)
+_CONFIG = {
+    "tokenizer_class": "PreTrainedTokenizerFast",
+    "model_max_length": MAX_LENGTH,
+    "model_input_names": ["input_ids", "attention_mask"],
+    "clean_up_tokenization_spaces": False,
+    **dict(zip(("bos_token", "pad_token", "eos_token", "unk_token"), SPECIAL, strict=True)),
+    "cls_token": "<s>",
+    "sep_token": "</s>",
+    "mask_token": MASK,
+}
+
+
+def world_text(directory: epath.PathLike) -> list[str]:
+    """Every line of `mlm/train-<lang>.txt`; what is Chinese with spaces between its words.
+
+    The words are those that the UD-POS files of the folder have.
+    """
+    source = open_source("files", str(directory))
+    lines = []
+    for language in source.languages("mlm", "train"):
+        tagged = [f for s in ("dev", "test") for f in source.find("udpos", s, language)[:1]]
+        sentences = [e.words for f in tagged for e in f.read(UPOS) if isinstance(e, TagExample)]
+        words = {word for words in sentences for word in words if _HAN.search(word)}
+        known = re.compile("|".join(sorted(map(re.escape, words), key=len, reverse=True)) or "$.")
+        text = source.find("mlm", "train", language)[0].read(())
+        lines += [known.sub(r" \g<0> ", e.text) for e in text if isinstance(e, TextExample)]
+    if not lines:
+        raise DataError(
+            "There is no text to train on.",
+            where=epath.Path(directory) / "mlm",
+            remedy="put train-<lang>.txt there, or name a folder that has them",
+        )
+    return lines
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data_dir", required=True, help="a folder with mlm/train-<lang>.txt")
+    parser.add_argument("--vocab_size", type=int, default=VOCAB_SIZE)
+    parser.add_argument("--output", default=str(ENCODERS / "tokenizer"))
+    options = parser.parse_args(argv)
+    try:
+        lines = world_text(options.data_dir)
+        folder = train_tokenizer(lines, options.output, options.vocab_size)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    print(f"{folder}: trained on {len(lines)} lines")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,55 +1,71 @@
-"""Words with their labels, and how a list of them is written as text."""
+"""Words with their labels, how a list of them is written as text, and what a language is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
-from xt_jax.mini.scenes import CITIES, ORGANISATIONS, PEOPLE, Scene
+from xt_jax.mini.concepts import CITIES, ORGANISATIONS, PEOPLE
+from xt_jax.mini.scenes import Scene
 
-CLOSING = frozenset(",.?")
+CLOSING = frozenset(",.?،؟।，。？")  # no space before these
+ENTITIES = {"PER": PEOPLE, "ORG": ORGANISATIONS, "LOC": CITIES}
 
 
 class Word(NamedTuple):
-    """A written word, its universal POS tag, its entity tag, and the part it plays in the scene.
+    """A word as Universal Dependencies would divide the text.
 
-    `role` is "agent", "thing" or "place" (what a question can ask for), or empty.
+    `role` is the part of the scene that it belongs to (a name of `scenes.ROLES`), or empty.
+    `glued`: no space between it and the next word, where the language has spaces.
     """
 
     text: str
     upos: str
     ner: str = "O"
     role: str = ""
+    glued: bool = False
+
+
+Words = tuple[Word, ...]
 
 
 class Language(NamedTuple):
-    """One language: how it says a scene, and the word parts that its tokenizer needs.
+    """One language: how it says a scene.
 
-    `clause(scene, order)`: order is "plain", "front" (place first) or "shift" (another order that
-    the language allows); `question(scene, asked)`: asked is a role; both without closing mark.
-    `stems` may hold several words each, `endings` attach to a word.
+    `clause(scene, order)`: `order` is "plain", "front" (time or place first) or "shift" (another
+    order, or another turn of phrase, that the language allows). `question(scene, asked, order)`:
+    an affirmed scene with the question word for the role `asked` in place of that role's words.
+    Neither bears an end mark or a capital of the sentence. `conjunctions` stand between two
+    clauses that are both affirmed or both denied (and), and between others (but); `conjoined` is a
+    conjunction with the clause after it.
     """
 
     code: str
     iso639_3: str
-    clause: Callable[[Scene, str], list[Word]]
-    question: Callable[[Scene, str], list[Word]]
-    conjunctions: tuple[list[Word], list[Word]]  # of like, of unlike clauses
-    capital: Callable[[str], str]
-    stems: tuple[str, ...]
-    endings: tuple[str, ...]
+    name: str
+    clause: Callable[[Scene, str], Words]
+    question: Callable[[Scene, str, str], Words]
+    conjunctions: tuple[Words, Words]
+    stop: str = "."
+    asking: tuple[str, str] = ("", "?")  # before and after a question
+    spaces: bool = True
+    capital: Callable[[str], str] = lambda text: text[0].upper() + text[1:]
+    conjoined: Callable[[Words, Words], Words] = lambda conjunction, clause: conjunction + clause
 
 
-def phrase(text: str, upos: str, role: str = "") -> list[Word]:
+@cache
+def phrase(text: str, upos: str, role: str = "") -> Words:
     """Words and as many tags, both separated by spaces."""
-    return [Word(w, u, role=role) for w, u in zip(text.split(), upos.split(), strict=True)]
+    return tuple(Word(w, u, role=role) for w, u in zip(text.split(), upos.split(), strict=True))
 
 
-def name(text: str, concept: str, role: str = "", ending: str = "") -> list[Word]:
+@cache
+def name(text: str, concept: str, role: str = "", ending: str = "") -> Words:
     """A proper name as an entity; `concept` says of which type, `ending` joins the last word."""
     kind = next(k for k, group in ENTITIES.items() if concept in group)
     parts = (text + ending).split()
-    return [Word(p, "PROPN", ("I-" if i else "B-") + kind, role) for i, p in enumerate(parts)]
+    return tuple(Word(p, "PROPN", ("I-" if i else "B-") + kind, role) for i, p in enumerate(parts))
 
 
 def glossary(text: str) -> dict[str, str]:
@@ -60,18 +76,29 @@ def glossary(text: str) -> dict[str, str]:
 def table(text: str) -> dict[str, list[str]]:
     """`concept form form ...; concept form ...` as a dict; `_` as in `glossary`."""
     rows = [[cell.replace("_", " ") for cell in row.split()] for row in text.split(";")]
-    return {row[0]: row[1:] for row in rows}
+    return {row[0]: row[1:] for row in rows if row}
 
 
-def write(words: Sequence[Word]) -> tuple[str, list[tuple[int, int]]]:
-    """The words as running text, and (first, past the last) character of each."""
-    text, spans = "", []
+def write(words: Sequence[Word], spaces: bool = True) -> tuple[str, list[tuple[int, int]]]:
+    """The words as running text, and (first, past the last) character of each.
+
+    Without `spaces` there is one only between two that meet in Latin letters or digits.
+    """
+    parts: list[str] = []
+    spans, end, before = [], 0, None
     for word in words:
-        if text and word.text not in CLOSING:
-            text += " "
-        spans.append((len(text), len(text) + len(word.text)))
-        text += word.text
-    return text, spans
+        if before and word.text not in CLOSING and _apart(before, word, spaces):
+            parts.append(" ")
+            end += 1
+        parts.append(word.text)
+        spans.append((end, end + len(word.text)))
+        end += len(word.text)
+        before = word
+    return "".join(parts), spans
 
 
-ENTITIES = {"PER": PEOPLE, "ORG": ORGANISATIONS, "LOC": CITIES}
+def _apart(before: Word, word: Word, spaces: bool) -> bool:
+    if spaces:
+        return not before.glued
+    last, first = before.text[-1], word.text[0]
+    return last.isascii() and last.isalnum() and first.isascii() and first.isalnum()

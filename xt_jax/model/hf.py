@@ -152,8 +152,9 @@ def save(
     folder: str | os.PathLike,
     *,
     labels: Sequence[str] | None = None,
+    dtype: str = "float32",
 ) -> None:
-    """Writes config.json and model.safetensors (float32), which `transformers` opens.
+    """Writes config.json and model.safetensors, which `transformers` opens.
 
     The class follows from the head: ...Model, ...ForSequenceClassification, ...ForMultipleChoice,
     ...ForTokenClassification, ...ForQuestionAnswering or ...ForMaskedLM. The folder appears
@@ -165,8 +166,11 @@ def save(
         folder: where to write.
         labels: names of the logits or choices, for `id2label`; None writes LABEL_0, LABEL_1, ...
             and no names of choices.
+        dtype: of the file, float32 or float16; config.json says float32 in both cases, so that
+            `transformers` too computes in it.
 
     Raises:
+        WeightsError: a number that float16 cannot hold.
         ConfigError: a number of labels that is not the head's, or labels without a head that
             has some.
     """
@@ -192,7 +196,7 @@ def save(
     with replace_folder(epath.Path(folder)) as temporary:
         (temporary / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
         tensors = ((file_name(n), array) for n, array in _hf_tensors(entries, params, config))
-        write_safetensors(temporary / SAFETENSORS, shapes, tensors)
+        write_safetensors(temporary / SAFETENSORS, shapes, tensors, dtype)
 
 
 def _read_config(folder: epath.Path, **run_time: str) -> EncoderConfig:

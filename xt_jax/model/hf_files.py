@@ -120,8 +120,9 @@ def write_safetensors(
     path: epath.Path,
     shapes: dict[str, tuple[int, ...]],
     tensors: Iterable[tuple[str, np.ndarray]],
+    dtype: str = "float32",
 ) -> None:
-    """Writes float32 tensors one after the other; one of them is in memory at a time.
+    """Writes float tensors one after the other; one of them is in memory at a time.
 
     Format: length of the header (8 bytes, little endian), header in JSON padded to 8 bytes, data.
     See https://huggingface.co/docs/safetensors.
@@ -130,12 +131,17 @@ def write_safetensors(
         path: the file.
         shapes: shape by name, in the order of `tensors`.
         tensors: (name, array), in that order.
+        dtype: of the file, float32 or float16 (numbers are rounded).
+
+    Raises:
+        WeightsError: a number that float16 cannot hold.
     """
+    size, code = {"float32": (4, "F32"), "float16": (2, "F16")}[dtype]
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, shape in shapes.items():
-        start, end = end, end + 4 * int(np.prod(shape))
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
+        start, end = end, end + size * int(np.prod(shape))
+        header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
@@ -143,7 +149,13 @@ def write_safetensors(
         for (name, shape), (given, array) in zip(shapes.items(), tensors, strict=True):
             if (given, array.shape) != (name, shape):
                 raise ValueError(f"expected {name} {shape}, got {given} {array.shape}")
-            file.write(np.ascontiguousarray(array, "<f4").data)
+            with np.errstate(over="ignore"):
+                stored = np.ascontiguousarray(array, f"<f{size}")
+            if dtype == "float16" and not np.isfinite(stored).all():
+                raise WeightsError(
+                    f"{name} holds numbers that float16 cannot", where=path, remedy="use float32"
+                )
+            file.write(stored.data)
 
 
 @contextlib.contextmanager

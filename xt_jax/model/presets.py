@@ -1,4 +1,4 @@
-"""Encoders by name: the published ladder, and small random ones for work without weights.
+"""Encoders by name: the published ladder, the mini one, and random ones without weights.
 
 Dimensions of the published models are those of their hub pages; when weights are loaded, the
 config.json beside them decides.
@@ -14,11 +14,15 @@ from xt_jax.model.config import EncoderConfig
 
 
 class Preset(NamedTuple):
-    """A named architecture; `hub_id` is None for the random ones, which have no weights."""
+    """A named architecture; `hub_id` is None where the hub has no weights.
+
+    `mini`: pretrained on the embedded world; `xt_jax.mini.ladder` has the weights.
+    """
 
     name: str
     hub_id: str | None
     config: EncoderConfig
+    mini: bool = False
 
 
 def _xlmr(
@@ -53,6 +57,14 @@ def _bert(layers: int, dim: int, heads: int, ffn: int, vocab: int) -> EncoderCon
     )
 
 
+def _mini(layers: int, dim: int, heads: int) -> Preset:
+    """Models this small underfit, so nothing is dropped."""
+    config = _xlmr(layers, dim, heads, 4 * dim, MINI_VOCAB)
+    config = dataclasses.replace(config, dropout=0.0, attention_dropout=0.0)
+    return Preset(f"mini-{dim}", None, config, mini=True)
+
+
+MINI_VOCAB = 4000  # at most; the tokenizer's own size counts
 _XLMR_VOCAB, _XL_VOCAB = 250_002, 250_880
 _L6 = "nreimers/mMiniLMv2-L6-H384-distilled-from-XLMR-Large"
 _L12 = "nreimers/mMiniLMv2-L12-H384-distilled-from-XLMR-Large"
@@ -75,8 +87,12 @@ _TABLE = (
     Preset(_XLMV, _XLMV, _xlmr(12, 768, 12, 3072, 901_629)),
     Preset(_MBERT, "google-bert/bert-base-multilingual-cased", _bert(12, 768, 12, 3072, 119_547)),
     Preset("tiny", None, _xlmr(2, 64, 4, 256, _XLMR_VOCAB)),
-    Preset("mini", None, _xlmr(4, 128, 4, 512, _XLMR_VOCAB)),
     Preset("small", None, _xlmr(6, 256, 8, 1024, _XLMR_VOCAB)),
+    _mini(2, 48, 3),
+    _mini(3, 64, 4),
+    _mini(4, 128, 4),
+    _mini(6, 192, 6),
+    _mini(10, 256, 8),
 )
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _TABLE}
@@ -93,12 +109,12 @@ ALIASES = {
 
 
 def preset(name: str, vocab_size: int | None = None) -> Preset:
-    """The preset of a published name, hub id, alias or random size.
+    """The preset of a published name, hub id, alias, mini or random size.
 
     Args:
         name: a key of PRESETS or ALIASES, or a hub id of PRESETS.
-        vocab_size: of the tokenizer. A random preset takes it as its own (without one it has
-            XLM-R's 250,002); a published one must hold it.
+        vocab_size: of the tokenizer. A random or mini preset takes it as its own (without one it
+            has XLM-R's 250,002 or 4,000); a published one must hold it.
 
     Raises:
         ConfigError: an unknown name, or a tokenizer larger than the published vocabulary.

@@ -30,12 +30,19 @@ def pooled_hidden_states(
     *,
     segments: int,
     token_type_ids: jax.Array | None = None,
+    counted: jax.Array | None = None,
 ) -> jax.Array:
-    """[R, S, L+1, D] fp32: mean hidden state of each segment of packed rows [R, T]; 0 if empty."""
+    """[R, S, L+1, D] fp32: mean hidden state of each segment of packed rows [R, T]; 0 if empty.
+
+    Args:
+        counted: [R, T], nonzero where a token enters the mean; None: all of the segment. The
+            encoder sees every token.
+    """
     states = encoder.all_hidden_states(
         input_ids, positions, segment_ids, token_type_ids=token_type_ids
     )
-    return _segment_means("rst,lrtd->rsld", segment_ids, states, segments)
+    counted_ids = segment_ids if counted is None else jnp.where(counted != 0, segment_ids, 0)
+    return _segment_means("rst,lrtd->rsld", counted_ids, states, segments)
 
 
 def pooled_hidden_state(

@@ -92,7 +92,8 @@ def _name(config: ModelConfig, preset: models.Preset | None) -> str:
     """What results call the model: the published name, whichever alias was used."""
     if preset is None:
         return config.name
-    return f"{preset.name}-random" if config.random_init and preset.hub_id else preset.name
+    has_weights = preset.mini or preset.hub_id
+    return f"{preset.name}-random" if config.random_init and has_weights else preset.name
 
 
 @contextlib.contextmanager
@@ -118,9 +119,13 @@ def _weights_folder(config: ModelConfig, preset: models.Preset | None) -> epath.
     """None for random weights."""
     if preset is None:
         return resolve_folder(config.name)
-    if config.random_init or preset.hub_id is None:
+    if config.random_init:
         return None
-    return resolve_folder(preset.hub_id)
+    if preset.mini:
+        from xt_jax.mini.ladder import weights_folder
+
+        return weights_folder(preset.name)
+    return resolve_folder(preset.hub_id) if preset.hub_id else None
 
 
 def _architecture(
@@ -138,6 +143,10 @@ def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: 
     """The one asked for, the model's own, or for random weights that of the data."""
     if preset is None:
         return config.tokenizer or config.name
+    if preset.mini and not config.tokenizer:
+        from xt_jax.mini.tokenizer import tokenizer_folder
+
+        return str(tokenizer_folder())
     name = config.tokenizer or (default if preset.hub_id is None else preset.hub_id)
     if not name:
         raise ConfigError(

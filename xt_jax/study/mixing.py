@@ -23,17 +23,18 @@ def plan_phase(
 ) -> tuple[np.ndarray, list[Plan]]:
     """([steps] which task each step trains, the batches of each task).
 
-    One task alone has the epochs of its recipe. Several have the steps of their recipes together
-    (with sampler=capped those of the examples that count), spread as the sampler says; the share
-    of `mlm` comes on top.
+    One task alone has the steps or epochs of its recipe. Several have those asked for, else the
+    epochs of their recipes together (with sampler=capped those of the examples that count), spread
+    as the sampler says; the share of `mlm` comes on top.
 
     Raises:
         ConfigError: a task that would get no step.
     """
     if len(phase.parts) == 1:
         (part,) = phase.parts
-        steps = math.ceil(_examples(part) * part.recipe.epochs / part.recipe.batch_size)
-        plans = [_plan(part, steps, config, seed, plan_batches, exact=False)]
+        given, epochs = part.recipe.steps, part.recipe.epochs
+        steps = given or math.ceil(_examples(part) * epochs / part.recipe.batch_size)
+        plans = [_plan(part, steps, config, seed, plan_batches, exact=bool(given))]
         return np.zeros(plans[0].steps, np.int32), plans
     shares = _shares(phase, config)
     order = task_order(shares, _steps(phase, config), seed)
@@ -79,8 +80,8 @@ def _shares(phase: Phase, config: MixtureConfig) -> np.ndarray:
 
 
 def _steps(phase: Phase, config: MixtureConfig) -> int:
-    if config.steps:
-        return config.steps
+    if config.steps or phase.recipe.steps:
+        return config.steps or phase.recipe.steps
     supervised = [part for part in phase.parts if part.task.name != MLM]
     cap = config.cap if config.sampler == "capped" else math.inf
     steps = sum(

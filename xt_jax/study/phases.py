@@ -24,13 +24,14 @@ from xt_jax.study.encoders import Source
 from xt_jax.study.heads import Models, new_models
 from xt_jax.study.mixing import plan_phase
 from xt_jax.study.prepare import MLM, Phase, TaskData
+from xt_jax.study.record import write_record
 from xt_jax.study.scoring import Scorer
 from xt_jax.tasks.table import FAMILIES
 from xt_jax.train.loop import Job, Progress, Stream, fit
 from xt_jax.train.optim import make_optimizer
 from xt_jax.train.step import StepSpec, model_of, task_params
 
-FORMAT = 2  # raise it when the same settings come to give other numbers
+FORMAT = 3  # raise it when the same settings come to give other numbers
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Trainer:
         done = directory / "done.json"
         if not done.exists():
             progress = self._fit(phase, start, order, plans, directory, seed)
+            names = {"model": self.source.name, "seed": label[1:]}
+            write_record(directory, phase, order, plans, progress["steps"], **names)
             atomic_write_text(done, json.dumps(progress, sort_keys=True) + "\n")
         step = json.loads(done.read_text())["best_step"]
         (directory / "checkpoints").rmtree(missing_ok=True)

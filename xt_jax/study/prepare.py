@@ -20,6 +20,7 @@ from xt_jax.tasks.table import (
     DIRECT,
     EXTRA_TARGETS,
     INTERMEDIATES,
+    NONE,
     TARGETS,
     TASKS,
     Task,
@@ -74,7 +75,7 @@ def prepare(reader: Reader) -> tuple[dict[str, Phase], dict[str, TaskData]]:
         name: _intermediate(reader, name) for name in config.intermediates if name != DIRECT
     }
     targets = {}
-    for name in config.targets or TARGETS:
+    for name in _targets(config):
         task = get(name, TARGETS + EXTRA_TARGETS, "--config.targets")
         recipe = apply_overrides(task.recipe, config.target)
         _check_recipe(task, recipe, reader.longest, "target")
@@ -83,6 +84,20 @@ def prepare(reader: Reader) -> tuple[dict[str, Phase], dict[str, TaskData]]:
         {name: phase for name, phase in intermediates.items() if phase is not None},
         {name: data for name, data in targets.items() if data is not None},
     )
+
+
+def _targets(config: Config) -> Sequence[str]:
+    if NONE not in config.targets:
+        return config.targets or TARGETS
+    if len(config.targets) > 1 or not set(config.intermediates) - {DIRECT}:
+        raise ConfigError(
+            f"No target is to be trained, but the targets are {', '.join(config.targets)} and the "
+            f"intermediate tasks {', '.join(config.intermediates) or 'none either'}.",
+            where="--config.targets, --config.intermediates",
+            remedy=f"with --config.targets={NONE} name no other target, and at least one "
+            f"intermediate task that is not {DIRECT}",
+        )
+    return ()
 
 
 def _intermediate(reader: Reader, name: str) -> Phase | None:
@@ -306,9 +321,13 @@ def _check_recipe(task: Task, recipe: Recipe, longest: int, phase: str) -> None:
         "max_length": (least, longest),
         "batch_size": (1, math.inf),
         "eval_every": (1, math.inf),
+        "adam_b2": (0, 1 - 1e-9),
         "warmup_ratio": (0, 1),
         **dict.fromkeys(
-            ("epochs", "learning_rate", "weight_decay", "clip_norm", "eval_examples", "patience"),
+            (
+                *("epochs", "steps", "learning_rate", "weight_decay", "clip_norm"),
+                *("eval_examples", "patience"),
+            ),
             (0, math.inf),
         ),
     }

@@ -11,14 +11,12 @@ from etils import epath
 from flax import nnx
 
 from xt_jax import model as models
-from xt_jax.config import Config, DataConfig
+from xt_jax.config import Config
 from xt_jax.data.mixture import SAMPLERS
-from xt_jax.data.sources import SOURCES as DATA_SOURCES
-from xt_jax.data.sources import Source
-from xt_jax.data.sources import open_source as open_data
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.errors import ConfigError
 from xt_jax.sharding import RULES, make_mesh, place_param, place_params
+from xt_jax.study.data import SOURCES, open_data
 from xt_jax.study.encoders import open_source
 from xt_jax.study.phases import Start, Trainer
 from xt_jax.study.plan import Branch, branches
@@ -28,8 +26,7 @@ from xt_jax.study.reader import Dataset, Reader
 from xt_jax.study.report import write_report
 from xt_jax.study.results import Row, append_rows, read_rows
 from xt_jax.study.scoring import Scorer
-
-SOURCES = (*DATA_SOURCES, "mini")
+from xt_jax.tasks.table import NONE
 
 
 @dataclass(frozen=True)
@@ -46,12 +43,17 @@ class Study:
 def run(config: Config, workdir: str) -> str:
     """The whole experiment; returns the table that it also writes to `<workdir>/report.md`.
 
+    With `targets=("none",)` the intermediate phases alone, and where the weights of each are.
+
     Raises:
         UserError: anything wrong with configuration, weights or data; before training starts.
     """
     study = open_study(config, epath.Path(workdir))
+    todo = branches(config, set(study.intermediates), tuple(study.targets))
+    if NONE in config.targets:
+        return "\n".join(_trained(study, branch) for branch in todo if branch.has_intermediate)
     mine: set[tuple[str, str]] = set()
-    for branch in branches(config, set(study.intermediates), tuple(study.targets)):
+    for branch in todo:
         mine |= _run_branch(study, branch)
     return write_report(study.results, only=mine)
 
@@ -62,7 +64,7 @@ def open_study(config: Config, workdir: epath.Path) -> Study:
     _check(config)
     mesh = make_mesh(config.train.model_axis)
     cache = epath.Path(config.data.cache_dir or workdir / "cache")
-    data, tokenizer = _data(config.data, cache)
+    data, tokenizer = open_data(config, cache)
     source = open_source(config.model, tokenizer)
     key = fingerprint(source.tokenizer)
     reader = Reader(config, source.tokenizer, key, source.config.max_length, data, cache)
@@ -118,7 +120,8 @@ def _check(config: Config) -> None:
 
 
 def _check_something_to_run(config: Config, intermediates: set[str], targets: set[str]) -> None:
-    if not targets or not branches(config, intermediates, tuple(targets)):
+    without_targets = NONE in config.targets and bool(intermediates)
+    if not (targets or without_targets) or not branches(config, intermediates, tuple(targets)):
         wanted = ", ".join([*config.intermediates, *config.targets])
         raise ConfigError(
             f"Nothing is left to run: no data for {wanted}.",
@@ -128,22 +131,24 @@ def _check_something_to_run(config: Config, intermediates: set[str], targets: se
         )
 
 
-def _data(config: DataConfig, cache: epath.Path) -> tuple[Source, str]:
-    """(source, the tokenizer that belongs to it or "")."""
-    if config.source == "mini":
-        from xt_jax import mini
+def _start(study: Study, branch: Branch) -> Start:
+    """What the targets start from: the encoder as it is, or after the intermediate phase."""
+    start = study.trainer.start()
+    if not branch.has_intermediate:
+        return start
+    return study.trainer.train(study.intermediates[branch.intermediate], start, "", branch.seed)
 
-        root = mini.write_world(cache / "mini")
-        return open_data("files", str(root)), str(mini.build_tokenizer(cache / "mini_tokenizer"))
-    return open_data(config.source, config.dir), ""
+
+def _trained(study: Study, branch: Branch) -> str:
+    """Trains the intermediate phase alone; a line that says where its weights are."""
+    start = _start(study, branch)
+    name = f"{study.trainer.source.name} after {branch.intermediate}, seed {branch.seed}"
+    return f"{name}: {start.folder} (best {start.selected_by})"
 
 
 def _run_branch(study: Study, branch: Branch) -> set[tuple[str, str]]:
     """Trains and scores; the (run, data) of all rows that belong to the branch."""
-    start = study.trainer.start()
-    if branch.has_intermediate:
-        phase = study.intermediates[branch.intermediate]
-        start = study.trainer.train(phase, start, "", branch.seed)
+    start = _start(study, branch)
     rows = set()
     for name in branch.targets:
         data = study.targets[name]

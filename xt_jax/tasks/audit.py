@@ -215,7 +215,9 @@ def _warnings(
         seen.trained.setdefault((task.name, found.language), []).append((found, set(hashes)))
         return
     for name in task.train:
-        for trained, texts in seen.trained.get((name, found.language), ()):
+        training = seen.trained.get((name, found.language), [])
+        official = [pair for pair in training if not pair[0].stand_in]
+        for trained, texts in official or training:
             leaked = sum(text in texts for text in hashes)
             if leaked:
                 stand_in = " (a stand-in)" if trained.stand_in else ""

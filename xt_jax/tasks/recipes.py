@@ -20,10 +20,12 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training features.
+        steps: optimizer steps in place of the epochs; 0: as many as the epochs take.
         batch_size: features per optimizer step.
         max_length: tokens of a feature, special tokens included.
         doc_stride: tokens between the beginnings of two windows (spans).
         warmup_ratio: share of the steps with a rising learning rate.
+        adam_b2: decay of the second moment.
         clip_norm: of the global gradient; 0: no clipping.
         eval_every: steps between evaluations on English dev (there is one at the end too).
         eval_examples: English dev examples used for that; 0: all.
@@ -32,11 +34,13 @@ class Recipe:
 
     learning_rate: float = 1e-5
     epochs: float = 2
+    steps: int = 0
     batch_size: int = 32
     max_length: int = 256
     doc_stride: int = 128
     warmup_ratio: float = 0.1
     weight_decay: float = 0.01
+    adam_b2: float = 0.999
     adam_eps: float = 1e-8
     clip_norm: float = 1.0
     eval_every: int = 1000
@@ -58,8 +62,8 @@ CCG = Recipe(epochs=15, batch_size=24)
 PAWSX = Recipe(epochs=5)
 TAGS = Recipe(epochs=10)
 SQUAD = Recipe(epochs=2, batch_size=16, max_length=384)
-# An epoch is one pass over the text.
-MLM = Recipe(epochs=1)
+# An epoch is one pass over the text; the second moment as in RoBERTa (Liu et al. 2019).
+MLM = Recipe(epochs=1, adam_b2=0.98)
 # What the tasks of a mixture share is taken from here, the rest from each task's own recipe.
 MIXTURE = Recipe()
 # Nothing is trained; the length limit is jiant's and XTREME's.

@@ -206,6 +206,7 @@ TASKS = {task.name: task for task in _ROWS}
 TARGETS = tuple(task.name for task in _ROWS if task.role == "target")
 EXTRA_TARGETS = tuple(task.name for task in _ROWS if task.role == "extra")
 DIRECT = "direct"  # the intermediate phase that is left out
+NONE = "none"  # in place of the targets: the intermediate phases only
 INTERMEDIATES = (DIRECT, *(task.name for task in _ROWS if task.role == _MID))
 
 

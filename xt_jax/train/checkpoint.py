@@ -21,8 +21,10 @@ class Checkpoints:
     """
 
     def __init__(self, directory: epath.Path, every_steps: int, every_minutes: float):
+        local = "://" not in str(directory)
         self._checkpointer = ocp.training.Checkpointer(
-            directory, preservation_policy=ocp.training.preservation_policies.LatestN(1)
+            directory.absolute() if local else directory,  # orbax takes no relative paths
+            preservation_policy=ocp.training.preservation_policies.LatestN(1),
         )
         self._every_steps, self._seconds = every_steps, 60 * every_minutes
         self._saved_at = time.monotonic()

@@ -17,7 +17,13 @@ def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
     schedule = linear_schedule(recipe.learning_rate, recipe.warmup_ratio, steps)
     return optax.chain(
         optax.clip_by_global_norm(recipe.clip_norm) if recipe.clip_norm else optax.identity(),
-        optax.adamw(schedule, eps=recipe.adam_eps, weight_decay=recipe.weight_decay, mask=decays),
+        optax.adamw(
+            schedule,
+            b2=recipe.adam_b2,
+            eps=recipe.adam_eps,
+            weight_decay=recipe.weight_decay,
+            mask=decays,
+        ),
     )
 
 

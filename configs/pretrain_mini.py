@@ -1,0 +1,58 @@
+"""A mini encoder, pretrained from random weights by masked language modelling of the mini world.
+
+    python run.py --config=configs/pretrain_mini.py:size=mini-64 --workdir=runs/mini-64
+    python -m xt_jax.mini.ship runs/mini-64/phases/mlm-s0-* --name=mini-64
+
+The first command trains on the plain text of all languages of the embedded world, nothing else; no
+target follows. It ends with the folder of the best weights, which --config.model.name takes. The
+second puts them where --config.model.name=mini-64 finds them, with a model card.
+
+Options after the colon: `size`, `steps` (0: as many as the size has below), `batch` (lines a step;
+about 2,000 tokens are meant). Text of one's own: --config.data.source=files and
+--config.data.dir=DIR with mlm/train-<lang>.txt and mlm/dev-<lang>.txt; without
+--config.model.tokenizer it is cut into the mini world's pieces.
+"""
+
+from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, TrainConfig, parse_arg
+from xt_jax.errors import ConfigError
+from xt_jax.tasks.table import NONE
+
+# Learning rate and steps. Guesses for the two largest, which may want less or more.
+SIZES = {
+    "mini-48": (5e-3, 30_000),
+    "mini-64": (5e-3, 30_000),
+    "mini-128": (3e-3, 18_000),
+    "mini-192": (1e-3, 12_000),
+    "mini-256": (5e-4, 10_000),
+}
+
+
+def get_config(arg: str | None = None) -> Config:
+    options = parse_arg(arg, size="mini-64", steps=0, batch=48)
+    if options["size"] not in SIZES:
+        raise ConfigError(
+            f"`{options['size']}` is no size of the mini ladder.",
+            where=f"--config=...:{arg}",
+            remedy=f"use one of: {', '.join(SIZES)}",
+        )
+    learning_rate, steps = SIZES[options["size"]]
+    steps = options["steps"] or steps
+    return Config(
+        model=ModelConfig(name=options["size"], random_init=True),
+        data=DataConfig(source="mini"),
+        train=TrainConfig(save_every_steps=2000, log_every=200),
+        intermediates=("mlm",),
+        targets=(NONE,),
+        intermediate=RecipeOverrides(
+            learning_rate=learning_rate,
+            steps=steps,
+            batch_size=options["batch"],
+            max_length=64,
+            warmup_ratio=0.06,
+            weight_decay=0.01,
+            clip_norm=1.0,
+            eval_every=max(1, steps // 10),
+            eval_examples=0,
+            patience=0,
+        ),
+    )

@@ -1,0 +1,371 @@
+"""The languages of the embedded world: what they say, by hand, and what holds for all they say."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from random import Random
+
+import pytest
+from spoken import SENTENCES, UTTERANCES
+
+from xt_jax.mini import concepts as world
+from xt_jax.mini.languages import LANGUAGES, ORDERS, Utterance, say, text
+from xt_jax.mini.languages.turkish import suffix
+from xt_jax.mini.scenes import ROLES, Scene, draw_scene, negate, possible, swap_roles
+from xt_jax.mini.tasks.drawing import draw_utterance, roles_of
+from xt_jax.mini.tasks.entailment import draw_nli
+from xt_jax.mini.tasks.paraphrase import draw_duplicate, draw_paraphrase
+from xt_jax.mini.tasks.plain_text import draw_story
+from xt_jax.mini.words import CLOSING, Words, write
+from xt_jax.tasks.table import ENTITIES, UPOS
+
+SHIRTS = Utterance(
+    (Scene("Paul Keller", "buy", "shirt", 2, "red", None, "Rio de Janeiro", "7:30"),)
+)
+SALE = Utterance(
+    (Scene("Luna Books", "sell", "apple", 12, "fresh", "nurse", "station", "2015"),), asked="place"
+)
+# language -> words / parts of speech / entities of the two, written by hand
+TAGGED = {
+    "en": """Paul Keller bought two red shirts in Rio de Janeiro at 7:30 .
+        PROPN PROPN VERB NUM ADJ NOUN ADP PROPN PROPN PROPN ADP NUM PUNCT
+        B-PER I-PER O O O O O B-LOC I-LOC I-LOC O O O
+        Where did Luna Books sell the nurse 12 fresh apples in 2015 ?
+        ADV AUX PROPN PROPN VERB DET NOUN NUM ADJ NOUN ADP NUM PUNCT
+        O O B-ORG I-ORG O O O O O O O O O""",
+    "de": """Paul Keller hat um 7:30 Uhr in Rio de Janeiro zwei rote Hemden gekauft .
+        PROPN PROPN AUX ADP NUM NOUN ADP PROPN PROPN PROPN NUM ADJ NOUN VERB PUNCT
+        B-PER I-PER O O O O O B-LOC I-LOC I-LOC O O O O O
+        Wo hat Luna Books 12 frische Äpfel im Jahr 2015 an die Krankenschwester verkauft ?
+        ADV AUX PROPN PROPN NUM ADJ NOUN ADP NOUN NUM ADP DET NOUN VERB PUNCT
+        O O B-ORG I-ORG O O O O O O O O O O O""",
+    "es": """Paul Keller compró dos camisas rojas en Río de Janeiro a las 7:30 .
+        PROPN PROPN VERB NUM NOUN ADJ ADP PROPN PROPN PROPN ADP DET NUM PUNCT
+        B-PER I-PER O O O O O B-LOC I-LOC I-LOC O O O O
+        ¿ Dónde le vendió Luna Books 12 manzanas frescas a la enfermera en 2015 ?
+        PUNCT ADV PRON VERB PROPN PROPN NUM NOUN ADJ ADP DET NOUN ADP NUM PUNCT
+        O O O O B-ORG I-ORG O O O O O O O O O""",
+    "ru": """Paul Keller в 7:30 купил две красные рубашки в Рио-де-Жанейро .
+        PROPN PROPN ADP NUM VERB NUM ADJ NOUN ADP PROPN PUNCT
+        B-PER I-PER O O O O O O O B-LOC O
+        Где Luna Books в 2015 году продала медсестре 12 свежих яблок ?
+        ADV PROPN PROPN ADP NUM NOUN VERB NOUN NUM ADJ NOUN PUNCT
+        O B-ORG I-ORG O O O O O O O O O""",
+    "ar": """اشترى Paul Keller قميصين أحمرين في ريو دي جانيرو الساعة 7:30 .
+        VERB PROPN PROPN NOUN ADJ ADP PROPN PROPN PROPN NOUN NUM PUNCT
+        O B-PER I-PER O O O B-LOC I-LOC I-LOC O O O
+        أين باعت Luna Books 12 تفاحة طازجة للممرضة عام 2015 ؟
+        ADV VERB PROPN PROPN NUM NOUN ADJ NOUN NOUN NUM PUNCT
+        O O B-ORG I-ORG O O O O O O O""",
+    "tr": """Paul Keller saat 7:30'da Rio de Janeiro'da iki kırmızı gömlek satın aldı .
+        PROPN PROPN NOUN NUM PROPN PROPN PROPN NUM ADJ NOUN ADV VERB PUNCT
+        B-PER I-PER O O B-LOC I-LOC I-LOC O O O O O O
+        Luna Books 2015'te hemşireye nerede 12 taze elma sattı ?
+        PROPN PROPN NUM NOUN PRON NUM ADJ NOUN VERB PUNCT
+        B-ORG I-ORG O O O O O O O O""",
+    "hi": """Paul Keller ने 7:30 बजे रियो डी जेनेरो में दो लाल कमीज़ें खरीदीं ।
+        PROPN PROPN ADP NUM NOUN PROPN PROPN PROPN ADP NUM ADJ NOUN VERB PUNCT
+        B-PER I-PER O O O B-LOC I-LOC I-LOC O O O O O O
+        Luna Books ने 2015 में नर्स को 12 ताज़े सेब कहाँ बेचे ?
+        PROPN PROPN ADP NUM ADP NOUN ADP NUM ADJ NOUN PRON VERB PUNCT
+        B-ORG I-ORG O O O O O O O O O O O""",
+    "zh": """Paul Keller 7:30 在 里约热内卢 买 了 两 件 红色 的 衬衫 。
+        PROPN PROPN NUM ADP PROPN VERB AUX NUM NOUN NOUN PART NOUN PUNCT
+        B-PER I-PER O O B-LOC O O O O O O O O
+        Luna Books 2015 年 在 哪里 卖给 了 护士 12 个 新鲜 的 苹果 ？
+        PROPN PROPN NUM NOUN ADP PRON VERB AUX NOUN NUM NOUN ADJ PART NOUN PUNCT
+        B-ORG I-ORG O O O O O O O O O O O O O""",
+}
+# between two clauses that are both affirmed or both denied, and others
+BETWEEN = {
+    "en": (", and ", ", but "),
+    "de": (" und ", ", aber "),
+    "es": (", y ", ", pero "),
+    "ru": (", а ", ", но "),
+    "ar": ("، و", "، بينما "),
+    "tr": (" ve ", " ama "),
+    "hi": (" और ", ", लेकिन "),
+    "zh": ("，马", "，但是"),
+}
+FAR = ("airport", "village")
+HARMONY = [
+    *(("park", "DA", "ta"), ("köy", "DA", "de"), ("Hong Kong", "DA", "da")),
+    *(("Buenos Aires", "DA", "te"), ("Madrid", "DA", "de"), ("Kuala Lumpur", "DA", "da")),
+    *(("Leyla", "YI", "yı"), ("Hugo", "YI", "yu"), ("Rosa", "YlA", "yla")),
+    *(("Karim", "YlA", "le"), ("öğrenci", "YlA", "yle"), ("Leyla", "YA", "ya")),
+    *(("Peter", "YA", "e"), ("Umut", "YI", "u"), ("gül", "YI", "ü"), ("Murat", "YI", "ı")),
+    *(("oku", "DI", "du"), ("sat", "DI", "tı"), ("gör", "DI", "dü"), ("kaybet", "DI", "ti")),
+    *(("ara", "mADI", "madı"), ("göster", "mADI", "medi")),
+    *(("Nora", "NIn", "nın"), ("Viktor", "NIn", "un"), ("ördek", "SI", "i"), ("lale", "SI", "si")),
+    *(("araba", "lArI", "ları"), ("kedi", "lArYI", "leri"), ("kale", "DA", "de")),
+]
+# The values that each part of a scene can have, in a scene where all of them are possible.
+FRAMES = {
+    "agent": (Scene("Nora", "buy", "apple", 3), world.AGENTS),
+    "thing": (Scene("Nora", "buy", "apple", 3), (*world.THINGS, *world.HYPERNYMS)),
+    "number": (Scene("Nora", "buy", "apple", 3, "big"), (None, 1, *world.NUMBERS)),
+    "person": (Scene("Nora", "thank", person="Eva"), tuple(h for h in world.HUMANS if h != "Nora")),
+    "place": (Scene("Nora", "rest", place="park"), (None, *world.PLACES)),
+    "time": (Scene("Nora", "rest", time="night"), (None, *world.TIMES)),
+}
+
+
+def _verbs() -> dict[str, Scene]:
+    """Every verb with all the parts that it can have."""
+    bare = Scene("Nora", "like", "rose")
+    told = bare._replace(place="market", time="evening")
+    roses = told._replace(number=3, look="red")
+    scenes = {"like": bare, "have": Scene("Nora", "have", "rose", 3, "red")}
+    scenes["live"] = Scene("Nora", "live", place="Cairo")
+    scenes |= dict.fromkeys(world.DEEDS, roses)
+    scenes |= {verb: roses._replace(person="Eva") for verb in world.TRANSFERS}
+    scenes |= {verb: told._replace(thing=None, person="Eva") for verb in world.SOCIAL}
+    scenes |= {verb: told._replace(thing=None) for verb in (*world.MOVES, *world.ACTIVITIES)}
+    assert set(scenes) == set(world.VERBS)
+    return {verb: scene._replace(verb=verb) for verb, scene in scenes.items()}
+
+
+VERBS = _verbs()
+
+
+@pytest.fixture(scope="module")
+def utterances() -> list[Utterance]:
+    """What the tasks say, and every verb in every way."""
+    rng = Random("languages")
+    drawn = [*UTTERANCES, *(u for scene in VERBS.values() for u in _ways(scene))]
+    for turn in range(300):
+        drawn += [draw_utterance(rng), *draw_nli(rng, turn)[:2], *draw_story(rng)]
+        drawn += [*draw_paraphrase(rng, turn)[:2], *draw_duplicate(rng, turn)[:2]]
+    return drawn
+
+
+def _ways(scene: Scene) -> Iterator[Utterance]:
+    """The scene affirmed, denied and as every question, in every order."""
+    for order in ORDERS:
+        yield from (Utterance((s,), order) for s in (scene, negate(scene)))
+        yield from (Utterance((scene,), order, role) for role in roles_of(scene))
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_sentences_as_they_were_written_by_hand(code):
+    lines = (SENTENCES / f"{code}.txt").read_text("utf-8").splitlines()
+    assert [text(LANGUAGES[code], utterance) for utterance in UTTERANCES] == lines
+
+
+def test_the_sentences_by_hand_show_every_part_of_a_scene():
+    assert {path.stem for path in SENTENCES.iterdir()} == set(LANGUAGES)
+    assert {u.asked for u in UTTERANCES} == {"", *ROLES}
+    assert {u.order for u in UTTERANCES} == set(ORDERS)
+    scenes = [scene for u in UTTERANCES for scene in u.scenes]
+    for group in ("DEEDS", "TRANSFERS", "SOCIAL", "MOVES", "ACTIVITIES", "STATES"):
+        assert {scene.verb for scene in scenes} & {*getattr(world, group)}, group
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_tags_by_hand(code):
+    columns = [
+        " ".join(column)
+        for utterance in (SHIRTS, SALE)
+        for column in list(zip(*say(LANGUAGES[code], utterance), strict=True))[:3]
+    ]
+    assert columns == [line.strip() for line in TAGGED[code].splitlines()]
+
+
+@pytest.mark.parametrize(("word", "pattern", "expected"), HARMONY)
+def test_vowel_harmony(word, pattern, expected):
+    assert suffix(word, pattern) == expected
+
+
+@pytest.mark.parametrize("part", FRAMES)
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_concept_has_a_word_of_its_own(code, part):
+    frame, values = FRAMES[part]
+    for order in ORDERS:
+        scenes = [frame._replace(**{part: value}) for value in values]
+        assert _repeated(code, [Utterance((scene,), order) for scene in scenes]) == []
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_look_of_a_thing_has_a_word_of_its_own(code):
+    for thing, kind in world.KIND_OF.items():
+        looks = (None, *world.KINDS[kind][1])
+        scenes = [Scene("Nora", "lose", thing, number, look) for look in looks for number in (1, 2)]
+        assert _repeated(code, [Utterance((scene,)) for scene in scenes]) == []
+
+
+def _repeated(code: str, utterances: list[Utterance]) -> list[str]:
+    said = Counter(text(LANGUAGES[code], utterance) for utterance in utterances)
+    return [sentence for sentence, count in said.items() if count > 1]
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_verb_in_every_way_is_another_sentence(code):
+    said = defaultdict(set)
+    for scene in VERBS.values():
+        for utterance in _ways(scene):
+            said[text(LANGUAGES[code], utterance)].add(utterance.meaning())
+    assert [again for again, meanings in said.items() if len(meanings) > 1] == []
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_different_meanings_read_differently(code, utterances):
+    said = defaultdict(set)
+    for utterance in utterances:
+        said[text(LANGUAGES[code], utterance)].add(utterance.meaning())
+    assert [again for again, meanings in said.items() if len(meanings) > 1] == []
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_scenes_that_differ_in_one_part_read_differently_in_all_orders(code):
+    rng = Random("neighbours")
+    for _ in range(150):
+        scene = draw_scene(rng)
+        said = defaultdict(set)
+        for other in {scene, *_neighbours(rng, scene)}:
+            for order in ORDERS:
+                said[text(LANGUAGES[code], Utterance((other,), order))].add(other)
+        assert [again for again, scenes in said.items() if len(scenes) > 1] == []
+
+
+def _neighbours(rng: Random, scene: Scene) -> Iterator[Scene]:
+    """Some of the possible scenes with another value for one part, or with exchanged people."""
+    yield negate(scene)
+    if scene.person and possible(swap_roles(scene)):
+        yield swap_roles(scene)
+    fixed = {"like": ("number", "place", "time"), "have": ("place", "time")}
+    fixed["live"] = ("place", "time")
+    for part, (_, values) in FRAMES.items():
+        optional = part in ("place", "time")
+        if part in fixed.get(scene.verb, ()) or (getattr(scene, part) is None and not optional):
+            continue
+        for value in rng.sample(values, 5):
+            other = scene._replace(**{part: value})
+            if possible(other) and (value or scene.verb not in world.MOVES):
+                yield other
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_words_and_their_tags_are_well_formed(code, utterances):
+    for utterance in utterances:
+        words = say(LANGUAGES[code], utterance)
+        for before, word in itertools.pairwise([None, *words]):
+            assert word.text
+            assert not re.search(r"[\s_]", word.text)
+            assert word.upos in UPOS
+            assert word.ner in ENTITIES
+            assert word.role in {"", *ROLES}
+            assert word.ner == "O" or word.upos == "PROPN"
+            assert (word.upos == "PUNCT") == (not re.search(r"\w", word.text))
+            if word.ner.startswith("I-"):
+                assert before.ner[2:] == word.ner[2:]
+        assert words[-1].text in CLOSING
+        assert [w.upos for w in words[1:-1]].count("PUNCT") < 4
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_all_is_said_and_every_part_in_one_piece(code, utterances):
+    for utterance in utterances:
+        if utterance.asked or len(utterance.scenes) > 1:
+            continue
+        (scene,) = utterance.scenes
+        said = {role: [i for i, w in enumerate(say(LANGUAGES[code], utterance)) if w.role == role]
+                for role in ROLES}  # fmt: skip
+        for role, places in said.items():
+            if role != "number":  # one may be an article, two a dual
+                assert bool(places) == (getattr(scene, role) is not None), utterance
+        if scene.number and scene.number > 2:
+            assert said["number"], utterance
+        for places in (*said.values(), sorted(said["thing"] + said["number"])):
+            assert places == list(range(places[0], places[-1] + 1)) if places else True, utterance
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_question_does_not_say_its_answer(code, utterances):
+    for utterance in utterances:
+        if utterance.asked:
+            unsaid = {"thing", "number"} if utterance.asked == "thing" else {utterance.asked}
+            words = say(LANGUAGES[code], utterance)
+            assert not unsaid & {word.role for word in words}
+            for value in _others(utterance):
+                other = utterance.scenes[0]._replace(**{utterance.asked: value})
+                assert say(LANGUAGES[code], utterance._replace(scenes=(other,))) == words
+
+
+def _others(utterance: Utterance) -> Sequence:
+    """Other answers to the same words; on foot or not goes by the goal, `how many` by ten."""
+    scene = utterance.scenes[0]
+    match utterance.asked:
+        case "agent":
+            return world.HUMANS if scene.agent in world.HUMANS else world.ORGANISATIONS
+        case "number":
+            return (3, 4, 5, 6) if scene.number < 10 else (12, 20, 30)
+        case "person":
+            return world.HUMANS
+        case "place":
+            near = tuple(site for site in world.SITES if site not in FAR)
+            return next(group for group in (world.CITIES, FAR, near) if scene.place in group)
+        case "time":
+            return world.TIMES
+    return ()
+
+
+def test_all_languages_say_the_same_entities_and_digits(utterances):
+    for utterance in utterances:
+        found = [_entities(say(language, utterance)) for language in LANGUAGES.values()]
+        assert all(each == found[0] for each in found), utterance
+
+
+def _entities(words: Words) -> tuple[Counter[str], Counter[str]]:
+    digits = (re.match(r"[\d:]+", word.text) for word in words)
+    return (
+        Counter(word.ner for word in words if word.ner.startswith("B-")),
+        Counter(found.group() for found in digits if found),
+    )
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_running_text(code, utterances):
+    language = LANGUAGES[code]
+    for utterance in utterances:
+        words = say(language, utterance)
+        written, spans = write(words, language.spaces)
+        assert [written[first:last] for first, last in spans] == [word.text for word in words]
+        assert not re.search(r"\s[\s,.?،؟।，。？]|^\s|\s$", written)
+        end = language.asking[1] if utterance.asked else language.stop
+        assert written.endswith(end)
+        assert sum(written.count(mark) for mark in {language.stop, language.asking[1]}) == 1
+        start = written.removeprefix(language.asking[0])
+        assert start[0] == language.capital(start[0])
+        if not language.spaces:
+            assert all(
+                re.fullmatch(r"[A-Za-z0-9] [A-Za-z0-9]", written[m.start() - 1 : m.end() + 1])
+                for m in re.finditer(" ", written)
+            )
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_two_scenes_are_joined_by_and_or_but(code):
+    language, scenes = LANGUAGES[code], (VERBS["sleep"], VERBS["thank"]._replace(agent="Max"))
+    found = []
+    for denied in itertools.product((False, True), repeat=2):
+        one, two = (negate(s) if no else s for s, no in zip(scenes, denied, strict=True))
+        both = text(language, Utterance((one, two))).removesuffix(language.stop)
+        first = text(language, Utterance((one,))).removesuffix(language.stop)
+        assert both.startswith(first)
+        found.append(both.removeprefix(first)[: len(BETWEEN[code][0])])
+        assert both.removeprefix(first).startswith(BETWEEN[code][one.negated != two.negated])
+    assert found[0] == found[3] != found[1] == found[2]
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_readme_shows_what_is_said(code, repository):
+    readme = (repository / "xt_jax" / "mini" / "README.md").read_text()
+    section = readme.split(f"\n### {LANGUAGES[code].name}")[1].split("\n### ")[0]
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in section.splitlines()]
+    lines = (SENTENCES / f"{code}.txt").read_text().splitlines()
+    assert [row for row in rows if row in lines] == [
+        lines[i] for i in (0, 2, 5, 9, 14, 18, 24, 29, 31, 40)
+    ]

@@ -1,0 +1,392 @@
+"""The tasks of the embedded world: their labels, against a model of what can have happened."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter, defaultdict
+from random import Random
+
+import bag_of_words
+import pytest
+from events import could_answer, verdict
+
+from xt_jax.data.examples import PairExample
+from xt_jax.mini import concepts as world
+from xt_jax.mini.languages import LANGUAGES, Utterance, say, text
+from xt_jax.mini.scenes import Scene, draw_scene, is_text, negate, possible
+from xt_jax.mini.tasks import choices, drawing, entailment, parallel, paraphrase, passages, tags
+from xt_jax.mini.words import write
+from xt_jax.tasks.table import NLI, TASKS
+
+ENGLISH = LANGUAGES["en"]
+PARAPHRASES = {"pawsx": paraphrase.draw_paraphrase, "qqp": paraphrase.draw_duplicate}
+
+
+def _drawn(draw, count: int, seed: str = "tasks") -> list:
+    rng = Random(seed)
+    return [draw(rng, turn) for turn in range(count)]
+
+
+def _words(utterance: Utterance) -> Counter[str]:
+    return Counter(re.findall(r"[\w:]+", text(ENGLISH, utterance).lower()))
+
+
+@pytest.mark.parametrize("task", entailment.LENGTHS)
+def test_nli_labels_hold_in_every_possible_world(task):
+    pairs = _drawn(entailment.drawer(task), 450)
+    assert [pair.label for pair in pairs] == [NLI[turn % 3] for turn in range(450)]
+    for first, second, label in pairs:
+        assert len(first.scenes) in entailment.LENGTHS[task]
+        (hypothesis,) = second.scenes
+        for exactly in (True, False):  # whether three apples are three or at least three
+            assert verdict(first.scenes, hypothesis, exactly=exactly) == label, (first, second)
+
+
+def test_what_follows_is_what_the_model_says_of_any_two_scenes():
+    rng = Random("relation")
+    found = Counter()
+    for _ in range(4000):
+        scene = draw_scene(rng)
+        premise, hypothesis = (_changed(rng, scene) for _ in range(2))
+        if not entailment.debatable([premise], hypothesis):
+            label = entailment.relation([premise], hypothesis)
+            found[label] += 1
+            for exactly in (True, False):
+                assert verdict([premise], hypothesis, exactly=exactly) == label
+    assert min(found.values()) > 400
+
+
+def _changed(rng: Random, scene: Scene) -> Scene:
+    """A version of the scene: with less or other detail, with another agent, denied or not."""
+    for part in ("look", "place", "time"):
+        if getattr(scene, part) and rng.random() < 0.3:
+            scene = scene._replace(**{part: None})
+    kind = world.KIND_OF.get(scene.thing or "")
+    if kind in world.HYPERNYMS and rng.random() < 0.3:
+        scene = scene._replace(thing=kind)
+    if scene.number and rng.random() < 0.3:
+        scene = scene._replace(number=rng.choice((None, 1, 2, 3)))
+    if rng.random() < 0.1:
+        scene = scene._replace(agent=rng.choice(world.HUMANS))
+    return negate(scene) if rng.random() < 0.5 else scene
+
+
+@pytest.mark.parametrize(("scene", "other"), [
+    (Scene("Nora", "buy", "apple", 3), Scene("Nora", "buy", "apple", 4)),
+    (Scene("Nora", "buy", "apple"), Scene("Nora", "buy", "apple", 2)),
+    (Scene("Nora", "buy", "apple", 1), Scene("Nora", "buy", "apple")),
+    (Scene("Nora", "rest", place="park"), Scene("Nora", "rest", place="hotel")),
+    (Scene("Nora", "meet", person="Max"), Scene("Max", "meet", person="Nora")),
+    (Scene("Nora", "sell", "rose", 1, person="Max"), Scene("Max", "buy", "rose", 1)),
+    (Scene("Max", "buy", "rose", 1), Scene("Nora", "sell", "rose", 1, person="Max")),
+    (Scene("Nora", "travel", place="Cairo"), Scene("Nora", "go", place="Cairo")),
+])  # fmt: skip
+def test_what_a_reader_could_take_for_another_version_is_no_hypothesis(scene, other):
+    assert entailment.debatable([Scene("Eva", "rest"), scene], other)
+    strange = scene._replace(agent="Leila"), other._replace(agent="Hugo")
+    assert not entailment.debatable(strange[:1], strange[1])
+
+
+def test_the_model_of_truth_by_hand():
+    apples = Scene("Nora", "buy", "apple", 3, "fresh", place="market")
+    sale = Scene("Max", "sell", "apple", 3, None, "Nora")
+    for premise, hypothesis, label in (
+        (apples, apples._replace(number=None, look=None), "entailment"),
+        (apples, apples._replace(thing="fruit"), "entailment"),
+        (apples, apples._replace(thing="animal"), "neutral"),
+        (apples._replace(thing="fruit"), apples, "neutral"),
+        (apples, apples._replace(time="Monday"), "neutral"),
+        (apples._replace(number=None), apples, "neutral"),
+        (apples, negate(apples._replace(place=None)), "contradiction"),
+        (apples, negate(apples._replace(place="park")), "neutral"),
+        (negate(apples._replace(look=None)), apples, "contradiction"),
+        (negate(apples._replace(thing="fruit")), negate(apples), "entailment"),
+        (negate(apples), apples._replace(look=None), "neutral"),
+        (Scene("Nora", "like", "apple"), Scene("Nora", "like", "fruit"), "neutral"),
+        (Scene("Nora", "meet", person="Max"), Scene("Max", "meet", person="Nora"), "entailment"),
+        (sale, Scene("Nora", "buy", "fruit"), "entailment"),
+    ):
+        assert verdict((premise,), hypothesis) == label, (premise, hypothesis)
+    six = apples._replace(number=6)
+    assert verdict((six,), apples) == "neutral"
+    assert verdict((six,), apples, exactly=False) == "entailment"
+
+
+def test_the_kinds_of_the_hypothesis_do_not_tell_the_label():
+    pairs = _drawn(entailment.draw_nli, 1800)
+    for cue in (
+        lambda pair: pair.second.scenes[0].negated,
+        lambda pair: len(pair.first.scenes),
+        lambda pair: pair.second.scenes[0].number is None,
+        lambda pair: pair.second.scenes[0].place is None,
+        lambda pair: pair.second.order,
+    ):
+        counts = defaultdict(Counter)
+        for pair in pairs:
+            counts[cue(pair)][pair.label] += 1
+        guessed = sum(max(labels.values()) for labels in counts.values())
+        assert guessed / len(pairs) < 0.38
+    for value in (True, False):
+        assert 0.45 < sum(p.second.scenes[0].negated == value for p in pairs) / len(pairs) < 0.55
+
+
+@pytest.mark.parametrize("task", PARAPHRASES)
+def test_paraphrases_have_the_same_words_and_the_label_says_if_the_same_meaning(task):
+    pairs = _drawn(PARAPHRASES[task], 1500)
+    assert [pair.label for pair in pairs] == ["0", "1"] * 750
+    for first, second, label in pairs:
+        assert _words(first) == _words(second), text(ENGLISH, first)
+        assert text(ENGLISH, first) != text(ENGLISH, second)
+        assert _same(first.scenes, second.scenes) == (label == "1"), (first, second)
+        assert first.asked == second.asked
+
+
+@pytest.mark.parametrize("code", [code for code in LANGUAGES if code in TASKS["pawsx"].languages])
+def test_paraphrases_are_two_sentences_in_the_languages_that_have_them(code):
+    pairs = _drawn(paraphrase.draw_paraphrase, 1500)
+    alike = [a for a, b, _ in pairs if text(LANGUAGES[code], a) == text(LANGUAGES[code], b)]
+    assert len(alike) < 8  # German keeps some names apart by one order only
+
+
+def _same(first: tuple[Scene, ...], second: tuple[Scene, ...]) -> bool:
+    """Whether each follows from the other."""
+    pairs = itertools.chain(
+        ((first, scene) for scene in second), ((second, scene) for scene in first)
+    )
+    return all(verdict(premise, scene) == "entailment" for premise, scene in pairs)
+
+
+def test_what_the_same_words_do_not_tell_is_exchanged():
+    chairs = [Scene("Nora", "buy", "chair", 1, "old", None, "market", t) for t in world.TIMES]
+    one = next(scene for scene in chairs if not is_text(scene))
+    two = Scene("Max", "sell", "table", 1, "ugly", "Eva", "park", "2015")
+    exchanged = drawing.exchanges(one, two, paraphrase.EXCHANGED)
+    assert all(possible(scene) and not is_text(scene) for pair in exchanged for scene in pair)
+
+    def options(others: list[Scene], part: str) -> list:
+        return [pair for other in others for pair in drawing.exchanges(one, other, (part,))]
+
+    people = [one._replace(agent=person) for person in world.PEOPLE]
+    assert options([o._replace(verb=verb) for o in people for verb in world.DEEDS], "agent")
+    assert not options(people, "agent")  # who did the same
+    tables = [two._replace(time=time) for time in world.TIMES]
+    assert options(tables, "look")
+    assert not options([table._replace(number=None) for table in tables], "look")  # `an` is new
+    resting = [Scene(m, "rest", place=site) for m in world.MEN for site in world.SITES]
+    assert options(resting, "place")
+    assert not options([scene._replace(verb="go") for scene in resting], "place")  # `to` is new
+
+
+def test_a_bag_of_words_finds_what_single_words_tell():
+    rng = Random("cue")
+    sentences = [text(ENGLISH, drawing.draw_statement(rng)) for _ in range(2500)]
+    examples = [PairExample("", s, "Who?", str(int("not" in s.split()))) for s in sentences]
+    assert bag_of_words.accuracy(examples[:2000], examples[2000:]) > 95
+    assert bag_of_words.accuracy(examples[:2000], examples[2000:], "b") < 70  # the larger class
+
+
+@pytest.mark.parametrize("task", ["mnli", "pawsx", "qqp"])
+def test_a_bag_of_words_does_not_find_the_label(task):
+    draw = PARAPHRASES.get(task, entailment.draw_nli)
+    size = 4000 if task == "qqp" else 6000
+    examples = entailment.pair_examples(ENGLISH, _drawn(draw, size + 2000))
+    limits = {"ab": 42, "b": 38} if task == "mnli" else {"ab": 56}
+    for sides, limit in limits.items():
+        assert bag_of_words.accuracy(examples[:size], examples[size:], sides) < limit
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_answers_are_the_words_asked_for_where_they_stand(code):
+    language = LANGUAGES[code]
+    drawn = _drawn(passages.draw_passage_or_none, 120) + _drawn(passages.draw_passage, 120)
+    examples = passages.span_examples(language, drawn)
+    asked = [(passage, question) for passage in drawn for question in passage.questions]
+    for example, (passage, (said, k)) in zip(examples, asked, strict=True):
+        assert example.question == text(language, said)
+        assert example.context == passages.told(language, passage.sentences)
+        if k is None:
+            assert example.answers == ()
+            continue
+        ((answer, start),) = example.answers
+        assert example.context[start : start + len(answer)] == answer
+        roles = {"thing", "number"} if said.asked == "thing" else {said.asked}
+        words = say(language, passage.sentences[k])
+        assert answer == write([w for w in words if w.role in roles], language.spaces)[0]
+        before = len(passages.told(language, passage.sentences[:k]))
+        assert before <= start < before + 1 + len(text(language, passage.sentences[k]))
+
+
+def test_a_question_in_another_language_is_the_same_question():
+    drawn = _drawn(passages.draw_passage, 20)
+    mixed = passages.span_examples(LANGUAGES["de"], drawn, LANGUAGES["hi"])
+    german, hindi = (passages.span_examples(LANGUAGES[code], drawn) for code in ("de", "hi"))
+    assert mixed == [a._replace(question=b.question) for a, b in zip(german, hindi, strict=True)]
+
+
+@pytest.mark.parametrize("draw", [passages.draw_passage, passages.draw_passage_or_none])
+def test_one_sentence_answers_the_question_or_none_does(draw):
+    rivals = 0
+    for passage in _drawn(draw, 700):
+        scenes = [scene for sentence in passage.sentences for scene in sentence.scenes]
+        assert len(scenes) == len(passage.sentences) == len({scene.agent for scene in scenes})
+        for said, k in passage.questions:
+            (question,) = said.scenes
+            able = [
+                i
+                for i, scene in enumerate(scenes)
+                if not scene.negated and could_answer(question, said.asked, scene)
+            ]
+            assert able == ([] if k is None else [k]), passage
+            rivals += sum(scene.verb == question.verb for scene in scenes) > 1
+        unanswered = sum(k is None for _, k in passage.questions)
+        assert unanswered == (draw is passages.draw_passage_or_none)
+    assert rivals > 400
+
+
+@pytest.mark.parametrize(("asked", "question", "told"), [
+    ("agent", Scene("Max", "buy", "apple", 3), Scene("Eva", "sell", "apple", 3, None, "Nora")),
+    ("person", Scene("Max", "meet", person="Eva"), Scene("Nora", "meet", person="Max")),
+    ("place", Scene("Max", "go", place="park"), Scene("Max", "travel", place="Cairo")),
+])  # fmt: skip
+def test_what_is_told_in_other_words_can_answer_too(asked, question, told):
+    assert could_answer(question, asked, told)
+    assert drawing.knowable(question, told, asked)
+    assert not drawing.knowable(question._replace(time="night"), told._replace(time="2015"), asked)
+
+
+def test_an_ending_is_a_habit_and_the_others_never_happen():
+    happens = defaultdict(set)
+    rng = Random("habits")
+    for turn in range(40_000):
+        scene = draw_scene(rng, for_text=turn % 2 == 0)
+        happens[scene.agent].add(scene.thing)
+    for turn, (context, _, endings, label) in enumerate(_drawn(choices.draw_ending, 800)):
+        agent = context[0].scenes[0].agent
+        assert label == turn % 4
+        assert {ending.agent for ending in endings} == {agent}
+        assert len({ending.thing for ending in endings}) == 4
+        assert [e.thing in happens[agent] for e in endings] == [i == label for i in range(4)]
+
+
+def test_a_passage_bears_out_one_answer():
+    for turn, (context, said, answers, label) in enumerate(_drawn(choices.draw_reading, 400)):
+        (question,) = said.scenes
+        parts = ("thing", "number", "look") if said.asked == "thing" else (said.asked,)
+        claims = [question._replace(**{p: getattr(a, p) for p in parts}) for a in answers]
+        told = [scene for sentence in context for scene in sentence.scenes]
+        true = [verdict(told, claim) == "entailment" for claim in claims]
+        assert true == [i == label for i in range(4)], (context, said, answers)
+        assert label == turn % 4
+
+
+def test_everybody_knows_one_of_the_answers():
+    likes, homes = defaultdict(set), {}
+    rng = Random("likes")
+    for turn in range(100_000):
+        scene = draw_scene(rng, for_text=turn % 2 == 0)
+        if scene.verb == "like":
+            likes[scene.agent].add(scene.thing)
+        if scene.verb == "live":
+            homes[scene.agent] = scene.place
+    for turn, (context, said, answers, label) in enumerate(_drawn(choices.draw_knowledge, 800)):
+        assert context == ()
+        assert label == turn % 5
+        found = [
+            answer.place == homes[answer.agent]
+            if said.asked == "place"
+            else answer.thing in likes[answer.agent]
+            for answer in answers
+        ]
+        assert found == [i == label for i in range(5)]
+
+
+@pytest.mark.parametrize("draw", ["draw_ending", "draw_reading", "draw_knowledge"])
+def test_choices_are_all_different_in_every_language(draw):
+    drawn = _drawn(getattr(choices, draw), 200)
+    for language in LANGUAGES.values():
+        for choice, example in zip(drawn, choices.choice_examples(language, drawn), strict=True):
+            assert len({*example.choices}) == len(choice.choices)
+            assert example.label == str(choice.label)
+            asked = choice.question and text(language, choice.question)
+            if choice.context:
+                assert example.text == passages.told(language, choice.context)
+                assert all(option.startswith(asked or "") for option in example.choices)
+            else:
+                assert example.text == asked
+
+
+@pytest.mark.parametrize("code", ["de", "ru", "zh"])
+def test_mined_pairs_are_translations_and_no_others_are(code):
+    language, (corpora, more) = LANGUAGES[code], parallel.draw_corpora("mining", 60, 150, 2)
+    examples = parallel.mining_examples(language, corpora)
+    assert not {u for pair in corpora.lines for u in pair if u} & {u for p in more.lines for u in p}
+    meanings = {
+        **{text(ENGLISH, u): frozenset(u.scenes) for _, u in corpora.lines if u},
+        **{text(language, u): frozenset(u.scenes) for u, _ in corpora.lines if u},
+    }
+    english = {e.id: meanings[e.text] for e in examples if e.english}
+    foreign = [e for e in examples if not e.english]
+    assert len(english) == len(foreign) == 210
+    assert len({e.text for e in examples}) == 420
+    gold = {(e.id, partner) for e in foreign for partner in e.partners}
+    same = {(e.id, id_) for e in foreign for id_ in english if english[id_] == meanings[e.text]}
+    assert gold == same
+    assert len(gold) == 60
+    shared = {meaning for e in foreign if e.partners for meaning in [meanings[e.text]]}
+    alone = [u.scenes for pair in corpora.lines if None in pair for u in pair if u]
+    near = sum(any(_one_part(scenes, pair) for pair in shared) for scenes in alone)
+    assert 0.4 < near / len(alone) < 0.6
+
+
+def _one_part(scenes: tuple[Scene, ...], pair: frozenset[Scene]) -> bool:
+    rest, others = {*scenes} - pair, pair - {*scenes}
+    if len(rest) != 1 or len(others) != 1:
+        return False
+    return sum(a != b for a, b in zip(*rest, *others, strict=True)) == 1
+
+
+def test_tags_are_those_of_the_words():
+    said = _drawn(drawing.draw_utterance, 100)
+    for language in LANGUAGES.values():
+        for kind in ("upos", "ner"):
+            for utterance, example in zip(
+                said, tags.tag_examples(language, said, kind), strict=True
+            ):
+                words = say(language, utterance)
+                assert example.words == tuple(word.text for word in words)
+                assert example.tags == tuple(getattr(word, kind) for word in words)
+    assert 0.1 < sum(bool(utterance.asked) for utterance in said) / 100 < 0.3
+
+
+def test_no_scene_of_a_task_is_one_of_the_text():
+    drawn = [u for pair in _drawn(entailment.draw_nli, 300) for u in pair[:2]]
+    drawn += [u for draw in PARAPHRASES.values() for pair in _drawn(draw, 300) for u in pair[:2]]
+    drawn += [u for passage in _drawn(passages.draw_passage, 300) for u in passage.sentences]
+    drawn += [q.said for p in _drawn(passages.draw_passage_or_none, 300) for q in p.questions]
+    drawn += [u for pair in parallel.draw_corpora("x", 100, 300, 1)[0].lines for u in pair if u]
+    drawn += _drawn(drawing.draw_utterance, 300)
+    assert not [scene for utterance in drawn for scene in utterance.scenes if is_text(scene)]
+
+
+def test_organisations_trade_and_nobody_acts_on_themselves():
+    for scene in _drawn(lambda rng, _: draw_scene(rng), 3000):
+        assert possible(scene)
+        if scene.agent in world.ORGANISATIONS:
+            assert scene.verb in ("buy", "sell", "have")
+        assert scene.person != scene.agent
+        if scene.person in world.ORGANISATIONS:
+            assert scene.verb == "sell"
+
+
+def test_no_meaning_is_in_two_splits():
+    turns = []
+
+    def draw(rng: Random, turn: int) -> int:
+        turns.append(turn)
+        return rng.randrange(40)
+
+    splits = drawing.distinct(draw, "seed", [20, 15], key=lambda value: value)
+    assert [len(split) for split in splits] == [20, 15]
+    assert len({value for split in splits for value in split}) == 35
+    assert set(turns) == set(range(20))

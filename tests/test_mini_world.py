@@ -1,0 +1,321 @@
+"""The embedded world as a folder: whole, sound, the same for the same seed, text apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from checking import run
+
+from xt_jax import mini
+from xt_jax.data.examples import (
+    ChoiceExample,
+    MiningExample,
+    PairExample,
+    SentenceExample,
+    SpanExample,
+    TagExample,
+)
+from xt_jax.data.sources import open_source
+from xt_jax.errors import DataError
+from xt_jax.mini import LANGUAGES, Sizes, official
+from xt_jax.mini import write as making
+from xt_jax.mini.tasks import entailment
+from xt_jax.mini.tasks.drawing import distinct
+from xt_jax.mini.write import FINGERPRINT, FORMAT
+from xt_jax.tasks.table import TARGETS, TASKS
+
+TINY = Sizes(
+    train=12, dev=8, parallel=6, pairs=4, alone=6, text=5, translations=("de", "zh"), tasks=()
+)
+# SHA-256 of the tiny world in each format; other contents need a new format
+DIGESTS = {2: "f12298cd2b25e9cdfe57f3f4ff057feae6b0042fd9edaf5120b0674b6c450ae1"}
+ALL = tuple(task for task in TASKS if task != "anli_plus")  # which is joined from others
+SPLITS = ("train", "dev", "test")
+STOPS = r"(?<=[.?؟।。？])\s*"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Path:
+    return Path(mini.write_world(tmp_path_factory.mktemp("tiny") / "world", TINY))
+
+
+def _examples(root: Path, task: str, split: str, language: str) -> list:
+    labels = TASKS[task].labels
+    found = open_source("files", str(root)).find(task, split, language)
+    return found[0].read(labels) if found else []
+
+
+def _pieces(root: Path, task: str) -> Iterator[tuple[str, str]]:
+    """(split, language) of all that the world has of a task."""
+    source = open_source("files", str(root))
+    for split in SPLITS:
+        for language in source.languages(task, split):
+            if language in LANGUAGES or "-" in language:
+                yield split, language
+
+
+def test_the_check_finds_no_fault_and_nothing_missing(world, capsys, tmp_path):
+    (tmp_path / "data").symlink_to(world)
+    status, _, report = run(capsys, tmp_path / "data")
+    assert (status, report["faults"]) == (0, [])
+    (warning,) = report["warnings"]
+    assert "no training example has the label INTJ, SCONJ, SYM, X" in warning["problem"]
+    assert {row["task"] for row in report["rows"]} == set(ALL) == set(official.WRITTEN)
+    assert all(row["labelled"] and row["examples"] for row in report["rows"])
+    missing = {
+        (row["task"], row["split"])
+        for row in report["missing"]
+        for language in row["languages"]
+        if {*language.split("-")} <= {*LANGUAGES}
+    }
+    # their test labels were never published
+    assert missing == {(task, "test") for task in ("hellaswag", "cosmos_qa", "commonsense_qa")}
+
+
+def test_every_language_has_every_task_that_it_has_in_xtreme(world):
+    for task in TARGETS:
+        languages = {language for split, language in _pieces(world, task) if split == "test"}
+        official_ones = {*TASKS[task].languages} & {*LANGUAGES}
+        assert languages == official_ones
+        assert len(official_ones) >= 3
+    assert {language for _, language in _pieces(world, "mlm")} == {*LANGUAGES}
+
+
+def test_the_sizes_are_those_asked_for(tiny):
+    counts = {
+        (task, split, language): len(_examples(tiny, task, split, language))
+        for task in ALL
+        for split, language in _pieces(tiny, task)
+    }
+    train, dev = TINY.train, TINY.dev
+    assert len(counts) > 150
+    for (task, split, language), count in counts.items():
+        if task == "bucc":
+            assert count == 2 * (TINY.pairs + TINY.alone)
+        elif task == "tatoeba":
+            assert count == TINY.parallel
+        elif task == "mlm":
+            assert count == (TINY.text if split == "train" else dev), language
+        elif split == "train":
+            assert count == (train // 3 if TASKS[task].family == "tags" else train), task
+        else:
+            assert count == dev, (task, split, language)
+
+
+def test_any_first_examples_are_balanced(world):
+    for task in ALL:
+        if TASKS[task].family in ("pairs", "choices"):
+            for split, language in _pieces(world, task):
+                labels = [e.label for e in _examples(world, task, split, language)]
+                for size in (60, len(labels)):
+                    counts = Counter(labels[:size])
+                    assert {*counts} == {*TASKS[task].labels}, (task, split)
+                    assert max(counts.values()) - min(counts.values()) <= 1, (task, split)
+
+
+@pytest.mark.parametrize("task", ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa"])
+def test_the_languages_of_a_test_set_tell_the_same(world, task):
+    for split in ("dev", "test"):
+        languages = [language for s, language in _pieces(world, task) if s == split]
+        told = {lang: _examples(world, task, split, lang) for lang in languages}
+        assert len({len(examples) for examples in told.values()}) <= 1
+        if TASKS[task].family == "pairs":
+            assert len({tuple(e.label for e in examples) for examples in told.values()}) == 1
+        if task == "panx":
+            starts = [[[t for t in e.tags if t[0] == "B"] for e in s] for s in told.values()]
+            assert all(
+                sorted(a) == sorted(b) for b in starts for a, b in zip(starts[0], b, strict=True)
+            )
+
+
+def test_no_example_is_in_two_splits(world):
+    seen: dict[tuple[str, str], set] = {}
+    for task in ALL:
+        name = {"mnli": "nli", "xnli": "nli"}.get(task, task)
+        for split, language in _pieces(world, task):
+            found = {_content(e) for e in _examples(world, task, split, language)}
+            others = seen.setdefault((name, language), set())
+            if (task, split, language) in (("xnli", "train", "en"), ("tydiqa", "test", "en")):
+                assert found <= others  # MNLI's; English dev is test
+            else:
+                assert not found & others, (task, split, language)
+            others |= found
+    assert {language for _, language in seen} >= {*LANGUAGES}
+    contexts = [{e.context for e in _examples(world, *piece)} for piece in (
+        ("squad", "train", "en"), ("squad", "dev", "en"), ("xquad", "test", "en"),
+        ("mlqa", "dev", "en"), ("mlqa", "test", "en"), ("tydiqa", "train", "en"),
+        ("tydiqa", "dev", "en"))]  # fmt: skip
+    assert len(set.union(*contexts)) == sum(map(len, contexts)) > 1000
+
+
+def _content(example) -> tuple:
+    """All that an example says, without its name and label."""
+    match example:
+        case PairExample():
+            return example.text_a, example.text_b
+        case ChoiceExample():
+            return example.text, frozenset(example.choices)
+        case SpanExample():
+            return (example.context,)
+        case TagExample():
+            return example.words
+    return (example.text,) if hasattr(example, "text") else (example.english, example.translation)
+
+
+def test_no_sentence_of_the_text_is_in_a_task(world):
+    compared = 0
+    for code in LANGUAGES:
+        stories = [e.text for s in ("train", "dev") for e in _examples(world, "mlm", s, code)]
+        text = {bare for story in stories for bare in _bare(story)}
+        for task in ALL:
+            for split, language in _pieces(world, task):
+                if language == code and task != "mlm":
+                    examples = _examples(world, task, split, language)
+                    told = {b for e in examples for part in _told(e) for b in _bare(part)}
+                    assert not text & told, (task, split)
+                    compared += len(told)
+    assert compared > 10_000
+
+
+def _bare(text: str) -> list[str]:
+    """The statements of a text, without white space; a question need not tell what it is about."""
+    sentences = ["".join(sentence.split()) for sentence in re.split(STOPS, text)]
+    return [sentence for sentence in sentences if sentence and sentence[-1] not in "?؟？"]
+
+
+def _told(example) -> list[str]:
+    """What an example tells; not the choices, which are about all that is known from the text."""
+    match example:
+        case PairExample():
+            return [example.text_a, example.text_b]
+        case ChoiceExample() | MiningExample():
+            return [example.text]
+        case SpanExample():
+            return [example.context]
+        case TagExample():
+            return [" ".join(example.words)]
+        case SentenceExample():
+            return [example.english, example.translation]
+    raise TypeError(example)
+
+
+def test_gold_translations_say_the_same(tiny):
+    labels = {}
+    for code in ("en", *TINY.translations):
+        for task in ("mnli", "squad", "hellaswag", "qqp"):
+            examples = _examples(tiny, task, "train", code)
+            assert len(examples) == TINY.train, (task, code)
+            if task != "squad":
+                gold = [example.label for example in examples]
+                assert labels.setdefault(task, gold) == gold
+            else:
+                assert all(
+                    e.context[start:].startswith(t) for e in examples for t, start in e.answers
+                )
+    assert not (tiny / "translated" / "es").exists()
+    hypotheses = {e.text_b for e in _examples(tiny, "mnli", "train", "zh")}
+    assert all(re.search("[一-鿿]", hypothesis) for hypothesis in hypotheses)
+
+
+@pytest.mark.parametrize("task", ALL)
+def test_one_task_alone_has_what_its_study_reads(task, tiny, tmp_path):
+    needed = {task, *TASKS[task].train}
+    root = Path(mini.write_world(tmp_path / "world", dataclasses.replace(TINY, tasks=(*needed,))))
+    for name in needed:
+        assert [*_pieces(root, name)] == [*_pieces(tiny, name)]
+        splits = {split for split, _ in _pieces(root, name)}
+        assert splits >= ({"train", "dev"} if TASKS[name].role == "intermediate" else {"test"})
+    folders = {path.name for path in root.iterdir() if path.is_dir()} - {"translated"}
+    assert len(folders) == len(needed) + (task in ("mnli", "xnli"))  # which go together
+    if task == "xnli":
+        assert _examples(root, "xnli", "train", "en")  # MNLI's
+
+
+def _digest(root: Path) -> str:
+    """SHA-256 of names and contents; how a writer lays out its white space is no matter."""
+    content = hashlib.sha256()
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and p.name != FINGERPRINT):
+        text = " ".join(path.read_text(encoding="utf-8").split())
+        content.update(f"{path.relative_to(root)}\0{text}".encode())
+    return content.hexdigest()
+
+
+def test_same_seed_same_bytes(tiny, tmp_path):
+    again = Path(mini.write_world(tmp_path / "again", TINY))
+    other = Path(mini.write_world(tmp_path / "other", TINY, seed=1))
+    names = [sorted(str(p.relative_to(r)) for p in r.rglob("*")) for r in (tiny, again, other)]
+    assert names[0] == names[1] == names[2]
+    files = [path.relative_to(tiny) for path in tiny.rglob("*") if path.is_file()]
+    assert all((tiny / f).read_bytes() == (again / f).read_bytes() for f in files)
+    changed = [f for f in files if (tiny / f).read_bytes() != (other / f).read_bytes()]
+    assert [f for f in files if f not in changed and f.suffix != ".gold"] == []
+    assert json.loads((tiny / FINGERPRINT).read_text())["format"] == FORMAT
+
+
+def test_other_contents_need_a_new_format(tiny):
+    assert _digest(tiny) == DIGESTS[FORMAT]
+
+
+SOME = dataclasses.replace(TINY, tasks=("tatoeba", "panx"))
+
+
+def test_a_made_world_stays_and_another_replaces_it(tmp_path, monkeypatch):
+    root = tmp_path / "new" / "world"
+    assert Path(mini.write_world(root, SOME)) == root
+    (root / "mark").write_text("")
+    with monkeypatch.context() as patched:
+        patched.setattr(making, "write_files", None)
+        assert Path(mini.write_world(root, SOME)) == root
+    assert (root / "mark").exists()
+    mini.write_world(root, SOME, seed=1)
+    assert not (root / "mark").exists()
+    (root / "mark").write_text("")
+    mini.write_world(root, dataclasses.replace(SOME, dev=9), seed=1)
+    assert not (root / "mark").exists()
+    assert [path.name for path in root.parent.iterdir()] == ["world"]
+
+
+def test_a_foreign_folder_and_a_file_are_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for target in (tmp_path, tmp_path / "notes.txt"):
+        with pytest.raises(DataError, match=re.escape(str(target))):
+            mini.write_world(target, SOME)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    mini.write_world(empty, SOME)
+    assert (empty / "panx" / "train-en.tsv").exists()
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, before):
+    if before:
+        mini.write_world(tmp_path / "world", SOME)
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(official.formats, "write_parallel", fail)
+    with pytest.raises(OSError, match="disk full"):
+        mini.write_world(tmp_path / "world", SOME, seed=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["world"] * before
+    if before:
+        assert json.loads((tmp_path / "world" / FINGERPRINT).read_text())["seed"] == 0
+
+
+def test_pairs_in_all_languages_take_seconds():
+    """100,000 in eight languages are to take less than a minute on two cores."""
+    start = time.process_time()
+    (pairs,) = distinct(entailment.draw_nli, "time", [3000], entailment.Pair.meanings)
+    for language in LANGUAGES.values():
+        assert len(entailment.pair_examples(language, pairs)) == 3000
+    assert time.process_time() - start < 3000 / 100_000 * 60

@@ -1,0 +1,276 @@
+"""How close an encoder puts what two languages of the world say alike, as it is: no fine-tuning.
+
+Names and digits are the same in many languages, so that random weights find some translations too.
+What the languages share is left out where a measure says `unshared`.
+
+Legend: N sentences, L layers, D hidden size.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from flax import nnx
+
+from xt_jax import model as models
+from xt_jax.data.packing import Features
+from xt_jax.data.tokenize import Tokenizer, ragged
+from xt_jax.evaluate.predict import plan_all, predict
+from xt_jax.evaluate.score import nearest_foreign
+from xt_jax.mini.languages import LANGUAGES, Utterance, text
+from xt_jax.mini.lexicon import entries, word
+from xt_jax.mini.tasks.drawing import distinct, draw_utterance
+from xt_jax.mini.words import Language
+from xt_jax.retrieval.embed import pooled_hidden_states
+from xt_jax.retrieval.topk import cosine_topk
+from xt_jax.sharding import make_mesh, place_params, row_multiple
+from xt_jax.study.encoders import Source
+from xt_jax.tasks.packed import Batch
+
+ENGLISH = LANGUAGES["en"]
+OTHERS = tuple(code for code in LANGUAGES if code != "en")
+# which tokens, and whether each language's mean vector is taken away
+POOLINGS = (("all", False), ("unshared", False), ("unshared", True))
+_JOINERS = "\u200c\u200d"  # within Indic and Arabic words
+
+
+class Score(NamedTuple):
+    """One measurement, in percent.
+
+    `measure` is "retrieval" of sentences or "translation" of words. Of words there is no layer,
+    they are all `unshared`. `of` counts sentences, or words to choose from.
+    """
+
+    model: str
+    language: str
+    measure: str
+    direction: str
+    tokens: str
+    centred: bool
+    layer: int | None
+    accuracy: float
+    chance: float
+    of: int
+
+
+def parallel_texts(count: int, seed: int = 0) -> dict[str, list[str]]:
+    """Language to `count` sentences, the same in all; drawn as Tatoeba's are."""
+    (said,) = distinct(draw_utterance, f"{seed}:probe", [count], Utterance.meaning)
+    return {code: [text(language, u) for u in said] for code, language in LANGUAGES.items()}
+
+
+def measure(
+    name: str, source: Source, encoder: models.Encoder, texts: dict[str, list[str]]
+) -> list[Score]:
+    """Everything about one encoder; `texts` as from `parallel_texts`."""
+    return [
+        *_sentences(name, source, encoder, texts),
+        *_words(name, source.tokenizer, encoder),
+    ]
+
+
+def unshared(
+    text: str, other: str, spans: Sequence[tuple[int, int]], *, latin: bool = True
+) -> list[int]:
+    """1 for each token of `text` that its translation `other` does not have too, else 0.
+
+    Punctuation, ASCII digits and words that `other` has are left out. A word is a run of letters,
+    Han apart, or of digits, and the same in capitals.
+
+    Args:
+        spans: (first, past the last) character of each token; special tokens have none.
+        latin: whether `text` is in the script of English; if not, words with an ASCII letter are
+            left out too.
+    """
+    taken = {other[first:end].casefold() for first, end in _runs(other)}
+    counts: list[bool | None] = [None] * len(text)
+    for first, end in _runs(text):
+        run = text[first:end]
+        ascii_ = [c for c in run if c.isascii() and (c.isdigit() or not latin)]
+        counts[first:end] = [run.casefold() not in taken and not ascii_] * len(run)
+    return [int(True in counts[a:b] and False not in counts[a:b]) for a, b in spans]
+
+
+def is_latin(texts: Sequence[str]) -> bool:
+    """Whether most letters are Latin ones."""
+    letters = [c for text in texts for c in text if c.isalpha()]
+    return 2 * sum(unicodedata.name(c, "").startswith("LATIN") for c in letters) > len(letters)
+
+
+def features(
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    others: Sequence[str] | None = None,
+    *,
+    latin: bool = True,
+) -> Features:
+    """A feature a text; `counted` marks all tokens, or those that are `unshared` with `others`."""
+    encoded = tokenizer(list(texts), return_offsets_mapping=True, return_attention_mask=False)
+    rows = dict(encoded)
+    spans = rows.pop("offset_mapping")
+    if others is None:
+        counted = [[1] * len(ids) for ids in rows["input_ids"]]
+    else:
+        counted = [
+            unshared(line, other, here, latin=latin)
+            for line, other, here in zip(texts, others, spans, strict=True)
+        ]
+    return ragged({**rows, "counted": counted}, {"example": range(len(texts))})
+
+
+def embeddings(
+    encoder: models.Encoder, sets: Sequence[Features], pad_id: int
+) -> Iterator[np.ndarray]:
+    """[N, L+1, D] for each set, fp32: mean over the `counted` tokens at every depth."""
+    mesh = make_mesh()
+    graphdef, params = nnx.split(encoder)
+    params = place_params(params, mesh, "replicated")
+    plans = plan_all(sets, devices=mesh.shape["data"], row_multiple=row_multiple())
+    for these, plan in zip(sets, plans, strict=True):
+        pooled = predict(graphdef, params, _pool, these, plan, mesh=mesh, pad_id=pad_id)
+        yield pooled["embedding"]
+
+
+def retrieval(english: np.ndarray, foreign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Percent of sentences nearest to their own translation, at each layer: en-x and x-en [L+1].
+
+    Args:
+        english, foreign: [N, L+1, D], row i of one translates row i of the other.
+    """
+    english_found, foreign_found = (
+        nearest_foreign(np.stack(pair, axis=1).reshape(-1, *english.shape[1:]))
+        for pair in ((english, foreign), (foreign, english))
+    )
+    gold = np.arange(len(english))
+    return (
+        100 * np.mean(english_found == gold, axis=1),
+        100 * np.mean(foreign_found == gold, axis=1),
+    )
+
+
+def word_pairs(language: Language, tokenizer: Tokenizer) -> list[tuple[str, str]]:
+    """(English word, the language's) for each concept, without those that share a word or piece."""
+    pairs = dict.fromkeys((word(ENGLISH, e), word(language, e)) for e in entries())
+    return [pair for pair in pairs if all(pair) and not _overlap(*pair, tokenizer)]
+
+
+def word_vectors(table: np.ndarray, words: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
+    """[W, D]: mean of the rows of `table` [vocabulary, D] of each word's pieces, signs left out."""
+    return np.stack([table[_pieces(w, tokenizer)].mean(axis=0) for w in words])
+
+
+def translation(
+    pairs: Sequence[tuple[str, str]], english: np.ndarray, foreign: np.ndarray
+) -> tuple[float, float]:
+    """(accuracy, chance) in percent: whose nearest foreign word is a translation of theirs.
+
+    Args:
+        pairs: words with a translation each.
+        english, foreign: [W, D] vectors of the different English words and of the different
+            foreign ones, both in the order in which `pairs` first has them.
+    """
+    sources, candidates = (list(dict.fromkeys(words)) for words in zip(*pairs, strict=True))
+    _, found = cosine_topk(english, foreign, 1)
+    known = set(pairs)
+    right = [
+        (source, candidates[int(i)]) in known
+        for source, (i,) in zip(sources, np.asarray(found), strict=True)
+    ]
+    return 100 * float(np.mean(right)), 100 * len(known) / (len(sources) * len(candidates))
+
+
+def _sentences(
+    name: str, source: Source, encoder: models.Encoder, texts: dict[str, list[str]]
+) -> Iterator[Score]:
+    tokenizer, english = source.tokenizer, texts["en"]
+    sets = [features(tokenizer, texts[code]) for code in ("en", *OTHERS)]
+    for code in OTHERS:
+        foreign = texts[code]
+        sets += [
+            features(tokenizer, english, foreign),
+            features(tokenizer, foreign, english, latin=is_latin(foreign)),
+        ]
+    found = embeddings(encoder, sets, source.pad_id)
+    plain = dict(zip(("en", *OTHERS), found, strict=False))
+    for code in OTHERS:
+        pairs = {"all": (plain["en"], plain[code]), "unshared": (next(found), next(found))}
+        for tokens, centred in POOLINGS:
+            pair = [_centred(x) if centred else x for x in pairs[tokens]]
+            by_direction = zip(("en-x", "x-en"), retrieval(*pair), strict=True)
+            for direction, layers in by_direction:
+                for layer, accuracy in enumerate(layers.tolist()):
+                    yield Score(
+                        name, code, "retrieval", direction, tokens, centred, layer, accuracy,
+                        100 / len(english), len(english),
+                    )  # fmt: skip
+
+
+def _words(name: str, tokenizer: Tokenizer, encoder: models.Encoder) -> Iterator[Score]:
+    table = np.asarray(encoder.embeddings.word.embedding[...], np.float32)
+    for code in OTHERS:
+        pairs = word_pairs(LANGUAGES[code], tokenizer)
+        english, foreign = (
+            word_vectors(table, list(dict.fromkeys(words)), tokenizer)
+            for words in zip(*pairs, strict=True)
+        )
+        for centred in (False, True):
+            vectors = [_centred(x) if centred else x for x in (english, foreign)]
+            accuracy, chance = translation(pairs, *vectors)
+            yield Score(
+                name, code, "translation", "en-x", "unshared", centred, None, accuracy, chance,
+                len(foreign),
+            )  # fmt: skip
+
+
+def _pool(encoder: models.Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
+    pooled = pooled_hidden_states(
+        encoder,
+        batch["input_ids"],
+        batch["positions"],
+        batch["segment_ids"],
+        segments=batch["starts"].shape[1],
+        token_type_ids=batch.get("token_type_ids"),
+        counted=batch["counted"],
+    )
+    return {"fields": {"embedding": pooled}, "tokens": {}}
+
+
+def _centred(x: np.ndarray) -> np.ndarray:
+    return x - x.mean(axis=0)
+
+
+def _runs(text: str) -> Iterator[tuple[int, int]]:
+    """(first, past the last) character of each word."""
+    for kind, group in groupby(enumerate(text), lambda place: _kind(place[1])):
+        places = [i for i, _ in group]
+        if kind:
+            yield places[0], places[-1] + 1
+
+
+def _kind(char: str) -> str:
+    if "\u3400" <= char <= "\u9fff":
+        return "han"
+    category = unicodedata.category(char)[0]
+    return "word" if category in "LM" or char in _JOINERS else "number" if category == "N" else ""
+
+
+def _overlap(one: str, two: str, tokenizer: Tokenizer) -> bool:
+    words = [{w[first:end].casefold() for first, end in _runs(w)} for w in (one, two)]
+    pieces = [set(_pieces(w, tokenizer)) for w in (one, two)]
+    return bool(words[0] & words[1] or pieces[0] & pieces[1])
+
+
+def _pieces(text: str, tokenizer: Tokenizer) -> list[int]:
+    """Ids of the pieces with a letter or digit."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    places = {i for first, end in _runs(text) for i in range(first, end)}
+    return [
+        id_
+        for id_, (first, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        if places & set(range(first, end))
+    ]

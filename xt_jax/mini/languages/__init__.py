@@ -1,0 +1,63 @@
+"""The languages of the world, and whole sentences in them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from xt_jax.mini.languages.arabic import ARABIC
+from xt_jax.mini.languages.chinese import CHINESE
+from xt_jax.mini.languages.english import ENGLISH
+from xt_jax.mini.languages.german import GERMAN
+from xt_jax.mini.languages.hindi import HINDI
+from xt_jax.mini.languages.russian import RUSSIAN
+from xt_jax.mini.languages.spanish import SPANISH
+from xt_jax.mini.languages.turkish import TURKISH
+from xt_jax.mini.scenes import Scene
+from xt_jax.mini.words import Language, Word, Words, write
+
+LANGUAGES = {
+    language.code: language
+    for language in (ENGLISH, GERMAN, SPANISH, RUSSIAN, ARABIC, TURKISH, HINDI, CHINESE)
+}
+ORDERS = ("plain", "front", "shift")
+
+
+class Utterance(NamedTuple):
+    """One sentence in no language yet: a scene in some order, two scenes, or a question.
+
+    `asked` is the role that a question about the (affirmed) scene asks for, or empty.
+    """
+
+    scenes: tuple[Scene, ...]
+    order: str = "plain"
+    asked: str = ""
+
+    def meaning(self) -> tuple[tuple[Scene, ...], str]:
+        """All that is said, but for the order."""
+        if not self.asked:
+            return self.scenes, ""
+        unsaid = ("thing", "number", "look") if self.asked == "thing" else (self.asked,)
+        nothing: dict[str, Any] = dict.fromkeys(unsaid)
+        return (self.scenes[0]._replace(**nothing),), self.asked
+
+
+def say(language: Language, utterance: Utterance) -> Words:
+    """The utterance as a sentence."""
+    first, *rest = utterance.scenes
+    if utterance.asked:
+        words = language.question(first, utterance.asked, utterance.order)
+    else:
+        words = language.clause(first, "plain" if rest else utterance.order)
+    for scene in rest:
+        conjunction = language.conjunctions[scene.negated != first.negated]
+        words += language.conjoined(conjunction, language.clause(scene, "plain"))
+    head = words[0]._replace(text=language.capital(words[0].text))
+    if not utterance.asked:
+        return (head, *words[1:], Word(language.stop, "PUNCT"))
+    before, after = language.asking
+    opening = (Word(before, "PUNCT", glued=True),) if before else ()
+    return (*opening, head, *words[1:], Word(after, "PUNCT"))
+
+
+def text(language: Language, utterance: Utterance) -> str:
+    return write(say(language, utterance), language.spaces)[0]

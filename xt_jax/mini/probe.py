@@ -1,0 +1,173 @@
+"""How well a mini encoder has aligned the languages of the embedded world, without fine-tuning.
+
+    python -m xt_jax.mini.probe --model=mini-64 --output=probe.json
+    python -m xt_jax.mini.probe --model=runs/mini-64/phases/mlm-s0-<hash>/best/step-<n> --layer=2
+
+Retrieval of a sentence's translation by the mean of its hidden states at each layer (0: the
+embeddings), over all tokens and over those that the two languages do not share; and of a word's
+translation by the mean of the embeddings of its pieces. Each beside the same architecture with
+random weights, in brackets. All in percent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Sequence
+
+import jax.numpy as jnp
+from etils import epath
+
+from xt_jax.config import ModelConfig
+from xt_jax.data.tokenize import FILES
+from xt_jax.errors import ConfigError, UserError
+from xt_jax.files import atomic_write_text
+from xt_jax.mini.alignment import OTHERS, POOLINGS, Score, measure, parallel_texts
+from xt_jax.mini.tokenizer import tokenizer_folder
+from xt_jax.study.encoders import Source, open_source
+
+SENTENCES = 500
+RANDOM = "-random"
+_DIRECTIONS = ("en-x", "x-en")
+_HEADINGS = {("all", False): "all", ("unshared", False): "unshared", ("unshared", True): "centred"}
+Key = tuple[str, str, str, bool, int | None]  # language, direction, tokens, centred, layer
+
+
+def open_model(name: str) -> Source:
+    """A preset, with `-random` behind it for random weights, or a folder of weights.
+
+    A folder without a tokenizer gets the shared one of the mini encoders.
+
+    Raises:
+        ConfigError, WeightsError: see `xt_jax.study.encoders.open_source`.
+    """
+    folder = epath.Path(name)
+    has_weights = (folder / "config.json").exists()
+    has_tokenizer = any(any(folder.glob(pattern)) for pattern in FILES)
+    tokenizer = str(tokenizer_folder()) if has_weights and not has_tokenizer else ""
+    random = name.endswith(RANDOM) and not has_weights
+    config = ModelConfig(name.removesuffix(RANDOM) if random else name, tokenizer, random)
+    return open_source(config, str(tokenizer_folder()))
+
+
+def probe(source: Source, texts: dict[str, list[str]]) -> list[Score]:
+    """Measures the model and, unless it is random itself, its random twin."""
+    sources = [source]
+    if source.folder is not None:
+        sources.append(dataclasses.replace(source, name=source.name + RANDOM, folder=None))
+    return [
+        score
+        for one in sources
+        for score in measure(one.name, one, one.load(None, lambda _, x: jnp.asarray(x)), texts)
+    ]
+
+
+def as_lines(scores: Sequence[Score], layers: Sequence[int]) -> Iterator[str]:
+    """A table for sentences and one for words. `scores`: those of one model and its twin."""
+    name = scores[0].model
+    twins = any(score.model != name for score in scores)
+    yield f"{name}{' (in brackets: with random weights)' if twins else ''}"
+    for measured, table in (("retrieval", _sentence_table), ("translation", _word_table)):
+        these = [score for score in scores if score.measure == measured]
+        mine = {_key(score): score for score in these if score.model == name}
+        twin = {_key(score): score for score in these if score.model != name}
+        yield ""
+        yield from table(mine, twin, layers)
+
+
+def _sentence_table(
+    mine: dict[Key, Score], twin: dict[Key, Score], layers: Sequence[int]
+) -> Iterator[str]:
+    any_ = next(iter(mine.values()))
+    yield f"The translation among {any_.of} sentences; chance {any_.chance:.1f}. Over all tokens,"
+    yield "or the unshared ones; centred: over these, less the mean of the language's sentences."
+    columns = [(direction, *pooling) for pooling in POOLINGS for direction in _DIRECTIONS]
+    rows = [["layer", "language", *(f"{_HEADINGS[c[1:]]} {c[0]}" for c in columns)]]
+    for layer in layers:
+        for code in OTHERS:
+            cells = [_cell(mine, twin, [(code, *column, layer)]) for column in columns]
+            rows.append([str(layer), code, *cells])
+        every = [[(code, *column, layer) for code in OTHERS] for column in columns]
+        rows.append([str(layer), "mean", *(_cell(mine, twin, keys) for keys in every)])
+    yield from _aligned(rows)
+
+
+def _word_table(mine: dict[Key, Score], twin: dict[Key, Score], _: Sequence[int]) -> Iterator[str]:
+    yield "The translation of an English word, without those that the languages share."
+    rows = [["language", "words", "chance", "en-x", "centred en-x"]]
+    keys = {code: [(code, "en-x", "unshared", c, None) for c in (False, True)] for code in OTHERS}
+    for code in OTHERS:
+        score = mine[keys[code][0]]
+        cells = [_cell(mine, twin, [key]) for key in keys[code]]
+        rows.append([code, str(score.of), f"{score.chance:.1f}", *cells])
+    every = [_cell(mine, twin, list(column)) for column in zip(*keys.values(), strict=True)]
+    rows.append(["mean", "", "", *every])
+    yield from _aligned(rows)
+
+
+def _key(score: Score) -> Key:
+    return score.language, score.direction, score.tokens, score.centred, score.layer
+
+
+def _cell(mine: dict[Key, Score], twin: dict[Key, Score], keys: Sequence[Key]) -> str:
+    """The mean over `keys`."""
+    own, random = (
+        sum(group[key].accuracy for key in keys) / len(keys) if group else None
+        for group in (mine, twin)
+    )
+    return f"{own:.1f}" if random is None else f"{own:.1f} ({random:.1f})"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+
+
+def _layers(wanted: str, depth: int) -> list[int]:
+    every = list(range(depth + 1))
+    chosen = every if wanted == "all" else [layer for layer in every if str(layer) == wanted]
+    if not chosen:
+        raise ConfigError(
+            f"The model has no such layer; it has {depth}.",
+            where=f"--layer={wanted}",
+            remedy=f"use all, or one from 0 (the embeddings) to {depth}",
+        )
+    return chosen
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument(
+        "--model",
+        action="append",
+        required=True,
+        help="a preset (mini-64, mini-64-random) or a folder of weights; may be given repeatedly",
+    )
+    parser.add_argument("--layer", default="all", help="the one to print; --output has all")
+    parser.add_argument("--sentences", type=int, default=SENTENCES)
+    parser.add_argument("--seed", type=int, default=0, help="of the sentences")
+    parser.add_argument("--output", help="a JSON file for all scores")
+    options = parser.parse_args(argv)
+    if options.sentences < 1:
+        parser.error("--sentences must be at least 1")
+    scores: list[Score] = []
+    try:
+        sources = [open_model(name) for name in options.model]
+        layers = [_layers(options.layer, source.config.num_layers) for source in sources]
+        texts = parallel_texts(options.sentences, options.seed)
+        for source, shown in zip(sources, layers, strict=True):
+            found = probe(source, texts)
+            scores += found
+            print("\n".join(as_lines(found, shown)), end="\n\n")
+        if options.output:
+            lines = ",\n".join(json.dumps(score._asdict()) for score in scores)
+            atomic_write_text(epath.Path(options.output), f"[{lines}]\n")
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

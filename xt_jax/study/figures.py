@@ -1,0 +1,344 @@
+"""Draws scores and gaps: a row of panels per model, and score against model size per target."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import defaultdict
+from collections.abc import Collection
+from statistics import mean
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from xt_jax.study.compare import (
+    CONFIDENCE,
+    Columns,
+    Numbers,
+    deviation,
+    direct_first,
+    gap,
+    half_width,
+    seed_means,
+    values_of,
+)
+from xt_jax.tasks.table import DIRECT
+
+
+class Panel(NamedTuple):
+    """What is drawn of one model; `scores` has one metric of each target."""
+
+    model: str
+    encoder_params: int
+    scores: dict[tuple[str, str], Columns]
+
+
+class Look(NamedTuple):
+    """Of one branch, the same in all panels; no two of up to 42 are alike."""
+
+    colour: str
+    marker: str
+
+
+_WIDTH = 10  # inches: 960 CSS pixels of the SVG
+_DIRECT = Look("#000000", "D")
+# Okabe and Ito's palette for all kinds of colour vision, without yellow, which is faint on white.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_MARKERS = ("o", "s", "^", "v", "P", "X", "<")
+_BAND = 0.72  # of the distance between two targets: what their branches take
+_ACROSS = 3  # panels of sizes
+
+
+def looks_of(names: Collection[str]) -> dict[str, Look]:
+    """The look of each branch, in the order in which they are drawn."""
+    others = [name for name in direct_first(names) if name != DIRECT]
+    looks = {
+        name: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+        for i, name in enumerate(others)
+    }
+    return {DIRECT: _DIRECT, **looks} if DIRECT in names else looks
+
+
+def report_figure(panels: list[Panel], looks: dict[str, Look]) -> Figure:
+    """A row per model: scores on the left and, where any model has one, gaps on the right."""
+    with_gaps = any(_gaps(panel) for panel in panels)
+    heights = [0.15 * len(p.scores) * max(2, len(_branches(p, looks))) + 0.9 for p in panels]
+    figure = Figure(
+        figsize=(_WIDTH, sum(heights) + 0.2 * _legend_lines(looks) + 0.3), layout="constrained"
+    )
+    axes = figure.subplots(
+        len(panels),
+        2 if with_gaps else 1,
+        squeeze=False,
+        sharex="col",
+        sharey="row",
+        height_ratios=heights,
+    )
+    score_bars, gap_bars = False, False
+    for panel, row in zip(panels, axes, strict=True):
+        score_bars |= _draw_scores(row[0], panel, looks)
+        if with_gaps:
+            gap_bars |= _draw_gaps(row[1], panel, looks)
+    _label(axes[:, 0], "mean score over languages (%)", "standard deviation", score_bars)
+    if with_gaps:
+        interval = f"{100 * CONFIDENCE:.0f} % t-interval"
+        _label(axes[:, 1], f"gap to {DIRECT} (percentage points)", interval, gap_bars)
+    gaps = [numbers for p in panels for of in _gaps(p).values() for numbers in of.values()]
+    _legend(figure, looks, [_language_handle()] if any(map(_by_language, gaps)) else [])
+    return figure
+
+
+def sizes_figure(families: dict[str, list[Panel]], looks: dict[str, Look]) -> Figure:
+    """A small panel per target, three abreast; families one after the other."""
+    cells = [
+        (family, key, panels)
+        for family, panels in families.items()
+        for key in dict.fromkeys(key for panel in panels for key in panel.scores)
+    ]
+    across = min(_ACROSS, len(cells))
+    down = math.ceil(len(cells) / across)
+    height = 2.4 * down + 0.2 * _legend_lines(looks) + 0.4
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
+    bars = False
+    for axes, (family, key, panels) in zip(grid.flat, cells, strict=False):
+        bars |= _draw_sizes(axes, key, panels, looks)
+        of_family = f" ({family})" if len(families) > 1 else ""
+        axes.set_title(_wrapped(", ".join(key) + of_family, 40), fontsize=10)
+    for axes in grid.flat[len(cells) :]:
+        axes.remove()
+    note = "; bars: standard deviation over seeds" if bars else ""
+    figure.supxlabel(f"encoder parameters, without embeddings (log scale){note}", fontsize=10)
+    figure.supylabel("mean score over languages (%)", fontsize=10)
+    _legend(figure, looks, [])
+    return figure
+
+
+def _branches(panel: Panel, looks: dict[str, Look]) -> list[str]:
+    """Those that the model has, in the order of `looks`."""
+    names = {name for columns in panel.scores.values() for name in columns}
+    return [name for name in looks if name in names]
+
+
+def _gaps(panel: Panel) -> dict[str, dict[int, Numbers]]:
+    """Of each intermediate task, by the number of the target; where there is a gap."""
+    gaps: dict[str, dict[int, Numbers]] = defaultdict(dict)
+    for i, columns in enumerate(panel.scores.values()):
+        for name in columns:
+            if name != DIRECT and (numbers := gap(columns, name)):
+                gaps[name][i] = numbers
+    return gaps
+
+
+def _shifts(names: list[str]) -> dict[str, float]:
+    """How far below the middle of a target's band each branch lies."""
+    middle = (len(names) - 1) / 2
+    return {name: (i - middle) * _BAND / len(names) for i, name in enumerate(names)}
+
+
+def _draw_scores(axes: Axes, panel: Panel, looks: dict[str, Look]) -> bool:
+    """Whether anything has an error bar."""
+    n = len(panel.scores)
+    axes.set_yticks(range(n), [f"{target} ({metric})" for target, metric in panel.scores])
+    axes.set_ylim(n - 0.5, -0.5)
+    title = f"{panel.model}: {_size(panel.encoder_params)} encoder parameters, {_seeds(panel)}"
+    axes.set_title(_wrapped(title, 90), loc="left", fontweight="bold", fontsize=11)
+    _stripes(axes, panel)
+    bars = False
+    for name, shift in _shifts(_branches(panel, looks)).items():
+        points = []
+        for i, columns in enumerate(panel.scores.values()):
+            if numbers := values_of(columns).get(name):
+                means = seed_means(numbers)
+                points.append((mean(means), i + shift, deviation(means)))
+        bars |= _across(axes, name, points, looks[name])
+    return bars
+
+
+def _draw_gaps(axes: Axes, panel: Panel, looks: dict[str, Look]) -> bool:
+    """Whether anything has an interval; a small dot is a language, its mean over seeds."""
+    gaps = _gaps(panel)
+    if not gaps:
+        text = f"no gap: no seed was scored\non the same examples after {DIRECT}"
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.4")
+        axes.set_axis_off()
+        return False
+    _stripes(axes, panel)
+    axes.axvline(0, color="0.25", linewidth=1, zorder=1)
+    names = _branches(panel, looks)
+    below = 0.36 * _BAND / len(names)
+    bars = False
+    for name, shift in _shifts(names).items():
+        points, dots = [], []
+        for i, numbers in gaps.get(name, {}).items():
+            means = seed_means(numbers)
+            points.append((mean(means), i + shift, half_width(means)))
+            dots += [(value, i + shift + below) for value in _by_language(numbers)]
+        axes.plot(
+            [x for x, _ in dots],
+            [y for _, y in dots],
+            label=f"_{name}",
+            linestyle="",
+            marker="o",
+            markersize=2.6,
+            markeredgewidth=0,
+            alpha=0.55,
+            color=looks[name].colour,
+        )
+        bars |= _across(axes, name, points, looks[name])
+    return bars
+
+
+def _by_language(numbers: Numbers) -> list[float]:
+    """The mean over seeds of each language; [] where one language is all there is."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for values in numbers.values():
+        for language, value in values.items():
+            found[language].append(value)
+    return [mean(found[language]) for language in sorted(found)] if len(found) > 1 else []
+
+
+def _draw_sizes(
+    axes: Axes, key: tuple[str, str], panels: list[Panel], looks: dict[str, Look]
+) -> bool:
+    """Whether anything has an error bar."""
+    sizes = sorted({panel.encoder_params for panel in panels})
+    span = math.log(sizes[-1] / sizes[0])
+    bars = False
+    for name, shift in _shifts(list(looks)).items():
+        points = []
+        for panel in panels:
+            if numbers := values_of(panel.scores.get(key, {})).get(name):
+                means = seed_means(numbers)
+                x = panel.encoder_params * math.exp(0.04 * shift * span)  # beside one another
+                points.append((x, mean(means), deviation(means)))
+        bars |= _upright(axes, name, points, looks[name])
+    axes.set_xscale("log")
+    axes.set_xlim(sizes[0] * math.exp(-0.12 * span), sizes[-1] * math.exp(0.12 * span))
+    shown = [sizes[0]]
+    for size in sizes[1:]:
+        if math.log(size / shown[-1]) > 0.17 * span:
+            shown.append(size)
+    axes.set_xticks(shown, [_size(size) for size in shown])
+    axes.set_xticks([], minor=True)
+    return bars
+
+
+def _across(axes: Axes, name: str, points: list[tuple[float, float, float]], look: Look) -> bool:
+    """Dots at (x, y) with x ± the third, no bar where it is NaN; whether there is a bar."""
+    if points:
+        xs, ys, bars = zip(*points, strict=True)
+        axes.errorbar(
+            xs,
+            ys,
+            xerr=bars,
+            label=name,
+            linestyle="",
+            color=look.colour,
+            marker=look.marker,
+            markersize=5.5,
+            elinewidth=1.4,
+            capsize=2.5,
+        )
+    return not all(math.isnan(bar) for _, _, bar in points)
+
+
+def _upright(axes: Axes, name: str, points: list[tuple[float, float, float]], look: Look) -> bool:
+    """Dots at (x, y) with y ± the third, joined by a line; whether there is a bar."""
+    if points:
+        xs, ys, bars = zip(*points, strict=True)
+        axes.errorbar(
+            xs,
+            ys,
+            yerr=bars,
+            label=name,
+            linewidth=1.2,
+            color=look.colour,
+            marker=look.marker,
+            markersize=5.5,
+            elinewidth=1.4,
+            capsize=2.5,
+        )
+    return not all(math.isnan(bar) for _, _, bar in points)
+
+
+def _stripes(axes: Axes, panel: Panel) -> None:
+    """Every other target on grey, so that the eye keeps the line."""
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
+    for i in range(0, len(panel.scores), 2):
+        axes.axhspan(i - 0.5, i + 0.5, color="#f5f5f5", linewidth=0, zorder=0)
+
+
+def _label(column: Collection[Axes], unit: str, uncertainty: str, has_bars: bool) -> None:
+    """Numbers below every panel of a column, and what they are below the last one."""
+    drawn = [axes for axes in column if axes.axison]
+    for axes in drawn:
+        axes.tick_params(axis="x", labelbottom=True)
+    drawn[-1].set_xlabel(unit + (f"\nbars: {uncertainty} over seeds" if has_bars else ""))
+
+
+def _seeds(panel: Panel) -> str:
+    """`3 seeds`, or `1-3 seeds` where branches or targets differ."""
+    counts = {len(seeds) for c in panel.scores.values() for seeds in c.values() if seeds}
+    low, high = min(counts), max(counts)
+    return f"{low if low == high else f'{low}-{high}'} seed" + ("s" if high > 1 else "")
+
+
+def _size(params: int) -> str:
+    """`56 k`, `0.79 M`, `85 M`, `2.8 B`."""
+    unit, scale = ("B", 1e9) if params >= 1e9 else ("M", 1e6) if params >= 1e5 else ("k", 1e3)
+    number = params / scale
+    return f"{number:.{2 if number < 1 else 1 if number < 10 else 0}f} {unit}"
+
+
+def _language_handle() -> Line2D:
+    return Line2D(
+        [],
+        [],
+        label="gap of one language",
+        linestyle="",
+        marker="o",
+        markersize=2.6,
+        markeredgewidth=0,
+        color="0.5",
+    )
+
+
+def _legend(figure: Figure, looks: dict[str, Look], more: list[Line2D]) -> None:
+    handles = [
+        Line2D(
+            [],
+            [],
+            label=_wrapped(name),
+            linestyle="",
+            color=look.colour,
+            marker=look.marker,
+            markersize=5.5,
+        )
+        for name, look in looks.items()
+    ]
+    figure.legend(
+        handles=handles + more,
+        loc="outside upper center",
+        ncols=_legend_columns(looks),
+        frameon=False,
+    )
+
+
+def _legend_columns(looks: dict[str, Look]) -> int:
+    longest = max(len(line) for name in looks for line in _wrapped(name).split("\n"))
+    return max(1, min(len(looks) + 1, 100 // (longest + 6)))
+
+
+def _legend_lines(looks: dict[str, Look]) -> int:
+    rows = math.ceil((len(looks) + 1) / _legend_columns(looks))
+    return rows * max(_wrapped(name).count("\n") + 1 for name in looks)
+
+
+def _wrapped(name: str, width: int = 44) -> str:
+    """Lines of at most `width`, cut after spaces and the `+` of mixtures where that is enough."""
+    filled = textwrap.fill(name.replace("+", "+ "), width, break_on_hyphens=False)
+    return filled.replace("+ ", "+")
