@@ -1,7 +1,7 @@
 """A mini encoder, pretrained from random weights by masked language modelling of the mini world.
 
     python run.py --config=configs/pretrain_mini.py:size=mini-64 --workdir=runs/mini-64
-    python -m xt_jax.mini.ship runs/mini-64/phases/mlm-s0-* --name=mini-64
+    python -m xt_jax.ladder.ship runs/mini-64/phases/mlm-s0-* --name=mini-64
 
 The first command trains on the plain text of all languages of the embedded world, nothing else; no
 target follows. It ends with the folder of the best weights, which --config.model.name takes. The

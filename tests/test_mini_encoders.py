@@ -20,8 +20,8 @@ from xt_jax.data.examples import SpanExample, TagExample
 from xt_jax.data.packing import Features, plan_training
 from xt_jax.data.tokenize import Template, load_tokenizer
 from xt_jax.errors import ConfigError, DataError, WeightsError
+from xt_jax.ladder import ship as shipping
 from xt_jax.mini import ladder
-from xt_jax.mini import ship as shipping
 from xt_jax.mini import tokenizer as mini_pieces
 from xt_jax.mini.tokenizer import START, train_tokenizer, world_text
 from xt_jax.sharding import make_mesh
@@ -185,7 +185,7 @@ def test_a_size_that_is_not_there_is_an_error_with_the_command(tmp_path, monkeyp
     with pytest.raises(ConfigError, match="mini-256 do not come") as error:
         encoders.open_source(ModelConfig("mini-256"), "")
     assert "configs/pretrain_mini.py:size=mini-256" in error.value.remedy
-    assert "xt_jax.mini.ship" in error.value.remedy
+    assert "xt_jax.ladder.ship" in error.value.remedy
     with pytest.raises(ConfigError, match="holds no tokenizer") as error:
         encoders.open_source(ModelConfig("mini-256", random_init=True), "")
     assert "python -m xt_jax.mini.tokenizer" in error.value.remedy

@@ -27,7 +27,7 @@ def weights_folder(name: str) -> epath.Path:
             f"The weights of {name} do not come with the package.",
             where=f"--config.model.name={name}",
             remedy=f"make them: python run.py --config=configs/pretrain_mini.py:size={name} "
-            f"--workdir=runs/{name} && python -m xt_jax.mini.ship runs/{name}/phases/mlm-s0-* "
+            f"--workdir=runs/{name} && python -m xt_jax.ladder.ship runs/{name}/phases/mlm-s0-* "
             f"--name={name}; or train random ones: --config.model.random_init=true",
         )
     return folder

@@ -6,9 +6,11 @@ import dataclasses
 
 from etils import epath
 
+from xt_jax import mini
 from xt_jax.config import Config, digest
 from xt_jax.data import sources
 from xt_jax.data.sources import Source
+from xt_jax.mini.tokenizer import tokenizer_folder
 from xt_jax.study.prepare import MLM
 from xt_jax.tasks.table import TARGETS, TASKS
 
@@ -25,19 +27,14 @@ def open_data(config: Config, cache: epath.Path) -> tuple[Source, str]:
     """
     if config.data.source != "mini":
         return sources.open_source(config.data.source, config.data.dir), ""
-    from xt_jax import mini
-    from xt_jax.mini.tokenizer import tokenizer_folder
-
     sizes = _sizes(config)
     folder = cache / f"mini-{digest(dataclasses.asdict(sizes))[:12]}"
     root = mini.write_world(folder, sizes)
     return sources.open_source("files", str(root)), str(tokenizer_folder())
 
 
-def _sizes(config: Config):
+def _sizes(config: Config) -> mini.Sizes:
     """The world's tasks that are asked for, so that nobody waits for the others."""
-    from xt_jax import mini
-
     named = [part for name in config.intermediates for part in name.split("+")]
     named += config.targets or TARGETS
     tasks = {task for name in named if name in TASKS for task in (name, *TASKS[name].train)}

@@ -16,6 +16,8 @@ from xt_jax import model as models
 from xt_jax.config import ModelConfig, digest
 from xt_jax.data.tokenize import Tokenizer, check_fits, load_tokenizer
 from xt_jax.errors import ConfigError
+from xt_jax.mini.ladder import weights_folder
+from xt_jax.mini.tokenizer import tokenizer_folder
 from xt_jax.model.hf_files import read_json, resolve_folder
 
 RANDOM_SEED = 0  # random weights stand for one published checkpoint, whatever the run's seed
@@ -122,8 +124,6 @@ def _weights_folder(config: ModelConfig, preset: models.Preset | None) -> epath.
     if config.random_init:
         return None
     if preset.mini:
-        from xt_jax.mini.ladder import weights_folder
-
         return weights_folder(preset.name)
     return resolve_folder(preset.hub_id) if preset.hub_id else None
 
@@ -144,8 +144,6 @@ def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: 
     if preset is None:
         return config.tokenizer or config.name
     if preset.mini and not config.tokenizer:
-        from xt_jax.mini.tokenizer import tokenizer_folder
-
         return str(tokenizer_folder())
     name = config.tokenizer or (default if preset.hub_id is None else preset.hub_id)
     if not name:

@@ -1,6 +1,6 @@
 """Puts a pretrained mini encoder where `--config.model.name=mini-64` finds it, with a model card.
 
-    python -m xt_jax.mini.ship runs/mini-64/phases/mlm-s0-<hash> --name=mini-64
+    python -m xt_jax.ladder.ship runs/mini-64/phases/mlm-s0-<hash> --name=mini-64
 
 The folder is that of a finished `mlm` phase (configs/pretrain_mini.py), or one of its
 `best/step-<n>/`. What is written: config.json, model.safetensors (float16, with the MLM head) and

@@ -1,7 +1,7 @@
 """How well a mini encoder has aligned the languages of the embedded world, without fine-tuning.
 
-    python -m xt_jax.mini.probe --model=mini-64 --output=probe.json
-    python -m xt_jax.mini.probe --model=runs/mini-64/phases/mlm-s0-<hash>/best/step-<n> --layer=2
+    python -m xt_jax.ladder.probe --model=mini-64 --output=probe.json
+    python -m xt_jax.ladder.probe --model=runs/mini-64/phases/mlm-s0-<hash>/best/step-<n> --layer=2
 
 Retrieval of a sentence's translation by the mean of its hidden states at each layer (0: the
 embeddings), over all tokens and over those that the two languages do not share; and of a word's
@@ -24,7 +24,7 @@ from xt_jax.config import ModelConfig
 from xt_jax.data.tokenize import FILES
 from xt_jax.errors import ConfigError, UserError
 from xt_jax.files import atomic_write_text
-from xt_jax.mini.alignment import OTHERS, POOLINGS, Score, measure, parallel_texts
+from xt_jax.ladder.alignment import OTHERS, POOLINGS, Score, measure, parallel_texts
 from xt_jax.mini.tokenizer import tokenizer_folder
 from xt_jax.study.encoders import Source, open_source
 

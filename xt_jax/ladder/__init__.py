@@ -1,0 +1,1 @@
+"""Publishing a pretrained mini encoder, and measuring how it has aligned the languages."""
