@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from flax import nnx
 
@@ -26,11 +25,10 @@ from xt_jax.mini.languages import LANGUAGES, Utterance, text
 from xt_jax.mini.lexicon import entries, word
 from xt_jax.mini.tasks.drawing import distinct, draw_utterance
 from xt_jax.mini.words import Language
-from xt_jax.retrieval.embed import pooled_hidden_states
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.sharding import make_mesh, place_params, row_multiple
 from xt_jax.study.encoders import Source
-from xt_jax.tasks.packed import Batch
+from xt_jax.tasks import retrieval as retrieval_task
 
 ENGLISH = LANGUAGES["en"]
 OTHERS = tuple(code for code in LANGUAGES if code != "en")
@@ -132,7 +130,9 @@ def embeddings(
     params = place_params(params, mesh, "replicated")
     plans = plan_all(sets, devices=mesh.shape["data"], row_multiple=row_multiple())
     for these, plan in zip(sets, plans, strict=True):
-        pooled = predict(graphdef, params, _pool, these, plan, mesh=mesh, pad_id=pad_id)
+        pooled = predict(
+            graphdef, params, retrieval_task.predict, these, plan, mesh=mesh, pad_id=pad_id
+        )
         yield pooled["embedding"]
 
 
@@ -225,19 +225,6 @@ def _words(name: str, tokenizer: Tokenizer, encoder: models.Encoder) -> Iterator
                 name, code, "translation", "en-x", "unshared", centred, None, accuracy, chance,
                 len(foreign),
             )  # fmt: skip
-
-
-def _pool(encoder: models.Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    pooled = pooled_hidden_states(
-        encoder,
-        batch["input_ids"],
-        batch["positions"],
-        batch["segment_ids"],
-        segments=batch["starts"].shape[1],
-        token_type_ids=batch.get("token_type_ids"),
-        counted=batch["counted"],
-    )
-    return {"fields": {"embedding": pooled}, "tokens": {}}
 
 
 def _centred(x: np.ndarray) -> np.ndarray:

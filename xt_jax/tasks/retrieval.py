@@ -31,7 +31,10 @@ def tokenize(
 
 
 def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """[R, S, L+1, D]: mean over each sentence's tokens at every layer, fp32."""
+    """[R, S, L+1, D]: mean over each sentence's tokens at every layer, fp32.
+
+    Where the batch has `counted` [R, T], over the tokens that it marks.
+    """
     pooled = pooled_hidden_states(
         encoder,
         batch["input_ids"],
@@ -39,5 +42,6 @@ def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
         batch["segment_ids"],
         segments=batch["starts"].shape[1],
         token_type_ids=batch.get("token_type_ids"),
+        counted=batch.get("counted"),
     )
     return {"fields": {"embedding": pooled}, "tokens": {}}
