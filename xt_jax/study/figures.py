@@ -7,7 +7,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Collection
 from statistics import mean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -226,35 +226,28 @@ def _draw_sizes(
     return bars
 
 
-def _across(axes: Axes, name: str, points: list[tuple[float, float, float]], look: Look) -> bool:
+Points = list[tuple[float, float, float]]
+
+
+def _across(axes: Axes, name: str, points: Points, look: Look) -> bool:
     """Dots at (x, y) with x ± the third, no bar where it is NaN; whether there is a bar."""
-    if points:
-        xs, ys, bars = zip(*points, strict=True)
-        axes.errorbar(
-            xs,
-            ys,
-            xerr=bars,
-            label=name,
-            linestyle="",
-            color=look.colour,
-            marker=look.marker,
-            markersize=5.5,
-            elinewidth=1.4,
-            capsize=2.5,
-        )
-    return not all(math.isnan(bar) for _, _, bar in points)
+    return _dots(axes, name, points, look, along="xerr", linestyle="")
 
 
-def _upright(axes: Axes, name: str, points: list[tuple[float, float, float]], look: Look) -> bool:
+def _upright(axes: Axes, name: str, points: Points, look: Look) -> bool:
     """Dots at (x, y) with y ± the third, joined by a line; whether there is a bar."""
+    return _dots(axes, name, points, look, along="yerr", linewidth=1.2)
+
+
+def _dots(axes: Axes, name: str, points: Points, look: Look, *, along: str, **line: Any) -> bool:
     if points:
         xs, ys, bars = zip(*points, strict=True)
+        options: dict[str, Any] = {along: bars, **line}
         axes.errorbar(
             xs,
             ys,
-            yerr=bars,
+            **options,
             label=name,
-            linewidth=1.2,
             color=look.colour,
             marker=look.marker,
             markersize=5.5,
