@@ -15,6 +15,7 @@ import pytest
 from checking import run
 
 from xt_jax import mini
+from xt_jax.config import Config, DataConfig
 from xt_jax.data.examples import (
     ChoiceExample,
     MiningExample,
@@ -30,13 +31,14 @@ from xt_jax.mini import write as making
 from xt_jax.mini.tasks import entailment
 from xt_jax.mini.tasks.drawing import distinct
 from xt_jax.mini.write import FINGERPRINT, FORMAT
-from xt_jax.tasks.table import TARGETS, TASKS
+from xt_jax.study.data import open_data
+from xt_jax.tasks.table import DIRECT, TARGETS, TASKS
 
 TINY = Sizes(
     train=12, dev=8, parallel=6, pairs=4, alone=6, text=5, translations=("de", "zh"), tasks=()
 )
 # SHA-256 of the tiny world in each format; other contents need a new format
-DIGESTS = {2: "f12298cd2b25e9cdfe57f3f4ff057feae6b0042fd9edaf5120b0674b6c450ae1"}
+DIGESTS = {3: "bde8a0f94f84dcebb8208e9a819843a1b033f45a00333d3e2c6b581e8fba6d14"}
 ALL = tuple(task for task in TASKS if task != "anli_plus")  # which is joined from others
 SPLITS = ("train", "dev", "test")
 STOPS = r"(?<=[.?؟।。？])\s*"
@@ -237,6 +239,14 @@ def test_one_task_alone_has_what_its_study_reads(task, tiny, tmp_path):
     assert len(folders) == len(needed) + (task in ("mnli", "xnli"))  # which go together
     if task == "xnli":
         assert _examples(root, "xnli", "train", "en")  # MNLI's
+
+
+def test_a_study_gets_as_many_examples_as_it_asks_for(tmp_path):
+    config = Config(data=DataConfig("mini"), intermediates=(DIRECT,), targets=("panx",))
+    config.data.max_train_examples, config.data.max_eval_examples = 9000, 20
+    source, _ = open_data(config, tmp_path)
+    (train,), (test,) = (source.find("panx", *of) for of in (("train", "en"), ("test", "tr")))
+    assert (len(train.read(())), len(test.read(()))) == (3000, 20)  # tags: a third
 
 
 def _digest(root: Path) -> str:

@@ -122,6 +122,15 @@ def negate(scene: Scene) -> Scene:
     return scene._replace(negated=True, number=None)
 
 
+def is_usually_denied(scene: Scene) -> bool:
+    """Whether the agent mostly does not do such things, or nobody does at that time.
+
+    One scene in five. It ties the words of denial, in every language, to people and times.
+    """
+    habits = (scene.agent, scene.verb), scene.time
+    return any(zlib.crc32(repr(habit).encode()) % 6 == 0 for habit in habits if habit)
+
+
 def swap_roles(scene: Scene) -> Scene:
     """The same scene with agent and person exchanged; it must have a person."""
     assert scene.person is not None

@@ -34,11 +34,14 @@ def open_data(config: Config, cache: epath.Path) -> tuple[Source, str]:
 
 
 def _sizes(config: Config) -> mini.Sizes:
-    """The world's tasks that are asked for, so that nobody waits for the others."""
+    """The world's tasks that are asked for, as large as is asked, so that nobody waits for more."""
     named = [part for name in config.intermediates for part in name.split("+")]
     named += config.targets or TARGETS
     tasks = {task for name in named if name in TASKS for task in (name, *TASKS[name].train)}
+    usual = mini.Sizes()
     return mini.Sizes(
+        train=config.data.max_train_examples or usual.train,
+        dev=config.data.max_eval_examples or usual.dev,
         tasks=tuple(sorted(tasks)),
         text=MINI_TEXT if MLM in tasks else 0,
         translations=tuple(lang for lang in config.data.intermediate_languages if lang != "en"),

@@ -8,7 +8,15 @@ from random import Random
 from xt_jax.data.examples import TextExample
 from xt_jax.mini import concepts as world
 from xt_jax.mini.languages import ORDERS, Utterance
-from xt_jax.mini.scenes import HABITS, Scene, draw_scene, is_text, negate, possible
+from xt_jax.mini.scenes import (
+    HABITS,
+    Scene,
+    draw_scene,
+    is_text,
+    is_usually_denied,
+    negate,
+    possible,
+)
 from xt_jax.mini.tasks.drawing import roles_of
 from xt_jax.mini.tasks.passages import told
 from xt_jax.mini.words import Language
@@ -28,7 +36,7 @@ def draw_story(rng: Random, turn: int = 0) -> Story:
         scene = draw_scene(rng, among=known, for_text=True)
         friends = (scene.agent, *HABITS[scene.agent].friends)
         known = friends if rng.random() < 0.7 else world.AGENTS
-        if rng.random() < 0.2:
+        if rng.random() < (0.9 if is_usually_denied(scene) else 0.05):
             scene = negate(scene)
         said += _again(rng, scene) if rng.random() < 0.4 else [_in_some_order(rng, scene)]
     return tuple(_joined(rng, said))
