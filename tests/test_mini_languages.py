@@ -19,7 +19,7 @@ from xt_jax.mini.tasks.drawing import draw_utterance, roles_of
 from xt_jax.mini.tasks.entailment import draw_nli
 from xt_jax.mini.tasks.paraphrase import draw_duplicate, draw_paraphrase
 from xt_jax.mini.tasks.plain_text import draw_story
-from xt_jax.mini.words import CLOSING, Words, write
+from xt_jax.mini.words import CLOSING, Language, Words, write
 from xt_jax.tasks.table import ENTITIES, UPOS
 
 SHIRTS = Utterance(
@@ -326,6 +326,12 @@ def _entities(words: Words) -> tuple[Counter[str], Counter[str]]:
     )
 
 
+def _marks(language: Language, utterance: Utterance) -> tuple[str, str]:
+    if utterance.asked:
+        return language.asking
+    return language.exclaiming if utterance.exclaimed else ("", language.stop)
+
+
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_running_text(code, utterances):
     language = LANGUAGES[code]
@@ -334,16 +340,26 @@ def test_running_text(code, utterances):
         written, spans = write(words, language.spaces)
         assert [written[first:last] for first, last in spans] == [word.text for word in words]
         assert not re.search(r"\s[\s,.?،؟।，。？]|^\s|\s$", written)
-        end = language.asking[1] if utterance.asked else language.stop
+        before, end = _marks(language, utterance)
         assert written.endswith(end)
-        assert sum(written.count(mark) for mark in {language.stop, language.asking[1]}) == 1
-        start = written.removeprefix(language.asking[0])
+        assert sum(written.count(mark) for mark in ".。।?？؟!！") == 1
+        start = written.removeprefix(before)
         assert start[0] == language.capital(start[0])
         if not language.spaces:
             assert all(
                 re.fullmatch(r"[A-Za-z0-9] [A-Za-z0-9]", written[m.start() - 1 : m.end() + 1])
                 for m in re.finditer(" ", written)
             )
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_statement_can_be_exclaimed(code):
+    language, scene = LANGUAGES[code], negate(VERBS["sleep"])
+    before, after = {"es": ("¡", "!"), "zh": ("", "！")}.get(code, ("", "!"))
+    said = text(language, Utterance((scene,))).removesuffix(language.stop)
+    loud = Utterance((scene,), exclaimed=True)
+    assert text(language, loud) == before + said + after
+    assert loud.meaning() == Utterance((scene,)).meaning()
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

@@ -38,7 +38,7 @@ TINY = Sizes(
     train=12, dev=8, parallel=6, pairs=4, alone=6, text=5, translations=("de", "zh"), tasks=()
 )
 # SHA-256 of the tiny world in each format; other contents need a new format
-DIGESTS = {3: "bde8a0f94f84dcebb8208e9a819843a1b033f45a00333d3e2c6b581e8fba6d14"}
+DIGESTS = {3: "8d49754abbef8cc143cde9d34674c2cd82b57aaa38dfa745f0209282872911d3"}
 ALL = tuple(task for task in TASKS if task != "anli_plus")  # which is joined from others
 SPLITS = ("train", "dev", "test")
 STOPS = r"(?<=[.?؟।。？])\s*"

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import string
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from etils import epath
@@ -102,6 +104,7 @@ def _learn(texts: list[list[str]], vocab_size: int) -> list[tuple[str, float]]:
     The trainer considers as a piece what stands in at least two different words, and so hardly
     ever a whole word. That is why each word is given once more, with a sign behind it.
     """
+    counts = Counter(word for text in texts for word in text)
     trained = Tokenizer(models.Unigram())
     trained.pre_tokenizer = pre_tokenizers.Split(_BETWEEN, "removed")
     trainer = trainers.UnigramTrainer(
@@ -111,11 +114,27 @@ def _learn(texts: list[list[str]], vocab_size: int) -> list[tuple[str, float]]:
         initial_alphabet=list(_ALPHABET),
         show_progress=False,
     )
-    words = sorted({word + _AGAIN for text in texts for word in text})
+    words = sorted(word + _AGAIN for word in counts)
     lines = map(_BETWEEN.join, [*texts, words])
     trained.train_from_iterator(lines, trainer, length=len(texts) + 1)
     vocabulary = json.loads(trained.to_str())["model"]["vocab"]
-    return [(piece, score) for piece, score in vocabulary if _AGAIN not in piece]
+    learned = {piece: score for piece, score in vocabulary if _AGAIN not in piece}
+    return [*_with_words_of_one_letter(learned, counts).items()]
+
+
+def _with_words_of_one_letter(learned: dict[str, float], counts: Counter) -> dict[str, float]:
+    """They take the place of the least probable longer pieces; the trainer leaves most of them."""
+    added = [
+        (word, math.log(n / counts.total()))
+        for word, n in sorted(counts.items())
+        if len(word) == 2 and word[0] == START and word not in learned
+    ]
+    longer = sorted(
+        (p for p in learned if len(p) > 2 and p not in SPECIAL), key=lambda p: learned[p]
+    )
+    dropped = longer[: len(added)]
+    kept = {piece: score for piece, score in learned.items() if piece not in dropped}
+    return kept | dict(added[: len(dropped)])
 
 
 def _split(text: str) -> list[str]:

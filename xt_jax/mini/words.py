@@ -9,7 +9,7 @@ from typing import NamedTuple
 from xt_jax.mini.concepts import CITIES, ORGANISATIONS, PEOPLE
 from xt_jax.mini.scenes import Scene
 
-CLOSING = frozenset(",.?،؟।，。？")  # no space before these
+CLOSING = frozenset(",.?!،؟।，。？！")  # no space before these
 ENTITIES = {"PER": PEOPLE, "ORG": ORGANISATIONS, "LOC": CITIES}
 
 
@@ -49,6 +49,7 @@ class Language(NamedTuple):
     conjunctions: tuple[Words, Words]
     stop: str = "."
     asking: tuple[str, str] = ("", "?")  # before and after a question
+    exclaiming: tuple[str, str] = ("", "!")
     spaces: bool = True
     capital: Callable[[str], str] = lambda text: text[0].upper() + text[1:]
     conjoined: Callable[[Words, Words], Words] = lambda conjunction, clause: conjunction + clause

@@ -25,15 +25,17 @@ ORDERS = ("plain", "front", "shift")
 class Utterance(NamedTuple):
     """One sentence in no language yet: a scene in some order, two scenes, or a question.
 
-    `asked` is the role that a question about the (affirmed) scene asks for, or empty.
+    `asked` is the role that a question about the (affirmed) scene asks for, or empty;
+    `exclaimed` gives a statement an exclamation mark.
     """
 
     scenes: tuple[Scene, ...]
     order: str = "plain"
     asked: str = ""
+    exclaimed: bool = False
 
     def meaning(self) -> tuple[tuple[Scene, ...], str]:
-        """All that is said, but for the order."""
+        """All that is said, but for order and tone."""
         if not self.asked:
             return self.scenes, ""
         unsaid = ("thing", "number", "look") if self.asked == "thing" else (self.asked,)
@@ -52,11 +54,15 @@ def say(language: Language, utterance: Utterance) -> Words:
         conjunction = language.conjunctions[scene.negated != first.negated]
         words += language.conjoined(conjunction, language.clause(scene, "plain"))
     head = words[0]._replace(text=language.capital(words[0].text))
-    if not utterance.asked:
-        return (head, *words[1:], Word(language.stop, "PUNCT"))
-    before, after = language.asking
+    before, after = _marks(language, utterance)
     opening = (Word(before, "PUNCT", glued=True),) if before else ()
     return (*opening, head, *words[1:], Word(after, "PUNCT"))
+
+
+def _marks(language: Language, utterance: Utterance) -> tuple[str, str]:
+    if utterance.asked:
+        return language.asking
+    return language.exclaiming if utterance.exclaimed else ("", language.stop)
 
 
 def text(language: Language, utterance: Utterance) -> str:

@@ -305,6 +305,7 @@ CHINESE = Language(
     conjunctions=(COMMA, COMMA + phrase("但是", "CCONJ")),
     stop="。",
     asking=("", "？"),
+    exclaiming=("", "！"),
     spaces=False,
     capital=str,
 )

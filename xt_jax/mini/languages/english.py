@@ -1,4 +1,4 @@
-"""English: subject, verb, object; articles, do-support, an indirect object or `to`."""
+"""English: subject, verb, object; articles, do-support, `no` and `never`, receivers with `to`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ COMMA = Word(",", "PUNCT")
 
 def clause(scene: Scene, order: str) -> Words:
     first, after = _circumstances(scene, order)
-    return first + _agent(scene.agent, "agent") + _predicate(scene, order == "shift") + after
+    said = _denied(scene, order) if scene.negated else _predicate(scene, order == "shift")
+    return first + _agent(scene.agent, "agent") + said + after
 
 
 def question(scene: Scene, asked: str, order: str) -> Words:
@@ -85,18 +86,26 @@ def _circumstances(scene: Scene, order: str, without: str = "") -> tuple[Words, 
     return (), place + time
 
 
-def _predicate(scene: Scene, to: bool) -> Words:
-    base, finite, *_ = VERBS[scene.verb]
-    if not scene.negated:
-        return (Word(finite, "VERB"), *_objects(scene, to))
-    helper = "does not" if scene.verb in STATES else "did not"
-    return phrase(f"{helper} {base}", "AUX PART VERB") + _objects(scene, to)
+def _predicate(scene: Scene, to: bool, no: str = "") -> Words:
+    return (Word(VERBS[scene.verb][1], "VERB"), *_objects(scene, to, no))
 
 
-def _objects(scene: Scene, to: bool) -> Words:
+def _denied(scene: Scene, order: str) -> Words:
+    """Did not, in the plain order; else no such thing or, where there is no thing, never."""
+    to, counted = order == "shift", bool(scene.thing) and scene.verb != "like"
+    if order == "plain" or (scene.verb in STATES and not counted):
+        helper = "does not" if scene.verb in STATES else "did not"
+        verb = phrase(f"{helper} {VERBS[scene.verb][0]}", "AUX PART VERB")
+        return verb + _objects(scene, to, "any" if counted else "")
+    if counted:
+        return _predicate(scene, to, "no")
+    return (Word("never", "ADV"), *_predicate(scene, to))
+
+
+def _objects(scene: Scene, to: bool, no: str = "") -> Words:
     if to or not scene.thing:
-        return _thing(scene) + _receiver(scene, to)
-    return _receiver(scene, to) + _thing(scene)
+        return _thing(scene, no) + _receiver(scene, to)
+    return _receiver(scene, to) + _thing(scene, no)
 
 
 def _receiver(scene: Scene, to: bool) -> Words:
@@ -112,17 +121,15 @@ def _preposition(scene: Scene) -> Words:
     return tuple(Word(p, "ADP") for p in VERBS[scene.verb][2:])
 
 
-def _thing(scene: Scene) -> Words:
-    if scene.thing is None:
-        return ()
-    return _counted(scene.thing, scene.number, scene.look, scene.negated and scene.verb != "like")
+def _thing(scene: Scene, no: str = "") -> Words:
+    return _counted(scene.thing, scene.number, scene.look, no) if scene.thing else ()
 
 
 @cache
-def _counted(thing: str, number: int | None, look: str | None, any_: bool) -> Words:
+def _counted(thing: str, number: int | None, look: str | None, no: str) -> Words:
     noun = _noun(thing, look, plural=number != 1)
-    if any_:
-        return phrase("any", "DET", "thing") + noun
+    if no:
+        return phrase(no, "DET", "thing") + noun
     if number is None:
         return noun
     if number == 1:

@@ -276,5 +276,6 @@ SPANISH = Language(
     question=question,
     conjunctions=(phrase(", y", "PUNCT CCONJ"), phrase(", pero", "PUNCT CCONJ")),
     asking=("¿", "?"),
+    exclaiming=("¡", "!"),
     conjoined=_conjoined,
 )

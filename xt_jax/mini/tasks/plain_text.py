@@ -27,8 +27,9 @@ Story = tuple[Utterance, ...]
 def draw_story(rng: Random, turn: int = 0) -> Story:
     """Two to four events, mostly of people who know each other, some of them told again.
 
-    Again in fewer words, as question and answer, or as what another one did not do. No scene is
-    one that the tasks have.
+    Again in fewer words, as question and answer, or as what another one did not do. Half of the
+    denials are exclaimed: the mark is the same in all languages, and ties their words of denial.
+    No scene is one that the tasks have.
     """
     said: list[Utterance] = []
     known: Sequence[str] = world.AGENTS
@@ -51,7 +52,8 @@ def text_examples(language: Language, stories: Sequence[Story]) -> list[TextExam
 
 
 def _in_some_order(rng: Random, scene: Scene, asked: str = "") -> Utterance:
-    return Utterance((scene,), rng.choice(ORDERS), asked)
+    exclaimed = scene.negated and rng.random() < 0.5
+    return Utterance((scene,), rng.choice(ORDERS), asked, exclaimed)
 
 
 def _again(rng: Random, scene: Scene) -> list[Utterance]:

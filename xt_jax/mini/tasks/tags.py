@@ -11,6 +11,7 @@ from xt_jax.mini.words import Language, Word
 
 # S[dcl] is a statement, S[q] and S[wq] are questions, S[b] has a base form; S\NP lacks its subject.
 ADVERB = r"(S\NP)\(S\NP)"
+NEVER = r"(S\NP)/(S\NP)"
 
 
 def tag_examples(language: Language, said: Sequence[Utterance], kind: str) -> list[TagExample]:
@@ -54,7 +55,7 @@ def _category(words: Sequence[Word], k: int, utterance: Utterance) -> str:
         case "ADP":
             return _preposition(words, k, utterance)
         case "ADV":
-            return "S/S" if k == 0 else ADVERB
+            return "S/S" if k == 0 else NEVER if word.text == "never" else ADVERB
     if word.text.lower() == "last":
         return "(S/S)/N" if k == 0 else f"({ADVERB})/N"
     inside = bool(rest) and rest[0].role == word.role and rest[0].upos in ("NOUN", "PROPN", "ADJ")
