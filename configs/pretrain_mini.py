@@ -19,8 +19,8 @@ from xt_jax.tasks.table import NONE
 
 # Learning rate and steps. Guesses for the two largest, which may want less or more.
 SIZES = {
-    "mini-48": (5e-3, 30_000),
-    "mini-64": (5e-3, 30_000),
+    "mini-48": (5e-3, 40_000),
+    "mini-64": (5e-3, 40_000),
     "mini-128": (3e-3, 18_000),
     "mini-192": (1e-3, 12_000),
     "mini-256": (5e-4, 10_000),
