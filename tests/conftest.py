@@ -62,7 +62,7 @@ def world(tmp_path_factory) -> Path:
     """The embedded world, small, in the official formats."""
     from xt_jax import mini
 
-    sizes = mini.Sizes(train=1500, dev=150, parallel=200, pairs=30, alone=120, text=400)
+    sizes = mini.Sizes(train=1500, tagged=500, dev=150, parallel=200, pairs=30, alone=120, text=400)
     return Path(mini.write_world(tmp_path_factory.mktemp("world") / "data", sizes))
 
 

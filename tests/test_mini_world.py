@@ -35,7 +35,15 @@ from xt_jax.study.data import open_data
 from xt_jax.tasks.table import DIRECT, TARGETS, TASKS
 
 TINY = Sizes(
-    train=12, dev=8, parallel=6, pairs=4, alone=6, text=5, translations=("de", "zh"), tasks=()
+    train=12,
+    tagged=4,
+    dev=8,
+    parallel=6,
+    pairs=4,
+    alone=6,
+    text=5,
+    translations=("de", "zh"),
+    tasks=(),
 )
 # SHA-256 of the tiny world in each format; other contents need a new format
 DIGESTS = {3: "8d49754abbef8cc143cde9d34674c2cd82b57aaa38dfa745f0209282872911d3"}
@@ -246,7 +254,7 @@ def test_a_study_gets_as_many_examples_as_it_asks_for(tmp_path):
     config.data.max_train_examples, config.data.max_eval_examples = 9000, 20
     source, _ = open_data(config, tmp_path)
     (train,), (test,) = (source.find("panx", *of) for of in (("train", "en"), ("test", "tr")))
-    assert (len(train.read(())), len(test.read(()))) == (3000, 20)  # tags: a third
+    assert (len(train.read(())), len(test.read(()))) == (9000, 20)
 
 
 def _digest(root: Path) -> str:

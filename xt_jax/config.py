@@ -41,9 +41,9 @@ class DataConfig:
     cache_dir: str = ""
     # Scored split: test, dev, or auto (one split a task: the one with more labelled languages).
     eval_split: str = "auto"
-    # Train on n examples, evenly spaced; 0: all. The embedded world is made with n; 0: 6,000.
+    # Train on n examples, evenly spaced; 0: all. The embedded world is made with n.
     max_train_examples: int = 0
-    # Score n examples of each language, evenly spaced; 0: all. The embedded world: 0: 200.
+    # Score n examples of each language, evenly spaced; 0: all. The embedded world has n.
     max_eval_examples: int = 0
 
 

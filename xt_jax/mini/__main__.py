@@ -17,7 +17,8 @@ from xt_jax.mini.official import WRITTEN, Sizes
 from xt_jax.mini.write import write_world
 
 _HELP = {
-    "train": "English training examples of a task; tags have a third of them",
+    "train": "English training examples of a task",
+    "tagged": "English training sentences of a task of tags",
     "dev": "examples in every other split of every language",
     "parallel": "Tatoeba's pairs per language",
     "pairs": "BUCC's translated sentences",

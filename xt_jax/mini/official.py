@@ -31,7 +31,8 @@ class Sizes:
     """How much of everything.
 
     Attributes:
-        train: English training examples of a task; tags have a third of them.
+        train: English training examples of a task.
+        tagged: English training sentences of a task of tags.
         dev: examples in every other split of every language.
         parallel: Tatoeba's pairs per language.
         pairs: BUCC's translated sentences.
@@ -43,6 +44,7 @@ class Sizes:
     """
 
     train: int = 6000
+    tagged: int = 2000
     dev: int = 200
     parallel: int = 300
     pairs: int = 60
@@ -58,7 +60,8 @@ class Sizes:
 class Made(NamedTuple):
     """How a task's meanings are drawn, said and written.
 
-    `share` of the training size; `translated`: whether the training set is told in any language.
+    `share` of the training size; `translated`: whether the training set is told in any language;
+    `tagged`: whether `Sizes.tagged` counts.
     """
 
     draw: Callable[[Random, int], Any]
@@ -67,6 +70,7 @@ class Made(NamedTuple):
     write: Callable[[epath.Path, Sequence[Any]], None]
     share: float = 1.0
     translated: bool = True
+    tagged: bool = False
 
 
 def _pairs(draw: Callable[[Random, int], Any], write: Callable) -> Made:
@@ -84,7 +88,7 @@ def _choices(draw: Callable[[Random, int], Any], write: Callable) -> Made:
 
 def _tags(kind: str) -> Made:
     say = partial(tags.tag_examples, kind=kind)
-    return Made(draw_utterance, Utterance.meaning, say, formats.write_tags, 1 / 3)
+    return Made(draw_utterance, Utterance.meaning, say, formats.write_tags, tagged=True)
 
 
 def _write_ccg(path: epath.Path, examples: Sequence[Any]) -> None:
@@ -96,7 +100,12 @@ def _write_ccg(path: epath.Path, examples: Sequence[Any]) -> None:
 
 
 _SUPERTAGS = Made(
-    draw_utterance, Utterance.meaning, tags.supertag_examples, _write_ccg, 1 / 3, False
+    draw_utterance,
+    Utterance.meaning,
+    tags.supertag_examples,
+    _write_ccg,
+    translated=False,
+    tagged=True,
 )
 _NLI = {task: entailment.drawer(task) for task in entailment.LENGTHS}
 # task -> (folder; training file, then the others), in English alone
@@ -161,14 +170,15 @@ def said_in(task: str) -> list[str]:
     return [code for code in LANGUAGES if code in TASKS[task].languages]
 
 
-def _drawn(made: Made, purpose: str, train: int, *others: int) -> list[list[Any]]:
-    return distinct(made.draw, purpose, [round(made.share * train), *others], made.key)
+def _drawn(made: Made, purpose: str, sizes: Sizes, *others: int) -> list[list[Any]]:
+    train = sizes.tagged if made.tagged else round(made.share * sizes.train)
+    return distinct(made.draw, purpose, [train, *others], made.key)
 
 
 def _write_english(root: epath.Path, sizes: Sizes, seed: int, files: str, made: Made) -> None:
     folder, *names = files.split()
     dev = sizes.dev // QUESTIONS if made.say is passages.span_examples else sizes.dev
-    splits = _drawn(made, f"{seed}:{folder}", sizes.train, *[dev] * (len(names) - 1))
+    splits = _drawn(made, f"{seed}:{folder}", sizes, *[dev] * (len(names) - 1))
     _write_train(root, sizes, f"{folder}/{names[0]}", made, splits[0])
     for name, meanings in zip(names[1:], splits[1:], strict=True):
         made.write(root / folder / name, made.say(ENGLISH, meanings))
@@ -183,7 +193,7 @@ def _write_train(root: epath.Path, sizes: Sizes, path: str, made: Made, meanings
 def _write_target(
     root: epath.Path, sizes: Sizes, seed: int, folder: str, task: str, made: Made
 ) -> None:
-    train, *rest = _drawn(made, f"{seed}:{task}", sizes.train, sizes.dev, sizes.dev)
+    train, *rest = _drawn(made, f"{seed}:{task}", sizes, sizes.dev, sizes.dev)
     made.write(root / folder / "train-en.tsv", made.say(ENGLISH, train))
     _write_tests(root, folder, task, made, rest)
 
@@ -198,7 +208,7 @@ def _write_tests(root: epath.Path, folder: str, task: str, made: Made, splits: l
 def _write_nli(root: epath.Path, sizes: Sizes, seed: int) -> None:
     """MNLI, and XNLI, whose training set it is."""
     made = _pairs(_NLI["mnli"], formats.write_mnli)
-    train, matched, other, *xnli = _drawn(made, f"{seed}:nli", sizes.train, *[sizes.dev] * 4)
+    train, matched, other, *xnli = _drawn(made, f"{seed}:nli", sizes, *[sizes.dev] * 4)
     _write_train(root, sizes, "mnli/train.tsv", made, train)
     made.write(root / "mnli" / "dev_matched.tsv", made.say(ENGLISH, matched))
     made.write(root / "mnli" / "dev_mismatched.tsv", made.say(ENGLISH, other))

@@ -41,6 +41,7 @@ def _sizes(config: Config) -> mini.Sizes:
     usual = mini.Sizes()
     return mini.Sizes(
         train=config.data.max_train_examples or usual.train,
+        tagged=config.data.max_train_examples or usual.tagged,
         dev=config.data.max_eval_examples or usual.dev,
         tasks=tuple(sorted(tasks)),
         text=MINI_TEXT if MLM in tasks else 0,
