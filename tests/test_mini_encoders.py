@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -95,6 +97,13 @@ def test_whole_words_become_pieces_and_no_character_is_unknown(lines, tokenizer)
     assert tokenizer("ß")["input_ids"][-2] == tokenizer.unk_token_id
     private = {mini_pieces._BETWEEN, mini_pieces._AGAIN}
     assert not private & set("".join(tokenizer.get_vocab()))
+
+
+def test_words_of_one_letter_take_the_place_of_the_least_probable_longer_pieces(mini_tokenizer):
+    learned = {"<s>": 0.0, "▁the": -1.0, "▁": -2.0, "a": -3.0, "▁tea": -5.0}
+    pieces = mini_pieces._with_words_of_one_letter(learned, Counter({"▁a": 3, "▁the": 1}))
+    assert pieces == {"<s>": 0.0, "▁the": -1.0, "▁": -2.0, "a": -3.0, "▁a": math.log(0.75)}
+    assert mini_tokenizer.tokenize("Ana a в") == ["▁Ana", "▁a", "▁в"]
 
 
 @pytest.mark.parametrize("language", SENTENCES)

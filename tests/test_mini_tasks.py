@@ -16,6 +16,7 @@ from xt_jax.mini import concepts as world
 from xt_jax.mini.languages import LANGUAGES, Utterance, say, text
 from xt_jax.mini.scenes import Scene, draw_scene, is_text, negate, possible
 from xt_jax.mini.tasks import choices, drawing, entailment, parallel, paraphrase, passages, tags
+from xt_jax.mini.tasks.plain_text import draw_story
 from xt_jax.mini.words import write
 from xt_jax.tasks.table import NLI, TASKS
 
@@ -367,6 +368,22 @@ def test_no_scene_of_a_task_is_one_of_the_text():
     drawn += [u for pair in parallel.draw_corpora("x", 100, 300, 1)[0].lines for u in pair if u]
     drawn += _drawn(drawing.draw_utterance, 300)
     assert not [scene for utterance in drawn for scene in utterance.scenes if is_text(scene)]
+
+
+def test_the_text_denies_the_same_deeds_again_and_again_and_half_of_that_loudly():
+    singles = [
+        u for s in _drawn(draw_story, 20000) for u in s if len(u.scenes) == 1 and not u.asked
+    ]
+    denied = Counter(u.exclaimed for u in singles if u.scenes[0].negated)
+    assert 0.45 < denied[True] / denied.total() < 0.55
+    assert not any(u.exclaimed for u in singles if not u.scenes[0].negated)
+    by_habit = defaultdict(Counter)
+    for scene in (u.scenes[0] for u in singles if u.scenes[0].time is None):
+        by_habit[scene.agent, scene.verb][scene.negated] += 1
+    shares = [c[True] / c.total() for c in by_habit.values() if c.total() >= 20]
+    assert len(shares) > 50
+    assert all(share < 0.35 or share > 0.55 for share in shares)  # hardly ever in between
+    assert 0.05 < sum(share > 0.55 for share in shares) / len(shares) < 0.3
 
 
 def test_organisations_trade_and_nobody_acts_on_themselves():
