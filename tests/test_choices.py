@@ -239,7 +239,7 @@ def run_steps(features, vocab_size: int, devices: int, accumulate: int):
     plan = plan_training(features.lengths, 12, 1, 0, rows_multiple=8, group=4)
     graphdef, params = nnx.split(small_model(vocab_size))
     spec = StepSpec(graphdef, choices.loss, optax.sgd(0.05), accumulate, dropout=False)
-    state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh)
+    state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh, [0])
     step_fn = compile_step(spec, state)
     losses = []
     for step in range(plan.steps):

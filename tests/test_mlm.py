@@ -348,7 +348,7 @@ def test_a_small_encoder_learns_real_text_of_seven_languages(shared, xlmr_tokeni
     graphdef, params = nnx.split(small_model(vocab, 0.05, 64))
     mesh = make_mesh(devices=jax.devices()[:1])
     spec = StepSpec(graphdef, mlm.loss, make_optimizer(recipe, plan.steps))
-    state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh)
+    state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh, [0])
     step_fn = compile_step(spec, state)
 
     example = together.fields["example"] - len(train)

@@ -70,6 +70,10 @@ class TrainConfig:
     packing: bool = True
     # Micro-batches per step; gradients and weights are summed, divided once.
     accumulate: int = 1
+    # Train only the word embeddings that occur in a phase's data; the same result for less.
+    fold_vocabulary: bool = True
+    # Seeds of a phase trained as one program, at most; 0: as many as pay; 1: one after the other.
+    parallel_seeds: int = 0
     # A state (parameters, optimizer, data position, early stopping) every n steps ...
     save_every_steps: int = 1000
     # ... and whenever this many minutes have passed.

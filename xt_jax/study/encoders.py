@@ -18,6 +18,7 @@ from xt_jax.data.tokenize import Tokenizer, check_fits, load_tokenizer
 from xt_jax.errors import ConfigError
 from xt_jax.mini.ladder import weights_folder
 from xt_jax.mini.tokenizer import tokenizer_folder
+from xt_jax.model.encoder import param_path
 from xt_jax.model.hf_files import read_json, resolve_folder
 
 RANDOM_SEED = 0  # random weights stand for one published checkpoint, whatever the run's seed
@@ -53,7 +54,11 @@ class Source:
                 put=lambda path, array: place(f"encoder/{path}", array),
             )
         make = jax.jit(lambda: models.Encoder(self.config, rngs=nnx.Rngs(RANDOM_SEED)))
-        return make()
+        graphdef, params = nnx.split(make())
+        placed = jax.tree_util.tree_map_with_path(
+            lambda path, array: place(f"encoder/{param_path(path)}", array), params
+        )
+        return nnx.merge(graphdef, placed)
 
 
 def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
