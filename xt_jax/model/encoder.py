@@ -6,6 +6,7 @@ Axes: B rows, T tokens in a row, D hidden size, N heads, H head size, L layers.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ import numpy as np
 from flax import nnx
 
 from xt_jax.errors import ConfigError
-from xt_jax.model.attention import attention
+from xt_jax.model.attention import OUTPUT, attention
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.layers import Embedding, LayerNorm, Linear, dropout, split_key
 
@@ -204,8 +205,12 @@ class SelfAttention(nnx.Module):
     def __call__(self, x: jax.Array, segment_ids, config: EncoderConfig, key) -> jax.Array:
         heads = (*x.shape[:-1], config.num_heads, config.head_dim)
         q, k, v = (part(x).reshape(heads) for part in (self.query, self.key, self.value))
-        y = attention(q, k, v, segment_ids, dropout_rate=config.attention_dropout, key=key)
-        return self.out(y.reshape(x.shape))
+        attend = functools.partial(
+            attention, backend=config.attention, dropout_rate=config.attention_dropout
+        )
+        if config.remat == "scores" and config.attention == "xla":  # fused kernels never keep them
+            attend = jax.checkpoint(attend, prevent_cse=False)
+        return self.out(attend(q, k, v, segment_ids, key=key).reshape(x.shape))
 
 
 class FeedForward(nnx.Module):
@@ -226,7 +231,7 @@ def abstract_encoder(config: EncoderConfig) -> Encoder:
 
 
 def with_options(encoder: Encoder, **changes: Any) -> Encoder:
-    """The same parameters under a changed config (`dtype`, `remat`, dropout rates)."""
+    """The same parameters under a changed config (`dtype`, `remat`, `attention`, dropout rates)."""
     graphdef, _ = nnx.split(abstract_encoder(dataclasses.replace(encoder.config, **changes)))
     return nnx.merge(graphdef, nnx.state(encoder))
 
@@ -262,7 +267,20 @@ def _hidden_states(encoder: Encoder, input_ids, attention_mask, token_type_ids) 
 
 
 def _with_remat(body, remat: str):
-    if remat == "none":
+    if remat in ("none", "scores"):
         return body
-    dots = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
-    return jax.checkpoint(body, prevent_cse=False, policy=dots if remat == "dots" else None)
+    policies = jax.checkpoint_policies
+    dots = policies.save_from_both_policies(
+        policies.dots_with_no_batch_dims_saveable, _is_attention_output
+    )
+    policy = {"dots": dots, "outputs": _is_attention_output, "full": None}[remat]
+    return jax.checkpoint(body, prevent_cse=False, policy=policy)
+
+
+def _is_attention_output(primitive, *args, **params) -> bool:
+    """The checkpoint policy of what attention returns, and of a fused kernel's log-sum-exp.
+
+    cuDNN's call, which names nothing, is known by the name of its primitive.
+    """
+    named = jax.checkpoint_policies.save_only_these_names(OUTPUT)(primitive, *args, **params)
+    return named or primitive.name.startswith("dot_product_attention_fwd")
