@@ -1,4 +1,8 @@
-"""The few parts that encoder and heads are made of. Parameters are float32, whatever computes."""
+"""The few parts that encoder and heads are made of.
+
+Parameters are float32, whatever computes. In bfloat16 the products are of bfloat16 arrays; sums
+over tokens, statistics and transcendental functions are float32, forward and backward.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,25 @@ import functools
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 from jax.custom_batching import custom_vmap
 from jax.sharding import PartitionSpec as P
 
+PRODUCT = "product_with_weights"  # the checkpoint name of what a kernel gives
 _BITS = 16
 _RBG = "rbg"
 
 
 class Linear(nnx.Module):
-    """`x @ kernel + bias` in the dtype of x; kernel [in, out]."""
+    """`x @ kernel + bias`, kernel [in, out]: product and result in the dtype of x."""
 
     def __init__(self, in_size: int, out_size: int, stddev: float, *, rngs: nnx.Rngs):
         self.kernel = nnx.Param(stddev * jax.random.normal(rngs.params(), (in_size, out_size)))
         self.bias = nnx.Param(jnp.zeros((out_size,)))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return x @ self.kernel[...].astype(x.dtype) + self.bias[...].astype(x.dtype)
+        y = checkpoint_name(_times_kernel(x, self.kernel[...]), PRODUCT)
+        return (y.astype(jnp.float32) + self.bias[...]).astype(x.dtype)
 
 
 class Embedding(nnx.Module):
@@ -51,6 +58,47 @@ class LayerNorm(nnx.Module):
         variance = jnp.square(centred).mean(-1, keepdims=True)
         y = centred * jax.lax.rsqrt(variance + eps) * self.scale[...] + self.bias[...]
         return y.astype(x.dtype)
+
+
+@jax.custom_vjp
+def gelu(x: jax.Array) -> jax.Array:
+    """x times the normal distribution function (erf), in float32; the gradient needs x alone."""
+    return jax.nn.gelu(x.astype(jnp.float32), approximate=False).astype(x.dtype)
+
+
+def _gelu_forward(x: jax.Array):
+    return gelu(x), x
+
+
+def _gelu_backward(x: jax.Array, gradient: jax.Array):
+    wide = x.astype(jnp.float32)
+    slope = jax.scipy.stats.norm.cdf(wide) + wide * jax.scipy.stats.norm.pdf(wide)
+    return ((gradient.astype(jnp.float32) * slope).astype(x.dtype),)
+
+
+gelu.defvjp(_gelu_forward, _gelu_backward)
+
+
+@jax.custom_vjp
+def _times_kernel(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`x @ kernel` in the dtype of x; the kernel's gradient is summed and stays in float32."""
+    return x @ kernel.astype(x.dtype)
+
+
+def _times_kernel_forward(x: jax.Array, kernel: jax.Array):
+    return _times_kernel(x, kernel), (x, kernel)
+
+
+def _times_kernel_backward(operands, gradient: jax.Array):
+    x, kernel = operands
+    tokens = tuple(range(x.ndim - 1))
+    of_kernel = jnp.tensordot(
+        x, gradient, axes=(tokens, tokens), preferred_element_type=jnp.float32
+    )
+    return gradient @ kernel.astype(x.dtype).T, of_kernel.astype(kernel.dtype)
+
+
+_times_kernel.defvjp(_times_kernel_forward, _times_kernel_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
