@@ -8,6 +8,8 @@ On a mesh rows are split over its axis `data` and heads over `model`, as far as 
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
@@ -23,6 +25,11 @@ OUTPUT = "attention_output"  # the checkpoint name of what a backend returns
 
 _LANES = 128  # of a TPU's vector register: splash takes whole ones
 _MOST_BLOCK = 512
+_BLOCKS = (
+    *("block_q", "block_kv", "block_kv_compute"),
+    *("block_q_dkv", "block_kv_dkv", "block_kv_dkv_compute"),
+    *("block_q_dq", "block_kv_dq"),
+)
 _INTERPRET = False  # True: tests run the TPU's kernel step by step on a CPU
 
 
@@ -145,9 +152,10 @@ def _splash_on_one_device(q, k, v, segment_ids) -> jax.Array:
 
     _, length, heads, size = q.shape
     block = next(n for n in range(_MOST_BLOCK, 0, -_LANES) if length % n == 0)
+    blocks: Any = dict.fromkeys(_BLOCKS, block)
     attend = kernel.make_splash_mha(
         masks.MultiHeadMask([masks.FullMask((length, length))] * heads),
-        block_sizes=kernel.BlockSizes(*[block] * 8),
+        block_sizes=kernel.BlockSizes(**blocks),
         head_shards=1,
         q_seq_shards=1,
         residual_checkpoint_name=OUTPUT,

@@ -213,7 +213,7 @@ class SelfAttention(nnx.Module):
     def __call__(self, x: jax.Array, segment_ids, config: EncoderConfig, key) -> jax.Array:
         heads = (*x.shape[:-1], config.num_heads, config.head_dim)
         q, k, v = (part(x).reshape(heads) for part in (self.query, self.key, self.value))
-        attend = functools.partial(
+        attend: Any = functools.partial(
             attention, backend=config.attention, dropout_rate=config.attention_dropout
         )
         if config.remat == "scores" and config.attention == "xla":  # fused kernels never keep them
