@@ -24,8 +24,15 @@ class ModelConfig:
     random_init: bool = False
     # Compute precision: float32, bfloat16 or auto (bfloat16 on TPU and GPU, float32 on CPU).
     dtype: str = "auto"
-    # What the backward pass computes again: none, dots or full.
+    # What the backward pass finds kept and need not compute again, from most memory to least: none
+    # (everything is kept), scores (all but the attention scores), dots (products with the weights,
+    # attention outputs), outputs (layer inputs, attention outputs), full (layer inputs).
     remat: str = "none"
+    # Attention kernel: xla (everywhere), splash (TPU) or cudnn (NVIDIA GPU, bfloat16); the fused
+    # two need attention_dropout=0.
+    attention: str = "xla"
+    # Share of attention probabilities dropped in training; unset: as the checkpoint says.
+    attention_dropout: float | None = None
 
 
 @dataclass
