@@ -6,6 +6,7 @@ import hashlib
 import json
 import statistics
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -87,7 +88,7 @@ class Trainer:
         return Start(key, _best(directory, step), step, _selected_by(phase))
 
     def _plan_batches(
-        self, lengths: np.ndarray, batch_size: int, epochs: float, seed: int, group: int = 1
+        self, lengths: np.ndarray, batch_size: int, epochs: float, seed: int, **options: Any
     ) -> Plan:
         return plan_training(
             lengths,
@@ -98,7 +99,7 @@ class Trainer:
             row_multiple=row_multiple(),
             rows_multiple=self.mesh.shape["data"] * self.config.accumulate,
             hidden_size=self.source.config.hidden_size,
-            group=group,
+            **options,
         )
 
     def _key(
