@@ -253,9 +253,18 @@ def test_steps_that_do_not_fit_take_units_from_others_and_give_theirs():
     assert shape.fit(lengths, lambda attempt: order[:1], given, limits)[2].rows > 2
 
 
+def test_the_longest_unit_stands_with_the_shortest():
+    """No step need be heavier than the longest unit with three of the shortest: about that."""
+    lengths = np.random.default_rng(0).gamma(2, 20, 4000).astype(np.int32) + 60
+    ranked = np.sort(lengths)
+    least = max((ranked[-n:].sum() + ranked[: 3 * n].sum()) / n for n in range(1, 20))
+    heaviest = max(lengths[step].sum() for step in step_order(lengths, 4, 1, 0))
+    assert least <= heaviest <= 1.02 * least
+
+
 def test_swaps_stay_within_an_epoch():
     lengths = np.array([60, 60, 60, 60, 10, 10, 10, 10], np.int32)
-    order = [np.array(step) for step in ([0, 1, 2, 3], [4, 5, 6, 7], [4, 5, 6, 7], [0, 1, 2, 3])]
+    order = [np.array(step) for step in ([0, 1, 2, 4], [3, 5, 6, 7], [4, 5, 6, 7], [0, 1, 2, 3])]
     fitted, _, same = shape.fit(
         lengths, lambda attempt: order, shape.Shape(2, 70, 4), shape.Limits(8, 1, 768)
     )
