@@ -61,6 +61,8 @@ class RecipeOverrides:
     epochs: float | None = None
     steps: int | None = None
     batch_size: int | None = None
+    # Tokens of a step, padding included, in place of `batch_size` examples; 0: exact batches.
+    batch_tokens: int | None = None
     max_length: int | None = None
     warmup_ratio: float | None = None
     weight_decay: float | None = None

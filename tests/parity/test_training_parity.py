@@ -10,7 +10,8 @@ import pytest
 from flax import nnx
 
 from xt_jax import model as models
-from xt_jax.data.packing import plan_training, step_order
+from xt_jax.data.order import step_order
+from xt_jax.data.packing import plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks import pairs, recipes

@@ -138,9 +138,9 @@ def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     return jnp.where(_bits_for(x, key) >= threshold, x / keep_rate, jnp.zeros_like(x))
 
 
-def dropout_key(seed: int | jax.Array, step: int | jax.Array, platform: str = "") -> jax.Array:
-    """The key of one update: of `key_impl(platform)`, folded from (seed, step)."""
-    return jax.random.fold_in(jax.random.key(seed, impl=key_impl(platform)), step)
+def dropout_key(seed: int, platform: str = "") -> jax.Array:
+    """The key of a seed, of `key_impl(platform)`; that of update k is folded from it and k."""
+    return jax.random.key(seed, impl=key_impl(platform))
 
 
 def key_impl(platform: str = "") -> str:

@@ -7,6 +7,7 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -83,7 +84,7 @@ class Trainer:
 
     def start(self) -> Start:
         """The encoder that everything starts from, as it is."""
-        return Start(digest(FORMAT, self.source.key, self.source.config.dtype, self._devices()))
+        return Start(digest(FORMAT, self.source.key, self.source.numerics, self._devices()))
 
     def home(self, start: Start) -> epath.Path:
         """The folder of what these parameters give rise to."""
@@ -135,7 +136,7 @@ class Trainer:
         return self.directory / f"together-{digest([member.key for member in group])[:12]}"
 
     def _plan_batches(
-        self, lengths: np.ndarray, batch_size: int, epochs: float, seed: int, group: int = 1
+        self, lengths: np.ndarray, batch_size: int, epochs: float, seed: int, **options: Any
     ) -> Plan:
         return plan_training(
             lengths,
@@ -146,7 +147,7 @@ class Trainer:
             row_multiple=row_multiple(),
             rows_multiple=self.mesh.shape["data"] * self.config.accumulate,
             hidden_size=self.source.config.hidden_size,
-            group=group,
+            **options,
         )
 
     def _key(
@@ -161,7 +162,7 @@ class Trainer:
             [[p.rows, p.length, _hash(p.feature)] for p in plans],
             [_hash(order), self.config.accumulate, self.config.sharding],
             self.config.fold_vocabulary,
-            [self.source.config.dtype, self._devices()],
+            [self.source.numerics, self._devices()],
         )
 
     def _devices(self) -> list:

@@ -14,6 +14,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from xt_jax.model.layers import dropout_key
 from xt_jax.tasks.packed import Batch, Sums
 
 LossFn = Callable[[Any, Batch, jax.Array | None], Sums]
@@ -75,7 +76,7 @@ def init_state(
         seeds: of dropout.
     """
     replicated = NamedSharding(mesh, P())
-    step, key = jnp.zeros(len(seeds), jnp.int32), jnp.stack([jax.random.key(s) for s in seeds])
+    step, key = jnp.zeros(len(seeds), jnp.int32), jnp.stack([dropout_key(s) for s in seeds])
     init = jax.vmap(optimizer.init)
     if len(seeds) == 1:
         step, key, init = step[0], key[0], optimizer.init
