@@ -343,8 +343,9 @@ def test_a_budget_without_room_for_the_longest_is_refused(packing):
     assert plan_training(lengths, 0, 1, 0, batch_tokens=304, packing=packing).rows == 1
     with pytest.raises(ValueError, match="no room"):
         plan_training(lengths, 0, 1, 0, batch_tokens=303, packing=packing)
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(shape.NoRoomError) as error:
         plan_training(lengths, 0, 1, 0, batch_tokens=400, packing=packing, rows_multiple=2)
+    assert error.value.needed == 2 * 304
 
 
 def test_the_shape_is_that_of_the_reference():
