@@ -159,7 +159,7 @@ class Trainer:
             start.key,
             [phase.name, phase.recipe, seed, len(plans) > 1 and self.mixture.shared_heads],
             [_task_key(part) for part in phase.parts],
-            [[p.rows, p.length, _hash(p.feature)] for p in plans],
+            [[p.rows, p.length, _hash(p.feature, p.row, p.slot)] for p in plans],
             [_hash(order), self.config.accumulate, self.config.sharding],
             self.config.fold_vocabulary,
             [self.source.numerics, self._devices()],
@@ -291,8 +291,11 @@ def _in_words(dataset: Dataset, words: np.ndarray | None) -> Dataset:
     return replace(dataset, features=renumber(dataset.features, words))
 
 
-def _hash(array: np.ndarray) -> str:
-    return hashlib.sha256(array.tobytes()).hexdigest()[:16]
+def _hash(*arrays: np.ndarray) -> str:
+    together = hashlib.sha256()
+    for array in arrays:
+        together.update(array.tobytes())
+    return together.hexdigest()[:16]
 
 
 def _keep_bests(directory: epath.Path, steps: set[int]) -> None:
