@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -237,22 +237,27 @@ class Trainer:
         datasets = [d for part in phase.parts for d in (part.train, part.dev) if d is not None]
         return occurring_words([d.features for d in datasets], self.source.pad_id)
 
-    def _evaluator(self, phase: Phase, phase_models: Models, words: np.ndarray | None):
+    def _evaluator(
+        self, phase: Phase, phase_models: Models, words: np.ndarray | None
+    ) -> Callable[[nnx.State], float]:
         """Parameters to the mean of the tasks' first metrics on English dev."""
-        scorers = [
-            (part, Scorer(part.task, graphdef, self.source, self.mesh, self.config.packing))
-            for part in selecting(phase)
-            for graphdef in [phase_models.graphdefs[part.task.name]]
-        ]
 
-        def score(part: TaskData, scorer: Scorer, params: nnx.State) -> float:
+        def scorer_of(part: TaskData) -> Callable[[nnx.State], float]:
             assert part.dev is not None
-            mine = task_params(params, phase_models.heads[part.task.name])
-            ((_, _, scores),) = scorer.predictions(mine, [_in_words(part.dev, words)])
-            assert scores is not None
-            return scores[part.task.metrics[0]]
+            task, dev = part.task, _in_words(part.dev, words)
+            graphdef = phase_models.graphdefs[task.name]
+            scorer = Scorer(task, graphdef, self.source, self.mesh, self.config.packing)
 
-        return lambda params: statistics.mean(score(*pair, params) for pair in scorers)
+            def score(params: nnx.State) -> float:
+                mine = task_params(params, phase_models.heads[task.name])
+                ((_, _, scores),) = scorer.predictions(mine, [dev])
+                assert scores is not None
+                return scores[task.metrics[0]]
+
+            return score
+
+        scorers = [scorer_of(part) for part in selecting(phase)]
+        return lambda params: statistics.mean(score(params) for score in scorers)
 
 
 def selecting(phase: Phase) -> list[TaskData]:
