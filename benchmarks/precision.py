@@ -135,7 +135,7 @@ def draw(exact: np.ndarray, half: np.ndarray, window: int, title: str, path: str
     label = "bfloat16 - float32, mean of seeds"
     bottom.plot(steps, difference, color=COLOURS["bfloat16"], label=label)
     bottom.set(xlabel="step", ylabel="difference of losses", ylim=(None, 1.6 * noise.max()))
-    bottom.legend(frameon=False, ncols=2, loc="upper left")
+    bottom.legend(frameon=False, ncols=2, loc="upper left", fontsize="small")
     for axis in (top, bottom):
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
