@@ -323,7 +323,12 @@ def test_splash_compiles_for_a_slice_of_tpus():
         pytest.skip("needs libtpu (pip install 'xt_jax[tpu]'), no TPU")
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(TPU_PROGRAM), "splash"],
-        env={**os.environ, "JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1"},
+        env={
+            **os.environ,
+            "JAX_PLATFORMS": "cpu",
+            "TPU_SKIP_MDS_QUERY": "1",
+            "JAX_ENABLE_COMPILATION_CACHE": "0",
+        },
         capture_output=True,
         text=True,
         check=True,
