@@ -223,8 +223,10 @@ def _load(trainer: Trainer, data: TaskData, trained: Start) -> tuple[Scorer, nnx
     if data.train is None or trained.folder is None:
         model = trainer.source.load(trained.folder, place)
     else:
-        dtype = trainer.source.config.dtype
-        model, _ = models.load_model(trained.folder, dtype=dtype, put=place)
+        how = trainer.source.config
+        model, _ = models.load_model(
+            trained.folder, dtype=how.dtype, attention=how.attention, put=place
+        )
     graphdef, params = nnx.split(model)
     scorer = Scorer(data.task, graphdef, trainer.source, trainer.mesh, trainer.config.packing)
     return scorer, place_params(params, trainer.mesh, layout)
