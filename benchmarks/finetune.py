@@ -12,17 +12,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import statistics
 import tempfile
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from duel import Measured, Worker, WorkerError, duel, median_ratio, per_second
+from contest import OURS, PEER, Contest, compared, product, summary, table
+from duel import Worker, WorkerError, duel
 from work import Ragged, Work, padded_slots
 
-HERE = Path(__file__).parent
-OURS, PEER = HERE / "ours.py", HERE / "peer.py"
 # Options of `peer.Training`. The ratio is that against `plain`, which has the recipe's batches.
 PEERS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -30,23 +26,6 @@ PEERS: dict[str, dict[str, Any]] = {
     "compiled": {"compiled": True},
 }
 SAME_LOSS = 1e-4
-
-
-@dataclass(frozen=True)
-class Contest:
-    """The rounds of one duel; `facts` are the other program's.
-
-    Attributes:
-        ours, theirs: what each measured, a record for each round.
-    """
-
-    ours: list[Measured]
-    theirs: list[Measured]
-    facts: dict[str, Any]
-
-    def ratio(self, name: str = "examples") -> tuple[float, float, float]:
-        """(median, least, greatest) over the rounds of the ratio of `name` per second."""
-        return median_ratio(per_second(self.ours, name), per_second(self.theirs, name))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -129,7 +108,10 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
         "peak_is": "published" if device["peak_tflops"] else "the best measured matrix product",
         **rates,
         "ours": {**summary(rounds, peak, facts), **ours_facts(facts)},
-        "peers": {n: compared(c, peak, facts) for n, c in contests.items()} | failed_peers(failed),
+        "peers": {
+            **{name: compared(c, peak, facts) for name, c in contests.items()},
+            **{name: {"failed": reason} for name, reason in failed.items()},
+        },
         "variants": {n: compared(c, peak, facts) for n, c in others.items()},
         "profile_seconds": profile,
     }
@@ -223,51 +205,6 @@ def breakdown(
     return factors
 
 
-def product(model: dict[str, Any], device: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """The matrix product whose rate stands in for an unknown peak."""
-    if device["platform"] == "cpu":
-        return {"shape": [1280, model["hidden_size"], model["intermediate_size"]], "dtype": dtype}
-    return {"shape": [8192, 8192, 8192], "dtype": dtype}
-
-
-def summary(rounds: list[Measured], peak: float, facts: dict[str, Any]) -> dict[str, float]:
-    """Medians over the rounds. `mfu` counts the examples' own FLOPs, on both sides by our count."""
-
-    def median(name: str) -> float:
-        return statistics.median(per_second(rounds, name))
-
-    real = median("real_tokens")
-    values = {
-        "examples_per_second": median("examples"),
-        "tokens_per_second": median("slots"),
-        "real_tokens_per_second": real,
-        "mfu": real * facts["flops_per_token"] / (peak * 1e12),
-        "wait_share": median("wait_seconds"),
-        "peak_gib": max(record["peak_bytes"] for record in rounds) / 2**30,
-        "idle_cpu_of_the_other": max(record.get("idle_cpu", 0.0) for record in rounds),
-    }
-    if "slot_flops" in rounds[0]:
-        values["mfu_with_padding"] = median("slot_flops") / (peak * 1e12)
-    return values
-
-
-def compared(contest: Contest, peak: float, facts: dict[str, Any]) -> dict[str, Any]:
-    """The other side's summary with the ratio of ours to it."""
-    ratio, least, greatest = contest.ratio()
-    kept = ("compile_seconds", "loss_difference", "rows", "row_length", "fill")
-    return {
-        **summary(contest.theirs, peak, facts),
-        **{name: contest.facts[name] for name in kept if name in contest.facts},
-        "ratio": ratio,
-        "ratio_least": least,
-        "ratio_greatest": greatest,
-    }
-
-
-def failed_peers(failed: dict[str, str]) -> dict[str, Any]:
-    return {name: {"failed": reason} for name, reason in failed.items()}
-
-
 def ours_facts(facts: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in facts.items() if k not in ("first_examples", "flops_per_token")}
 
@@ -294,24 +231,7 @@ def show_start(
 
 
 def show(result: dict[str, Any]) -> None:
-    header = ("examples/s", "slots/s", "tokens/s", "MFU", "GiB", "waits", "compile s", "ratio")
-    print(f"\n{'':26}" + "".join(f"{name:>12}" for name in header))
-    sides = {"ours": result["ours"], **result["peers"], **result["variants"]}
-    for name, side in sides.items():
-        if "failed" in side:
-            print(f"{name:26}  failed: {side['failed']}")
-            continue
-        cells = [
-            f"{side['examples_per_second']:.2f}",
-            f"{side['tokens_per_second']:.0f}",
-            f"{side['real_tokens_per_second']:.0f}",
-            f"{side['mfu']:.3f}",
-            f"{side['peak_gib']:.2f}",
-            f"{side['wait_share']:.2%}",
-            f"{side['compile_seconds']:.1f}",
-            f"{side['ratio']:.2f}" if "ratio" in side else "",
-        ]
-        print(f"{name:26}" + "".join(f"{cell:>12}" for cell in cells))
+    print("\n" + table({"ours": result["ours"], **result["peers"], **result["variants"]}))
     print(f"MFU of {result['peak_tflops']:.3f} TFLOP/s, {result['peak_is']}")
     if result["breakdown"]:
         factors = " x ".join(f"{name} {value:.2f}" for name, value in result["breakdown"].items())

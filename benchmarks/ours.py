@@ -160,11 +160,7 @@ class Training:
 
 
 class Prediction:
-    """All sets of features as `xt_jax.study.scoring` predicts them.
-
-    Args:
-        batch_tokens: slots of a step; 0: the package's own number.
-    """
+    """All sets of features as `xt_jax.study.scoring` predicts them."""
 
     def __init__(self, work: Work, splits: list[str], *, packing: bool = True):
         self.work, self.names = work, splits
@@ -180,7 +176,12 @@ class Prediction:
         real = sum(int(features.lengths.sum()) for features in self.splits)
         slots = sum(plan.steps * plan.rows * plan.length for plan in self.plans)
         first = self.plans[0]
-        return {"rows": first.rows, "row_length": first.length, "fill": real / slots}
+        return {
+            "rows": first.rows,
+            "row_length": first.length,
+            "fill": real / slots,
+            "flops_per_token": sum(self._flops(f.lengths) for f in self.splits) / real,
+        }
 
     def run(self, save: str) -> duel.Measured:
         duel.forget_peak()
@@ -207,8 +208,10 @@ class Prediction:
             "examples": len(lengths),
             "real_tokens": int(lengths.sum()),
             "slots": sum(plan.steps * plan.rows * plan.length for plan in self.plans),
-            "flops": example_flops(self.config, lengths) / 3,
         }
+
+    def _flops(self, lengths: np.ndarray) -> float:
+        return example_flops(self.config, lengths) / 3  # the forward pass alone
 
 
 def prepare(
@@ -219,15 +222,19 @@ def prepare(
     size: str,
     layers: int,
     max_length: int,
-    initializer_range: float = 0.02,
+    gain: float = 0.0,
     max_examples: int = 0,
 ) -> dict[str, Any]:
-    """Random weights of a preset (with `layers` layers, 0: its own) and tokenised examples."""
+    """Random weights of a preset (with `layers` layers, 0: its own) and tokenised examples.
+
+    `gain` makes the weights so large that the output follows the input; 0: the usual ones.
+    """
     loaded = load_tokenizer(tokenizer)
     config = models.preset(size, len(loaded)).config
-    config = dataclasses.replace(
-        config, num_layers=layers or config.num_layers, initializer_range=initializer_range
-    )
+    config = dataclasses.replace(config, num_layers=layers or config.num_layers)
+    if gain:
+        deviation = gain / config.hidden_size**0.5
+        config = dataclasses.replace(config, initializer_range=deviation)
     family = FAMILIES[TASKS[work.task]]
     assert family.head is not None
     labels = LABELS[TASKS[work.task]]
@@ -359,13 +366,12 @@ def predictions_by_name(names: list[str], outputs: list[dict[str, np.ndarray]]) 
 def counts(
     plan: Plan, lengths: np.ndarray, config: EncoderConfig, first: int, end: int
 ) -> duel.Measured:
-    """Work of the steps [first, end): `flops` of the examples, `slot_flops` with the padding."""
+    """Work of the steps [first, end): `slot_flops` with the padding."""
     placed = lengths[plan.feature[plan.splits[first] : plan.splits[end]]].astype(np.float64)
     return {
         "examples": len(placed),
         "real_tokens": placed.sum(),
         "slots": (end - first) * plan.rows * plan.length,
-        "flops": example_flops(config, placed),
         "slot_flops": (end - first) * train_flops(config, plan.rows, plan.length),
     }
 
