@@ -60,16 +60,17 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
-    """The duels, after both sides have predicted once and agree."""
+    """The duels, after both sides have shown that they give the same labels."""
     work = Work(folder, "xnli", dtype=args.dtype)
     splits = list(args.data)
     model = prepare(args, work)
+    equal = compare_labels(args, work, splits)
     lengths = np.concatenate([Ragged.load(folder, name).lengths for name in splits])
     contests = {}
     with Worker(OURS, args.threads) as ours:
         facts = ours.call("start_prediction", folder=folder, splits=splits)
         device = ours.call("device")
-        first = ours.call("predict", save=str(Path(folder, "predicted_ours.npz")))
+        first = ours.call("predict")
         rates = {"jax_tflops": ours.call("matmul_tflops", **product(model, device, args.dtype))}
         print(
             f"XNLI in {len(splits)} languages, {len(lengths)} examples of {lengths.mean():.1f} "
@@ -84,7 +85,6 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
                 rates["torch_tflops"] = peer.call(
                     "matmul_tflops", **product(model, device, args.dtype)
                 )
-    equal = labels_equal(folder, splits)
     peak = device["peak_tflops"] or max(rates.values())
     rounds = [record for c in contests.values() for record in c.ours]
     mine = summary(rounds, peak, facts)
@@ -109,8 +109,6 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
     }
     result["ratio"] = result["peers"]["plain"]["ratio"]
     show(result, lengths)
-    if equal["equal_labels"] < EQUAL_LABELS:
-        raise SystemExit(f"Not the same work: {equal['equal_labels']:.4f} of the labels agree.")
     return result
 
 
@@ -148,7 +146,7 @@ def contest(
             batch_size=batch_size,
             **options,
         )
-        return peer.call("predict", save=str(Path(work.folder, "predicted_peer.npz")))
+        return peer.call("predict")
 
     tried = {size: once(size)["seconds"] for size in args.peer_batches}
     best = min(tried, key=lambda size: tried[size])
@@ -158,16 +156,27 @@ def contest(
     return Contest(rounds["ours"], rounds["theirs"], {"batch_size": best})
 
 
-def labels_equal(folder: str, splits: list[str]) -> dict[str, float]:
-    """Share of equal labels, and that of the most frequent one, which shows what it means."""
-    with (
-        np.load(Path(folder, "predicted_ours.npz")) as a,
-        np.load(Path(folder, "predicted_peer.npz")) as b,
-    ):
-        ours = np.concatenate([a[name] for name in splits])
-        theirs = np.concatenate([b[name] for name in splits])
+def compare_labels(args: argparse.Namespace, work: Work, splits: list[str]) -> dict[str, float]:
+    """Share of equal labels, and that of the most frequent one, which shows what it means.
+
+    Both predict in full float32: in bfloat16 labels with nearly equal scores change on either side.
+    """
+    predicted = []
+    for script, options in ((OURS, {}), (PEER, {"batch_size": args.peer_batches[0]})):
+        path = Path(work.folder, f"{script.stem}_labels.npz")
+        with Worker(script, args.threads) as worker:
+            worker.call(
+                "start_prediction", folder=work.folder, splits=splits, exact=True, **options
+            )
+            worker.call("predict", save=str(path))
+        with np.load(path) as arrays:
+            predicted.append(np.concatenate([arrays[name] for name in splits]))
+    ours, theirs = predicted
+    equal = float((ours == theirs).mean())
+    if equal < EQUAL_LABELS:
+        raise SystemExit(f"Not the same work: {equal:.4f} of the labels are equal.")
     return {
-        "equal_labels": float((ours == theirs).mean()),
+        "equal_labels": equal,
         "most_frequent_label": float(np.bincount(ours).max() / len(ours)),
     }
 

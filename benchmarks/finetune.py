@@ -1,7 +1,7 @@
 """Fine-tuning: this project against Hugging Face PyTorch on the same examples and weights.
 
     python benchmarks/finetune.py --mnli=DATA/mnli/train.tsv --tokenizer=FacebookAI/xlm-roberta-base
-    python benchmarks/finetune.py --squad=DATA/squad_v1/train-v1.1.json --size=large --dtype=bfloat16
+    python benchmarks/finetune.py --squad=DATA/squad_v1/train-v1.1.json --size=large
 
 Prints the rates of both sides and their ratio, the median over rounds in which the two work by
 turns; README.md says how each figure is got. The last line is JSON.

@@ -160,13 +160,18 @@ class Training:
 
 
 class Prediction:
-    """All sets of features as `xt_jax.study.scoring` predicts them."""
+    """All sets of features as `xt_jax.study.scoring` predicts them.
 
-    def __init__(self, work: Work, splits: list[str], *, packing: bool = True):
+    Args:
+        exact: in full float32, whatever `work` says.
+    """
+
+    def __init__(self, work: Work, splits: list[str], *, packing: bool = True, exact: bool = False):
         self.work, self.names = work, splits
+        jax.config.update("jax_default_matmul_precision", "highest" if exact else None)
         self.mesh = make_mesh(devices=jax.devices()[:1])
         self.splits = [load_features(work, name) for name in splits]
-        model = load_model(work.model, work.dtype)
+        model = load_model(work.model, "float32" if exact else work.dtype)
         self.config = model.encoder.config
         self.graphdef, params = nnx.split(model)
         self.params = place_params(params, self.mesh, "replicated")
@@ -239,9 +244,7 @@ def prepare(
     assert family.head is not None
     labels = LABELS[TASKS[work.task]]
     rngs = nnx.Rngs(work.seed)
-    model = models.Model(
-        models.Encoder(config, rngs=rngs), family.head(config, len(labels), rngs)
-    )
+    model = models.Model(models.Encoder(config, rngs=rngs), family.head(config, len(labels), rngs))
     models.save(model, work.model, labels=labels or None)
     work.save()
     lengths = {}
@@ -249,9 +252,7 @@ def prepare(
         examples = read_examples(work.task, path)
         if max_examples:
             examples = examples[:max_examples]
-        features = family.tokenize(
-            examples, loaded, labels, max_length=max_length, doc_stride=128
-        )
+        features = family.tokenize(examples, loaded, labels, max_length=max_length, doc_stride=128)
         Ragged(features.lengths, features.tokens, features.fields).save(work.folder, name)
         lengths[name] = [len(features), int(features.lengths.sum())]
     return {
@@ -380,7 +381,9 @@ def example_flops(config: EncoderConfig, lengths: np.ndarray) -> float:
     """FLOPs of a training step over these examples without any padding."""
     lengths = lengths.astype(np.float64)
     values, times = np.unique(lengths, return_counts=True)
-    return float(sum(n * train_flops(config, 1, length) for length, n in zip(values, times)))
+    return float(
+        sum(n * train_flops(config, 1, length) for length, n in zip(values, times, strict=True))
+    )
 
 
 def matmul_tflops(m: int, k: int, n: int, dtype: str, repeats: int = 10) -> float:

@@ -11,6 +11,7 @@ import duel
 
 CPUS = duel.limit_processors()
 
+import dataclasses  # noqa: E402
 import math  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
@@ -29,6 +30,7 @@ MODELS = {
     "spans": transformers.AutoModelForQuestionAnswering,
 }
 NAMES = {"label": "labels", "start": "start_positions", "end": "end_positions"}
+GPU_PRECISION = "high" if DEVICE == "cuda" else "highest"  # high: TF32
 LOADERS = 4  # processes that make batches for a GPU
 
 
@@ -147,12 +149,21 @@ class Prediction:
     Args:
         batch_size: rows of a batch.
         by_length: sorted by length instead of in the data's order.
+        exact: in full float32, whatever `work` says.
     """
 
     def __init__(
-        self, work: Work, splits: list[str], *, batch_size: int, by_length: bool = False
+        self,
+        work: Work,
+        splits: list[str],
+        *,
+        batch_size: int,
+        by_length: bool = False,
+        exact: bool = False,
     ):
-        self.work, self.names, self.batch_size = work, splits, batch_size
+        self.names, self.batch_size = splits, batch_size
+        self.work = dataclasses.replace(work, dtype="float32") if exact else work
+        torch.set_float32_matmul_precision("highest" if exact else GPU_PRECISION)
         self.splits = [Ragged.load(work.folder, name) for name in splits]
         self.rows = [features.rows() for features in self.splits]
         self.orders = [order_of(features, by_length) for features in self.splits]
@@ -293,8 +304,7 @@ def _synchronize() -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(CPUS)
-    if DEVICE == "cuda":
-        torch.set_float32_matmul_precision("high")
+    torch.set_float32_matmul_precision(GPU_PRECISION)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     duel.serve(Peer())

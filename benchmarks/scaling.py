@@ -19,7 +19,7 @@ import numpy as np
 from duel import Worker
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 STEPS = Path(__file__).parent / "steps.py"
 AXES = {
@@ -76,9 +76,7 @@ def measure(args: argparse.Namespace, axis: str) -> list[Point]:
     if axis == "devices":
         return [{"devices": n, **fake_devices(n, fixed)} for n in values]
     with Worker(STEPS) as worker:
-        return [
-            {axis: value, **worker.call("cost", **{**fixed, axis: value})} for value in values
-        ]
+        return [{axis: value, **worker.call("cost", **{**fixed, axis: value})} for value in values]
 
 
 def fake_devices(count: int, fixed: Point) -> Point:
