@@ -6,6 +6,7 @@ other; while one works the other waits for a line on its standard input. A call 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -122,7 +123,7 @@ def alternate(
     """What each side measured in each round; the order turns round from one round to the next."""
     results: dict[str, list[Measured]] = {name: [] for name in sides}
     for repeat in range(repeats):
-        names = list(sides) if repeat % 2 == 0 else list(reversed(sides))
+        names = list(sides) if repeat % 2 == 0 else list(sides)[::-1]
         for name in names:
             results[name].append(sides[name]())
     return results
@@ -147,7 +148,7 @@ def duel(
         used = sum(worker.cpu_seconds() for worker in waiting) - before
         return {**measured, "idle_cpu": used / wall}
 
-    return alternate({name: lambda name=name: turn(name) for name in workers}, repeats)
+    return alternate({name: functools.partial(turn, name) for name in workers}, repeats)
 
 
 def per_second(records: Sequence[Measured], name: str) -> list[float]:

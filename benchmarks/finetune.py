@@ -150,6 +150,8 @@ def prepare(args: argparse.Namespace, folder: str) -> tuple[Work, dict[str, Any]
 def ours_variants(args: argparse.Namespace, headline: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Options of `ours.Training` by name: other attention backends, and less and less of ours."""
     variants = {name: {**headline, "attention": name} for name in args.attention[1:]}
+    if variants:  # what they are to be compared with, since they drop no probabilities
+        variants["no attention dropout"] = {**headline, "drop_attention": False}
     if args.breakdown and args.folding:
         variants["no folding"] = {**headline, "folding": False}
     if args.breakdown:

@@ -66,7 +66,7 @@ class Ours:
         return self.prediction.run(save)
 
     def matmul_tflops(self, shape: list[int], dtype: str) -> float:
-        return matmul_tflops(*shape, dtype)
+        return matmul_tflops(shape, dtype)
 
     def device(self) -> dict[str, Any]:
         kind = jax.devices()[0].device_kind
@@ -84,16 +84,23 @@ class Training:
     Args:
         packing: False puts one example in each row, padded to the longest of all.
         folding: trains only the word embeddings that occur.
-        attention: a backend by name.
+        attention: a backend by name; the fused ones do not drop attention probabilities.
+        drop_attention: False leaves that dropout out with any backend.
     """
 
     def __init__(
-        self, work: Work, *, packing: bool = True, folding: bool = True, attention: str = "xla"
+        self,
+        work: Work,
+        *,
+        packing: bool = True,
+        folding: bool = True,
+        attention: str = "xla",
+        drop_attention: bool = True,
     ):
         self.work = work
         self.mesh = make_mesh(devices=jax.devices()[:1])
         features = load_features(work, "train")
-        self.model = load_model(work.model, work.dtype, attention)
+        self.model = load_model(work.model, work.dtype, attention, drop_attention)
         self.config = self.model.encoder.config
         self.recipe = training_recipe(work, len(features))
         self.plan = training_plan(features, self.recipe, work, self.config, packing)
@@ -191,21 +198,13 @@ class Prediction:
     def run(self, save: str) -> duel.Measured:
         duel.forget_peak()
         began = time.perf_counter()
-        outputs = [
-            predict(
-                self.graphdef,
-                self.params,
-                FAMILIES[TASKS[self.work.task]].predict,
-                features,
-                plan,
-                mesh=self.mesh,
-                pad_id=self.config.pad_id,
-            )
-            for features, plan in zip(self.splits, self.plans, strict=True)
-        ]
+        outputs = predictions(
+            self.work, self.graphdef, self.params, self.splits, self.plans, self.mesh
+        )
         seconds = time.perf_counter() - began
         if save:
-            np.savez(save, **predictions_by_name(self.names, outputs))
+            labels = {n: o["label"] for n, o in zip(self.names, outputs, strict=True)}
+            np.savez(save, allow_pickle=False, **labels)
         lengths = np.concatenate([features.lengths for features in self.splits])
         return {
             "seconds": seconds,
@@ -278,12 +277,19 @@ def load_features(work: Work, name: str) -> Features:
     return Features(ragged.lengths, ragged.tokens, ragged.fields)
 
 
-def load_model(folder: str, dtype: str, attention: str = "xla") -> models.Model:
+def load_model(
+    folder: str, dtype: str, attention: str = "xla", drop_attention: bool = True
+) -> models.Model:
     """The model with the asked precision and attention backend."""
     model, _ = models.load_model(folder, dtype=dtype)
-    if attention == "xla":
+    changes: dict[str, Any] = {}
+    if attention != "xla":
+        changes["attention"] = attention
+    if attention != "xla" or not drop_attention:
+        changes["attention_dropout"] = 0.0
+    if not changes:
         return model
-    return models.Model(models.with_options(model.encoder, attention=attention), model.head)
+    return models.Model(models.with_options(model.encoder, **changes), model.head)
 
 
 def folded(model: models.Model, features: Features) -> tuple[models.Model, Features]:
@@ -310,8 +316,7 @@ def training_recipe(work: Work, examples: int) -> Recipe:
 def training_plan(
     features: Features, recipe: Recipe, work: Work, config: EncoderConfig, packing: bool
 ) -> Plan:
-    if work.tokens_per_step:
-        raise NotImplementedError("token budgets")
+    budget = {"batch_tokens": work.tokens_per_step} if work.tokens_per_step else {}
     return plan_training(
         features.lengths,
         recipe.batch_size,
@@ -320,6 +325,7 @@ def training_plan(
         packing=packing,
         row_multiple=row_multiple(),
         hidden_size=config.hidden_size,
+        **budget,
     )
 
 
@@ -360,8 +366,20 @@ def prediction_plans(splits: list[Features], packing: bool) -> list[Plan]:
     return plan_all(splits, packing=packing, row_multiple=row_multiple())
 
 
-def predictions_by_name(names: list[str], outputs: list[dict[str, np.ndarray]]) -> dict:
-    return {name: output["label"] for name, output in zip(names, outputs, strict=True)}
+def predictions(
+    work: Work,
+    graphdef: Any,
+    params: nnx.State,
+    splits: list[Features],
+    plans: list[Plan],
+    mesh: jax.sharding.Mesh,
+) -> list[dict[str, np.ndarray]]:
+    """What the head says of each set of features."""
+    ask = FAMILIES[TASKS[work.task]].predict
+    return [
+        predict(graphdef, params, ask, features, plan, mesh=mesh, pad_id=work.pad_id)
+        for features, plan in zip(splits, plans, strict=True)
+    ]
 
 
 def counts(
@@ -386,8 +404,9 @@ def example_flops(config: EncoderConfig, lengths: np.ndarray) -> float:
     )
 
 
-def matmul_tflops(m: int, k: int, n: int, dtype: str, repeats: int = 10) -> float:
+def matmul_tflops(shape: list[int], dtype: str, repeats: int = 10) -> float:
     """The best rate of a product [m, k] x [k, n]."""
+    m, k, n = shape
     a, b = (jnp.ones(shape, dtype) for shape in ((m, k), (k, n)))
     product = jax.jit(jnp.matmul)
     product(a, b).block_until_ready()

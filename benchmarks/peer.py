@@ -55,7 +55,7 @@ class Peer:
         return self.prediction.run(save)
 
     def matmul_tflops(self, shape: list[int], dtype: str) -> float:
-        return matmul_tflops(*shape, dtype)
+        return matmul_tflops(shape, dtype)
 
     def device(self) -> dict[str, Any]:
         name = torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu"
@@ -187,7 +187,7 @@ class Prediction:
             labels[name][order] = torch.cat(parts).cpu().numpy()
         seconds = time.perf_counter() - began
         if save:
-            np.savez(save, **labels)
+            np.savez(save, allow_pickle=False, **labels)
         return {
             "seconds": seconds,
             "examples": sum(map(len, self.splits)),
@@ -271,10 +271,11 @@ def autocast(dtype: str) -> Any:
     return torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
 
 
-def matmul_tflops(m: int, k: int, n: int, dtype: str, repeats: int = 10) -> float:
+def matmul_tflops(shape: list[int], dtype: str, repeats: int = 10) -> float:
     """The best rate of a product [m, k] x [k, n]."""
+    m, k, n = shape
     a, b = (
-        torch.ones(shape, dtype=getattr(torch, dtype), device=DEVICE) for shape in ((m, k), (k, n))
+        torch.ones(size, dtype=getattr(torch, dtype), device=DEVICE) for size in ((m, k), (k, n))
     )
     best = math.inf
     for _ in range(repeats + 1):

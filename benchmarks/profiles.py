@@ -47,7 +47,7 @@ def seconds_by_part(folder: str, text: str, steps: int) -> dict[str, float]:
     """
     files = sorted(Path(folder).rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
     computations = parse(text)
-    events: collections.Counter[str] = collections.Counter()
+    events: dict[str, float] = collections.defaultdict(float)
     for name, seconds in _events(files[-1]):
         events[name] += seconds
     return by_part(events, computations, steps)
@@ -58,7 +58,7 @@ def by_part(
 ) -> dict[str, float]:
     """`events`: seconds by the name of an instruction."""
     instructions = {name: i for body in computations.values() for name, i in body.items()}
-    totals: collections.Counter[str] = collections.Counter()
+    totals: dict[str, float] = collections.defaultdict(float)
     for name, seconds in events.items():
         if name not in instructions:
             continue
@@ -66,7 +66,7 @@ def by_part(
         if not any(child in events for child in inner):  # else its parts are counted
             parts = [instructions[name], *inner.values()]
             totals[part_of(f"{i.operation} {i.opcode}" for i in parts)] += seconds / steps
-    return dict(totals.most_common())
+    return dict(sorted(totals.items(), key=lambda item: -item[1]))
 
 
 def part_of(operations: Iterable[str]) -> str:

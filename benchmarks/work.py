@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,7 @@ class Ragged:
     def save(self, folder: str, name: str) -> None:
         np.savez(
             Path(folder, f"{name}.npz"),
+            allow_pickle=False,
             lengths=self.lengths,
             **{f"tokens.{key}": array for key, array in self.tokens.items()},
             **{f"fields.{key}": array for key, array in self.fields.items()},
@@ -92,7 +94,7 @@ class Ragged:
                     parts[part][column] = arrays[key]
             return cls(arrays["lengths"], parts["tokens"], parts["fields"])
 
-    def rows(self) -> list[dict[str, list[int]]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record per feature, as `datasets` would give it."""
         ends = np.cumsum(self.lengths)
         split = {name: np.split(array, ends[:-1]) for name, array in self.tokens.items()}
