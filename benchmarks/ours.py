@@ -9,7 +9,6 @@ import duel
 
 CPUS = duel.limit_processors()
 
-import dataclasses  # noqa: E402
 import os  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
@@ -17,26 +16,23 @@ from typing import Any  # noqa: E402
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
+import making  # noqa: E402
 import numpy as np  # noqa: E402
 import profiles  # noqa: E402
 from flax import nnx  # noqa: E402
 from work import TASKS, Ragged, Work  # noqa: E402
 
 from xt_jax import model as models  # noqa: E402
-from xt_jax.data import formats  # noqa: E402
 from xt_jax.data.packing import Features, Plan, plan_training  # noqa: E402
-from xt_jax.data.tokenize import load_tokenizer  # noqa: E402
 from xt_jax.evaluate.predict import plan_all, predict  # noqa: E402
 from xt_jax.model.config import EncoderConfig  # noqa: E402
 from xt_jax.sharding import make_mesh, place_batch, place_params, row_multiple  # noqa: E402
 from xt_jax.tasks.recipes import Recipe  # noqa: E402
-from xt_jax.tasks.table import FAMILIES, NLI  # noqa: E402
+from xt_jax.tasks.table import FAMILIES  # noqa: E402
 from xt_jax.train.loop import Stream, batch_stream  # noqa: E402
 from xt_jax.train.optim import make_optimizer  # noqa: E402
 from xt_jax.train.step import StepSpec, TrainState, compile_step, init_state  # noqa: E402
 from xt_jax.train.throughput import PEAK_TFLOPS, train_flops  # noqa: E402
-
-LABELS = {"pairs": NLI, "spans": ()}
 
 
 class Ours:
@@ -44,7 +40,7 @@ class Ours:
 
     def prepare(self, work: dict, data: dict[str, str], **options: Any) -> dict[str, Any]:
         """Writes the folder of `Work`: `data` is a file by the name of a set of features."""
-        return prepare(Work(**work), data, **options)
+        return making.prepare(Work(**work), data, **options)
 
     def start(self, folder: str, **variant: Any) -> dict[str, Any]:
         """Loads, plans and compiles a training run."""
@@ -216,60 +212,6 @@ class Prediction:
 
     def _flops(self, lengths: np.ndarray) -> float:
         return example_flops(self.config, lengths) / 3  # the forward pass alone
-
-
-def prepare(
-    work: Work,
-    data: dict[str, str],
-    *,
-    tokenizer: str,
-    size: str,
-    layers: int,
-    max_length: int,
-    gain: float = 0.0,
-    max_examples: int = 0,
-) -> dict[str, Any]:
-    """Random weights of a preset (with `layers` layers, 0: its own) and tokenised examples.
-
-    `gain` makes the weights so large that the output follows the input; 0: the usual ones.
-    """
-    loaded = load_tokenizer(tokenizer)
-    config = models.preset(size, len(loaded)).config
-    config = dataclasses.replace(config, num_layers=layers or config.num_layers)
-    if gain:
-        deviation = gain / config.hidden_size**0.5
-        config = dataclasses.replace(config, initializer_range=deviation)
-    family = FAMILIES[TASKS[work.task]]
-    assert family.head is not None
-    labels = LABELS[TASKS[work.task]]
-    rngs = nnx.Rngs(work.seed)
-    model = models.Model(models.Encoder(config, rngs=rngs), family.head(config, len(labels), rngs))
-    models.save(model, work.model, labels=labels or None)
-    work.save()
-    lengths = {}
-    for name, path in data.items():
-        examples = read_examples(work.task, path)
-        if max_examples:
-            examples = examples[:max_examples]
-        features = family.tokenize(examples, loaded, labels, max_length=max_length, doc_stride=128)
-        Ragged(features.lengths, features.tokens, features.fields).save(work.folder, name)
-        lengths[name] = [len(features), int(features.lengths.sum())]
-    return {
-        "hidden_size": config.hidden_size,
-        "intermediate_size": config.intermediate_size,
-        "layers": config.num_layers,
-        "parameters": models.count_params(model.encoder)[1],
-        "features": lengths,
-    }
-
-
-def read_examples(task: str, path: str) -> list:
-    """The examples of an official file."""
-    if task == "squad":
-        return formats.read_squad(path)
-    if task == "xnli":
-        return formats.read_xtreme_pairs(path, NLI)
-    return formats.read_mnli(path, NLI)
 
 
 def load_features(work: Work, name: str) -> Features:
