@@ -15,7 +15,7 @@ from xt_jax.data.examples import ChoiceExample
 from xt_jax.data.packing import materialise, plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.errors import DataError
-from xt_jax.evaluate.predict import plan_all, predict
+from xt_jax.evaluate.predict import Predictor
 from xt_jax.model import Encoder, EncoderConfig
 from xt_jax.model.heads import Model
 from xt_jax.sharding import make_mesh, place_batch, place_params
@@ -239,7 +239,7 @@ def run_steps(features, vocab_size: int, devices: int, accumulate: int):
     plan = plan_training(features.lengths, 12, 1, 0, rows_multiple=8, group=4)
     graphdef, params = nnx.split(small_model(vocab_size))
     spec = StepSpec(graphdef, choices.loss, optax.sgd(0.05), accumulate, dropout=False)
-    state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh)
+    state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh, [0])
     step_fn = compile_step(spec, state)
     losses = []
     for step in range(plan.steps):
@@ -290,14 +290,13 @@ def test_prediction_does_not_depend_on_packing_or_devices(devices, dataset, mini
     examples, features = dataset[5]
     graphdef, params = nnx.split(small_model(len(mini_tokenizer)))
     mesh = make_mesh(devices=jax.devices()[:devices])
-    results = []
-    for packing in (True, False):
-        (plan,) = plan_all([features], packing=packing, devices=devices)
-        results.append(
-            predict(graphdef, params, choices.predict, features, plan, mesh=mesh, pad_id=1)
-        )
-    np.testing.assert_allclose(results[0]["score"], results[1]["score"], atol=TOLERANCE)
-    predictions = choices.decode(results[0], features, examples, LABELS[5])
-    best = results[0]["score"].reshape(48, 5).argmax(axis=1)
+    predictor = Predictor(graphdef, choices.predict, mesh, pad_id=1)
+    ((_, packed),), ((_, plain),) = (
+        predictor(params, predictor.stream([features], packing=packing))
+        for packing in (True, False)
+    )
+    np.testing.assert_allclose(packed["score"], plain["score"], atol=TOLERANCE)
+    predictions = choices.decode(packed, features, examples, LABELS[5])
+    best = packed["score"].reshape(48, 5).argmax(axis=1)
     assert predictions == [str(i) for i in best]
     assert len(set(predictions)) > 1

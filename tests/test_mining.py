@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xt_jax.data.examples import MiningExample
-from xt_jax.data.packing import materialise
+from xt_jax.data.stream import plan_stream
 from xt_jax.evaluate.metrics import set_scores
-from xt_jax.evaluate.predict import plan_all, predict
+from xt_jax.evaluate.predict import Predictor
 from xt_jax.model import Encoder, preset
 from xt_jax.retrieval.embed import pooled_hidden_state, pooled_hidden_states, tatoeba_layer
 from xt_jax.retrieval.mining import Candidates, above, fit_threshold, mine, repeated, unify
@@ -345,16 +345,16 @@ def test_a_feature_is_a_sentence(mini_tokenizer):
 
 def test_one_layer_is_that_of_all_and_those_above_are_not_run(encoder, mini_tokenizer):
     features = mining.tokenize(corpus(), mini_tokenizer, (), max_length=64)
-    (plan,) = plan_all([features])
-    batch = jax.tree.map(jnp.asarray, materialise(plan, features, 0, mini_tokenizer.pad_token_id))
+    stream = plan_stream([features])
+    batch = jax.tree.map(jnp.asarray, stream.batch(0, mini_tokenizer.pad_token_id))
     rows = (batch["input_ids"], batch["positions"], batch["segment_ids"])
     layers = encoder.config.num_layers
     every = jax.jit(pooled_hidden_states, static_argnames="segments")(
-        encoder, *rows, segments=plan.segments
+        encoder, *rows, segments=stream.plan.segments
     )
     one = jax.jit(pooled_hidden_state, static_argnames=("segments", "layer"))
     for layer in range(layers + 1):
-        got = one(encoder, *rows, segments=plan.segments, layer=layer)
+        got = one(encoder, *rows, segments=stream.plan.segments, layer=layer)
         np.testing.assert_allclose(got, every[:, :, layer], rtol=0, atol=EMBEDDING_TOLERANCE)
     graphdef, params = nnx.split(encoder)
     middle = tatoeba_layer(layers)
@@ -372,17 +372,10 @@ def test_from_sentences_to_pairs(encoder, mini_tokenizer):
     copies = [examples[12]._replace(id="en-copy"), examples[70]._replace(id="xx-copy", partners=())]
     examples += copies
     features = mining.tokenize(examples, mini_tokenizer, (), max_length=64)
-    (plan,) = plan_all([features])
     graphdef, params = nnx.split(encoder)
-    outputs = predict(
-        graphdef,
-        params,
-        mining.predict,
-        features,
-        plan,
-        mesh=make_mesh(devices=jax.devices()[:1]),
-        pad_id=mini_tokenizer.pad_token_id,
-    )
+    mesh = make_mesh(devices=jax.devices()[:1])
+    predictor = Predictor(graphdef, mining.predict, mesh, mini_tokenizer.pad_token_id)
+    ((_, outputs),) = predictor(params, predictor.stream([features]))
     found = mining.candidates(outputs["embedding"], examples, margin="absolute")
     gold = mining.gold_pairs(examples)
     assert len(gold) == 20

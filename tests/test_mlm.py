@@ -13,7 +13,7 @@ from xt_jax.data.packing import Features, materialise, plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError
-from xt_jax.evaluate.predict import plan_all, predict
+from xt_jax.evaluate.predict import Predictor
 from xt_jax.model import Encoder, EncoderConfig, with_options
 from xt_jax.model.heads import Model
 from xt_jax.sharding import make_mesh, place_batch, place_params
@@ -300,14 +300,13 @@ def test_predictions_are_the_sums_of_each_example(lines, features, mini_tokenize
     model = small_model(len(mini_tokenizer))
     graphdef, params = nnx.split(model)
     mesh = make_mesh(devices=jax.devices()[:1])
-    (plan,) = plan_all([features])
-    outputs = predict(graphdef, params, mlm.predict, features, plan, mesh=mesh, pad_id=1)
+    predictor = Predictor(graphdef, mlm.predict, mesh, pad_id=1)
+    stream = predictor.stream([features])
+    ((_, outputs),) = predictor(params, stream)
     predictions = mlm.decode(outputs, features, lines, ())
     assert len(predictions) == len(lines)
     (total, weight) = map(sum, zip(*predictions, strict=True))
-    batches = [
-        jax.tree.map(jnp.asarray, materialise(plan, features, s, 1)) for s in range(plan.steps)
-    ]
+    batches = [jax.tree.map(jnp.asarray, stream.batch(s, 1)) for s in range(stream.plan.steps)]
     sums = [loss_of(model, b) for b in batches]
     assert weight == sum(w for _, w in sums)
     np.testing.assert_allclose(total, sum(t for t, _ in sums), rtol=1e-5)
@@ -319,7 +318,7 @@ def test_predictions_are_the_sums_of_each_example(lines, features, mini_tokenize
     placed = np.asarray(batches[0]["feature"])
     assert placed[:, 1].max() >= 0
     for row, slot in np.argwhere(placed >= 0)[:20]:
-        here = placed[row, slot]
+        here = stream.plan.feature[placed[row, slot]]
         assert outputs["count"][here] == (masked.chosen[row] & (segment[row] == slot + 1)).sum()
     assert (outputs["loss"][outputs["count"] == 0] == 0).all()
     assert (outputs["loss"][outputs["count"] > 0] > 0).all()
@@ -348,19 +347,16 @@ def test_a_small_encoder_learns_real_text_of_seven_languages(shared, xlmr_tokeni
     graphdef, params = nnx.split(small_model(vocab, 0.05, 64))
     mesh = make_mesh(devices=jax.devices()[:1])
     spec = StepSpec(graphdef, mlm.loss, make_optimizer(recipe, plan.steps))
-    state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh)
+    state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh, [0])
     step_fn = compile_step(spec, state)
 
     example = together.fields["example"] - len(train)
     parts = [together.take(np.flatnonzero(example // DEV == i)) for i in range(len(LANGUAGES))]
-    plans = plan_all(parts)
+    predictor = Predictor(graphdef, mlm.predict, mesh, pad_id=1)
+    stream = predictor.stream(parts)
 
     def by_language(params) -> list[float]:
-        means = []
-        for part, by_all in zip(parts, plans, strict=True):
-            outputs = predict(graphdef, params, mlm.predict, part, by_all, mesh=mesh, pad_id=1)
-            means.append(float(outputs["loss"].sum() / outputs["count"].sum()))
-        return means
+        return [float(o["loss"].sum() / o["count"].sum()) for _, o in predictor(params, stream)]
 
     before = by_language(state.params)
     losses = []

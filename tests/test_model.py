@@ -1,8 +1,7 @@
-"""The encoder: parity with stored transformers outputs, packing, remat, dropout, sizes."""
+"""The encoder: parity with stored transformers outputs, packing, sizes."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import pathlib
@@ -11,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from encoders import new_encoder, packed_batch, small_config
 from flax import nnx
 from safetensors.numpy import save_file
 
 from xt_jax import model as xm
 from xt_jax.errors import ConfigError
-from xt_jax.model.layers import LayerNorm, dropout
+from xt_jax.model.layers import LayerNorm
 
 TOLERANCE = 1e-5
 REFERENCE = pathlib.Path(__file__).parent / "reference"
@@ -86,32 +86,7 @@ def all_states(encoder: xm.Encoder, *batch):
     return encoder.all_hidden_states(*batch)
 
 
-@functools.cache
-def new_encoder(config: xm.EncoderConfig, seed: int = 0) -> xm.Encoder:
-    return xm.Encoder(config, rngs=nnx.Rngs(seed))
-
-
-def small_config(**changes) -> xm.EncoderConfig:
-    config = xm.preset("tiny", vocab_size=50).config
-    return dataclasses.replace(config, hidden_size=16, intermediate_size=32, **changes)
-
-
 LENGTHS = [[9, 5, 14, 7], [20, 1, 10]]
-
-
-def packed_batch(rng: np.random.Generator, lengths: list[list[int]], row: int, vocab: int):
-    """input_ids, positions, segment_ids [B, row] of segments of these lengths, one list a row."""
-    ids = np.full((len(lengths), row), 1, np.int32)
-    positions, segments = np.zeros_like(ids), np.zeros_like(ids)
-    for b, row_lengths in enumerate(lengths):
-        start = 0
-        for segment, n in enumerate(row_lengths, 1):
-            part = slice(start, start + n)
-            ids[b, part] = rng.integers(3, vocab, n)
-            positions[b, part] = np.arange(n)
-            segments[b, part] = segment
-            start += n
-    return ids, positions, segments
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -196,51 +171,6 @@ def test_gradients_do_not_cross_segments(encoder):
     assert jnp.abs(grad[20]).max() == 0
 
 
-def test_attention_averages_within_the_segment():
-    """With equal scores every token gets the mean of its own segment's values."""
-    segments = jnp.array([[1, 1, 1, 2, 2, 0]])
-    values = jnp.arange(6.0).reshape(1, 6, 1, 1)
-    zeros = jnp.zeros_like(values)
-    out = xm.attention(zeros, zeros, values, segments)
-    np.testing.assert_allclose(out.ravel(), [1, 1, 1, 3.5, 3.5, 5], rtol=1e-6)
-
-
-@pytest.mark.parametrize(("model_type", "seed"), [("xlm-roberta", 3), ("xlm-roberta-xl", None)])
-def test_remat_policies_give_equal_gradients(model_type, seed):
-    """With dropout too: what is computed again must drop the same elements."""
-    key = None if seed is None else jax.random.key(seed)
-    encoder = new_encoder(small_config(model_type=model_type, initializer_range=0.3))
-    batch = packed_batch(np.random.default_rng(0), [[9, 5], [12]], 16, 50)
-
-    @jax.jit
-    @jax.grad
-    def gradient(encoder):
-        hidden = encoder(*batch, key=key)
-        return (hidden * jnp.cos(jnp.arange(16.0))).sum(-1).mean()
-
-    plain = gradient(encoder)
-    assert min(jnp.abs(g).max() for g in jax.tree.leaves(plain.layers.ffn)) > 0.1
-    for remat in ("full", "dots"):
-        other = gradient(xm.with_options(encoder, remat=remat))
-        assert other.config.remat == remat
-        for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(other), strict=True):
-            np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE)
-
-
-def test_dots_policy_keeps_more_than_full():
-    """The residuals of `dots` lie between those of `full` and `none`."""
-    encoder = new_encoder(small_config())
-    batch = packed_batch(np.random.default_rng(0), [[9, 5]], 16, 50)
-
-    def residual_size(remat: str) -> int:
-        graphdef, state = nnx.split(xm.with_options(encoder, remat=remat))
-        _, pullback = jax.vjp(lambda s: nnx.merge(graphdef, s)(*batch), state)
-        return sum(leaf.size for leaf in jax.tree.leaves(pullback) if hasattr(leaf, "size"))
-
-    none, full, dots = (residual_size(remat) for remat in ("none", "full", "dots"))
-    assert full < dots < none
-
-
 def test_one_layer_is_traced_whatever_the_depth():
     """Under jit the step is traced once for many calls, and its size does not grow with depth."""
     traces = []
@@ -263,58 +193,6 @@ def test_one_layer_is_traced_whatever_the_depth():
         return len(str(jax.make_jaxpr(deep)(*batch)).splitlines())
 
     assert program_size(2) == program_size(6)
-
-
-def test_dropout_rate_scale_and_keys():
-    x = jnp.ones((64, 1001))
-    y = dropout(x, 0.1, jax.random.key(0))
-    dropped = float((y == 0).mean())
-    assert abs(dropped - 0.1) < 0.005
-    np.testing.assert_allclose(np.unique(y), [0, 1 / 0.9], rtol=1e-4)
-    assert abs(float(y.mean()) - 1) < 0.005
-    by_column = (y == 0).mean(0)
-    assert float(by_column.max()) < 0.4
-    pairs = float(((y[:, :-1] == 0) & (y[:, 1:] == 0)).mean())
-    assert abs(pairs - 0.01) < 0.002
-    assert bool((dropout(x, 0.1, jax.random.key(0)) == y).all())
-    assert not bool((dropout(x, 0.1, jax.random.key(1)) == y).all())
-    assert dropout(x, 0.1, None) is x
-    assert dropout(x, 0.0, jax.random.key(0)) is x
-
-
-@pytest.mark.parametrize("rates", [(0.2, 0.0), (0.0, 0.2)])
-def test_encoder_dropout_follows_the_key(rates):
-    config = small_config(dropout=rates[0], attention_dropout=rates[1], initializer_range=0.5)
-    encoder = new_encoder(config)
-    batch = packed_batch(np.random.default_rng(0), [[9, 5], [12]], 16, 50)
-    still, first, again, second = (
-        call(encoder, *batch, key=key)
-        for key in (None, jax.random.key(0), jax.random.key(0), jax.random.key(1))
-    )
-    np.testing.assert_array_equal(first, again)
-    assert jnp.abs(first - second).mean() > 0.01
-    assert jnp.abs(first - still).mean() > 0.01
-
-
-def test_layers_drop_different_elements():
-    """Two layers of one key: at rate 0.5 the masks of attention outputs agree half the time."""
-    config = small_config(dropout=0.5, attention_dropout=0.0, model_type="xlm-roberta-xl")
-    encoder = new_encoder(config)
-    state = nnx.state(encoder)
-    for part in ("attention", "ffn"):  # both blocks add exactly 1 where they are kept
-        for name, linear in state["layers"][part].items():
-            linear["kernel"][...] = jnp.zeros_like(linear["kernel"][...])
-            is_last = name in ("out", "down")
-            linear["bias"][...] = jnp.full_like(linear["bias"][...], float(is_last))
-    nnx.update(encoder, state)
-    ids, positions, segments = packed_batch(np.random.default_rng(0), [[400]], 400, 50)
-    x = encoder.embeddings(ids, positions, None, config, None)
-    _, states = encoder._run_layers(x, segments, jax.random.key(0), collect=True)
-    steps = np.asarray(states - jnp.concatenate([x[None], states[:-1]])).round()
-    for layer in steps:  # sum of two independent drops of {0, 2}
-        shares = [(layer == value).mean() for value in (0, 2, 4)]
-        np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.03)
-    assert abs((steps[0] == steps[1]).mean() - 0.375) < 0.03
 
 
 @pytest.mark.parametrize(

@@ -81,10 +81,16 @@ def test_dev_examples_for_selection_are_spaced(real, tmp_path):
 
 def test_branches_are_every_intermediate_for_every_seed():
     config = dataclasses.replace(Config(), intermediates=("direct", "mnli"), seed=3, seeds=2)
-    found = [(b.intermediate, b.seed) for b in branches(config, {"mnli"}, ("xnli",))]
-    assert found == [("direct", 3), ("mnli", 3), ("direct", 4), ("mnli", 4)]
-    found = [(b.intermediate, b.seed) for b in branches(config, set(), ("xnli",))]
-    assert found == [("direct", 3), ("direct", 4)]
+
+    def found(intermediates: set[str], at_once: int = 1) -> list[tuple]:
+        todo = branches(config, intermediates, ("xnli",), at_once)
+        return [(branch.intermediate, *branch.seeds) for branch in todo]
+
+    assert found({"mnli"}) == [("direct", 3), ("mnli", 3), ("direct", 4), ("mnli", 4)]
+    assert found(set()) == [("direct", 3), ("direct", 4)]
+    assert found({"mnli"}, 2) == [("direct", 3, 4), ("mnli", 3, 4)]
+    config.seeds = 3
+    assert found(set(), 2) == [("direct", 3, 4), ("direct", 5)]
 
 
 def test_a_phase_compiles_one_step_and_one_prediction(mini, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from xt_jax.data.examples import PairExample, SpanExample, TagExample
 from xt_jax.data.packing import IGNORE, Features, materialise, plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import Template, load_tokenizer
-from xt_jax.evaluate.predict import plan_all, predict
+from xt_jax.evaluate.predict import Predictor
 from xt_jax.evaluate.score import score
 from xt_jax.model import Encoder, EncoderConfig
 from xt_jax.model.heads import Model
@@ -332,15 +332,11 @@ def test_prediction_does_not_depend_on_packing_or_devices(
         model = small_model(task, len(mini_tokenizer))
     graphdef, params = nnx.split(model)
     mesh = make_mesh(devices=jax.devices()[:devices])
-    results = []
-    for packing in (True, False):
-        (plan,) = plan_all([features], packing=packing, devices=devices)
-        results.append(
-            predict(
-                graphdef, params, FAMILIES[row.family].predict, features, plan, mesh=mesh, pad_id=1
-            )
-        )
-    packed, plain = results
+    predictor = Predictor(graphdef, FAMILIES[row.family].predict, mesh, pad_id=1)
+    ((_, packed),), ((_, plain),) = (
+        predictor(params, predictor.stream([features], packing=packing))
+        for packing in (True, False)
+    )
     assert packed.keys() == plain.keys() != set()
     for name in packed:
         np.testing.assert_allclose(packed[name], plain[name], atol=1e-5)

@@ -119,7 +119,7 @@ def test_a_mixture_with_text_trains_selects_and_serves_a_target(config, tmp_path
 
 def test_text_alone_is_selected_by_its_dev_loss(config, tmp_path):
     study, phase = opened(config, tmp_path, "mlm")
-    trained = study.trainer.train(phase, study.trainer.start(), "", 0)
+    (trained,) = study.trainer.train(phase, [study.trainer.start()], "", [0])
     assert trained.selected_by == "neg_loss on dev"
     assert (trained.folder / "config.json").exists()
     architecture = json.loads((trained.folder / "config.json").read_text())["architectures"]

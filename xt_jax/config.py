@@ -24,8 +24,15 @@ class ModelConfig:
     random_init: bool = False
     # Compute precision: float32, bfloat16 or auto (bfloat16 on TPU and GPU, float32 on CPU).
     dtype: str = "auto"
-    # What the backward pass computes again: none, dots or full.
+    # What the backward pass finds kept and need not compute again, from most memory to least: none
+    # (everything is kept), scores (all but the attention scores), dots (products with the weights,
+    # attention outputs), outputs (layer inputs, attention outputs), full (layer inputs).
     remat: str = "none"
+    # Attention kernel: xla (everywhere), splash (TPU) or cudnn (NVIDIA GPU, bfloat16); the fused
+    # two need attention_dropout=0.
+    attention: str = "xla"
+    # Share of attention probabilities dropped in training; unset: as the checkpoint says.
+    attention_dropout: float | None = None
 
 
 @dataclass
@@ -54,6 +61,8 @@ class RecipeOverrides:
     epochs: float | None = None
     steps: int | None = None
     batch_size: int | None = None
+    # Tokens of a step, padding included, in place of `batch_size` examples; 0: exact batches.
+    batch_tokens: int | None = None
     max_length: int | None = None
     warmup_ratio: float | None = None
     weight_decay: float | None = None
@@ -70,6 +79,10 @@ class TrainConfig:
     packing: bool = True
     # Micro-batches per step; gradients and weights are summed, divided once.
     accumulate: int = 1
+    # Train only the word embeddings that occur in a phase's data; the same result for less.
+    fold_vocabulary: bool = True
+    # Seeds of a phase trained as one program, at most; 0: as many as pay; 1: one after the other.
+    parallel_seeds: int = 0
     # A state (parameters, optimizer, data position, early stopping) every n steps ...
     save_every_steps: int = 1000
     # ... and whenever this many minutes have passed.

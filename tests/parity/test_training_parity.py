@@ -10,7 +10,8 @@ import pytest
 from flax import nnx
 
 from xt_jax import model as models
-from xt_jax.data.packing import plan_training, step_order
+from xt_jax.data.order import step_order
+from xt_jax.data.packing import plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks import pairs, recipes
@@ -102,9 +103,9 @@ def test_twenty_steps_follow_pytorch(hf_model, world, mini_tokenizer, packing):
     spec = StepSpec(graphdef, pairs.loss, make_optimizer(RECIPE, STEPS), dropout=False)
     losses, norms = [], []
     with jax.default_matmul_precision("highest"):
-        state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh)
+        state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh, [0])
         step_fn = compile_step(spec, state)
-        stream = Stream("pairs", spec, plan, features)
+        stream = Stream("pairs", spec, (plan,), features)
         for batch in batch_stream([stream], np.zeros(plan.steps, np.int32), 1, 1):
             state, sums = step_fn(state, place_batch(batch, mesh))
             losses.append(float(sums["loss"][0] / sums["loss"][1]))

@@ -6,13 +6,24 @@ A unit is what must stand together in one row: one feature, or a group of consec
 
 from __future__ import annotations
 
-import heapq
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from xt_jax.data.bins import Placement
+from xt_jax.data.order import step_order, token_order
+from xt_jax.data.shape import (
+    Limits,
+    Shape,
+    ceil,
+    check_room,
+    fit,
+    shape_for_batches,
+    shape_for_tokens,
+)
+
 IGNORE = -100  # a token without a label
-WINDOW = 256  # steps among which lengths are balanced
 
 
 @dataclass(frozen=True)
@@ -34,14 +45,14 @@ class Features:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @property
+    @functools.cached_property
     def splits(self) -> np.ndarray:
         """[N+1] where each feature's tokens begin."""
         return np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
 
     def take(self, index: np.ndarray) -> Features:
         """The features at `index`, in that order."""
-        source, _, _ = _spread(self.lengths[index], self.splits[index])
+        source, _, _ = spread(self.lengths[index], self.splits[index])
         return Features(
             self.lengths[index],
             {name: array[source] for name, array in self.tokens.items()},
@@ -84,128 +95,57 @@ def plan_training(
     epochs: float,
     seed: int,
     *,
+    batch_tokens: int = 0,
+    steps: int = 0,
     packing: bool = True,
     row_multiple: int = 8,
     rows_multiple: int = 1,
     hidden_size: int = 768,
     group: int = 1,
+    reference: np.ndarray | None = None,
 ) -> Plan:
     """Steps of exactly `batch_size` units (the last one may be short), each epoch each once.
+
+    The shape follows from the lengths and not from the seed; only where this seed's steps cannot be
+    made to fit, it has more rows.
 
     Args:
         lengths: [N] tokens per feature.
         epochs: passes over the data; 2.5 ends in the middle of the third.
+        batch_tokens: so many columns a step, padding included, with the units that they hold, in
+            place of `batch_size` units; an epoch is then a whole number of steps.
+        steps: so many in place of the epochs, all of them full.
         packing: False puts one unit in each row.
         row_multiple: T is a multiple of it (128 suits a TPU).
         rows_multiple: R is a multiple of it (devices times micro-batches).
         hidden_size: weighs attention (T / 6D of the other work) when T is chosen.
         group: so many consecutive features make a unit; in its row they follow each other, the
             first in a slot that is a multiple of `group`.
+        reference: [M] tokens of other features, for which the shape is chosen.
 
     Raises:
         ValueError: N is no multiple of `group`.
+        NoRoomError: a step of `batch_tokens` has no room for the longest unit.
     """
     units = _unit_lengths(lengths, group)
-    order = step_order(units, batch_size, epochs, seed)
-    if packing:
-        length = _choose_length(units, order, row_multiple, rows_multiple, hidden_size)
-        packed = [best_fit(units[step], length) for step in order]
-        rows = _ceil(max(int(row.max()) + 1 for row, _, _ in packed), rows_multiple)
+    judged = units if reference is None else _unit_lengths(reference, group)
+    limits = Limits(row_multiple, rows_multiple, hidden_size)
+    if batch_tokens and packing:
+        shape, per_epoch = shape_for_tokens(judged, batch_tokens, limits)
+        count = steps or max(1, round(epochs * per_epoch))
+        order = functools.partial(token_order, units, per_epoch, count)
     else:
-        length = _ceil(int(units.max()), 8)
-        packed = [_one_per_row(len(step)) for step in order]
-        rows = _ceil(batch_size, rows_multiple)
-    return _in_features(_assemble(order, packed, length, rows), lengths, group)
-
-
-def plan_evaluation(
-    lengths: np.ndarray, *, rows: int, length: int, segments: int, packing: bool = True
-) -> Plan:
-    """Each feature once, in any order, in steps of a given shape (so that one compile serves all).
-
-    Raises:
-        ValueError: a feature longer than `length`.
-    """
-    if len(lengths) and lengths.max() > length:
-        raise ValueError(f"a feature of {lengths.max()} tokens does not fit rows of {length}")
-    if packing:
-        row, slot, column = best_fit(lengths, length, segments)
-    else:
-        row, slot, column = _one_per_row(len(lengths))
-    by_row = np.lexsort((slot, row))
-    steps = -(-(int(row.max(initial=-1)) + 1) // rows)
-    splits = np.searchsorted(row[by_row] // rows, np.arange(steps + 1))
-    return Plan(
-        rows,
-        length,
-        segments,
-        by_row.astype(np.int32),
-        (row[by_row] % rows).astype(np.int32),
-        slot[by_row],
-        column[by_row],
-        splits,
-    )
-
-
-def step_order(lengths: np.ndarray, batch_size: int, epochs: float, seed: int) -> list[np.ndarray]:
-    """The units of each step: seeded, every epoch a permutation, token counts balanced.
-
-    Within a window of steps they are dealt longest first, each to the step that holds
-    the fewest tokens and is not full. A step that straddles two epochs takes from each an
-    evenly spaced sample of its lengths.
-    """
-    count = len(lengths)
-    total = max(1, round(epochs * count))
-    steps: list[np.ndarray] = []
-    carried = np.empty(0, np.int32)
-    for epoch in range(-(-total // count)):
-        rng = np.random.default_rng((seed, epoch))
-        order = rng.permutation(count).astype(np.int32)[: total - epoch * count]
-        head, order = _spaced_sample(order, lengths, min(len(order), -len(carried) % batch_size))
-        carried = np.concatenate([carried, head])
-        if len(carried) == batch_size:
-            steps.append(carried)
-            carried = np.empty(0, np.int32)
-        tail, order = _spaced_sample(order, lengths, len(order) % batch_size)
-        window = WINDOW * batch_size
-        for first in range(0, len(order), window):
-            steps.extend(_deal(order[first : first + window], lengths, batch_size))
-        carried = np.concatenate([carried, tail])
-    if len(carried):
-        steps.append(carried)
-    return steps
-
-
-def best_fit(
-    lengths: np.ndarray, capacity: int, max_items: int = 1 << 30
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Best-fit decreasing bin packing: (row, slot, column) of each item, O(1) an item.
-
-    Args:
-        lengths: [n] integers from 1 to `capacity`.
-        max_items: at most so many items in a row.
-    """
-    row, slot, column = (np.zeros(len(lengths), np.int32) for _ in range(3))
-    with_free: list[list[int]] = [[] for _ in range(capacity + 1)]
-    occupied = 0  # bit f is set where with_free[f] is not empty
-    items: list[int] = []
-    for i in np.argsort(-lengths, kind="stable").tolist():
-        need = int(lengths[i])
-        fitting = occupied >> need
-        if fitting:
-            free = need + (fitting & -fitting).bit_length() - 1
-            chosen = with_free[free].pop()
-            if not with_free[free]:
-                occupied ^= 1 << free
-        else:
-            free, chosen = capacity, len(items)
-            items.append(0)
-        row[i], slot[i], column[i] = chosen, items[chosen], capacity - free
-        items[chosen] += 1
-        if free > need and items[chosen] < max_items:
-            with_free[free - need].append(chosen)
-            occupied |= 1 << (free - need)
-    return row, slot, column
+        longest = ceil(int(judged.max()), 8)
+        if batch_tokens:
+            check_room(batch_tokens, longest, rows_multiple)
+            batch_size = batch_tokens // longest // rows_multiple * rows_multiple
+        epochs = steps * batch_size / len(units) if steps else epochs
+        shape = Shape(ceil(batch_size, rows_multiple), longest, 1)
+        if packing:
+            shape = shape_for_batches(judged, batch_size, epochs, limits)
+        order = functools.partial(step_order, units, batch_size, epochs)
+    fitted = fit(units, lambda attempt: order((seed, attempt)[: attempt + 1]), shape, limits)
+    return _in_features(_assemble(*fitted), lengths, group)
 
 
 def materialise(plan: Plan, features: Features, step: int, pad_id: int) -> dict[str, np.ndarray]:
@@ -220,7 +160,7 @@ def materialise(plan: Plan, features: Features, step: int, pad_id: int) -> dict[
     feature, row, slot = plan.feature[here], plan.row[here], plan.slot[here]
     lengths = features.lengths[feature]
     target_start = row.astype(np.int64) * plan.length + plan.column[here]
-    source, position, which = _spread(lengths, features.splits[feature])
+    source, position, which = spread(lengths, features.splits[feature])
     target = target_start[which] + position
     shape = (plan.rows, plan.length)
 
@@ -251,61 +191,12 @@ def _padding(name: str, pad_id: int) -> int:
     return {"input_ids": pad_id, "labels": IGNORE}.get(name, 0)
 
 
-def _spread(lengths: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def spread(lengths: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Flat indices of the ragged ranges [start, start + length): (index, offset, which range)."""
     which = np.repeat(np.arange(len(lengths)), lengths)
     first = np.cumsum(lengths) - lengths
     offset = np.arange(len(which)) - first[which]
     return starts[which] + offset, offset, which
-
-
-def _deal(order: np.ndarray, lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    steps: list[list[int]] = [[] for _ in range(len(order) // batch_size)]
-    lightest = [(0, step) for step in range(len(steps))]
-    longest_first = order[np.argsort(-lengths[order], kind="stable")]
-    for feature, length in zip(
-        longest_first.tolist(), lengths[longest_first].tolist(), strict=True
-    ):
-        load, step = lightest[0]
-        steps[step].append(feature)
-        if len(steps[step]) < batch_size:
-            heapq.heapreplace(lightest, (load + length, step))
-        else:
-            heapq.heappop(lightest)
-    return [np.array(step, np.int32) for step in steps]
-
-
-def _spaced_sample(
-    order: np.ndarray, lengths: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """`count` of `order` at evenly spaced ranks of length, and the rest in their order."""
-    if count == 0:
-        return order[:0], order
-    ranked = np.argsort(lengths[order], kind="stable")
-    taken = ranked[((np.arange(count) + 0.5) * len(order) / count).astype(int)]
-    rest = np.ones(len(order), bool)
-    rest[taken] = False
-    return order[taken], order[rest]
-
-
-def _choose_length(
-    lengths: np.ndarray,
-    order: list[np.ndarray],
-    row_multiple: int,
-    rows_multiple: int,
-    hidden_size: int,
-) -> int:
-    """The T of least work, R T (1 + T / 6D), judged on the heaviest steps."""
-    tokens = np.array([lengths[step].sum() for step in order])
-    heaviest = [order[i] for i in np.argsort(-tokens, kind="stable")[:16]]
-    shortest = _ceil(int(lengths.max()), row_multiple)
-
-    def work(length: int) -> float:
-        rows = max(int(best_fit(lengths[step], length)[0].max()) + 1 for step in heaviest)
-        return _ceil(rows, rows_multiple) * length * (1 + length / (6 * hidden_size))
-
-    longest = max(shortest, _ceil(min(int(tokens.max()), 2048), row_multiple))
-    return min(range(shortest, longest + 1, row_multiple), key=work)
 
 
 def _unit_lengths(lengths: np.ndarray, group: int) -> np.ndarray:
@@ -333,29 +224,15 @@ def _in_features(plan: Plan, lengths: np.ndarray, group: int) -> Plan:
     )
 
 
-def _one_per_row(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    zeros = np.zeros(count, np.int32)
-    return np.arange(count, dtype=np.int32), zeros, zeros
-
-
-def _assemble(
-    order: list[np.ndarray],
-    packed: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
-    length: int,
-    rows: int,
-) -> Plan:
-    row, slot, column = (np.concatenate(part) for part in zip(*packed, strict=True))
+def _assemble(order: list[np.ndarray], placements: list[Placement], shape: Shape) -> Plan:
+    row, slot, column = (np.concatenate(part) for part in zip(*placements, strict=True))
     return Plan(
-        rows,
-        length,
-        int(slot.max()) + 1,
+        shape.rows,
+        shape.length,
+        shape.segments,
         np.concatenate(order),
         row,
         slot,
         column,
         np.concatenate([[0], np.cumsum([len(step) for step in order])]),
     )
-
-
-def _ceil(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple

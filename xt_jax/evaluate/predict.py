@@ -1,10 +1,10 @@
-"""Predictions of a model for every feature, in fixed shapes, whatever their number."""
+"""Predictions of a model for every feature of several data sets, in one shape and one stream."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -12,89 +12,68 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from xt_jax.data.packing import Features, Plan, materialise, plan_evaluation
-from xt_jax.sharding import place_batch
-
-TOKENS_PER_STEP = 8192  # on each device
+from xt_jax.data.packing import Features, spread
+from xt_jax.data.stream import Stream, plan_stream
+from xt_jax.sharding import place_batch, row_multiple
 
 # (model, batch) -> {"fields": {name: [R, S, ...]}, "tokens": {name: [R, T, ...]}}
 PredictFn = Callable[[Any, dict[str, jax.Array]], dict[str, dict[str, jax.Array]]]
+Outputs = dict[str, np.ndarray]
 
 
-def plan_all(
-    splits: Sequence[Features], *, packing: bool = True, devices: int = 1, row_multiple: int = 8
-) -> list[Plan]:
-    """One plan per split, all of one shape, so that one compiled function serves them all."""
-    longest = max((int(f.lengths.max()) for f in splits if len(f)), default=1)
-    length = -(-longest // row_multiple) * row_multiple
-    budget = max(1, devices * TOKENS_PER_STEP // length)
-    most = max(1, length // 8) if packing else 1
-    needed = max(-(-int(f.lengths.sum()) // length) if packing else len(f) for f in splits)
-    rows = -(-max(1, min(budget, needed)) // devices) * devices
-    plans = [
-        plan_evaluation(f.lengths, rows=rows, length=length, segments=most, packing=packing)
-        for f in splits
-    ]
-    used = max(int(plan.slot.max(initial=0)) + 1 for plan in plans)
-    return [dataclasses.replace(plan, segments=used) for plan in plans]
+@dataclass(frozen=True)
+class Predictor:
+    """A model without its parameters, what to ask of it, and where it runs."""
 
+    graphdef: Any
+    predict_fn: PredictFn
+    mesh: Mesh
+    pad_id: int
 
-def predict(
-    graphdef: Any,
-    params: nnx.State,
-    predict_fn: PredictFn,
-    features: Features,
-    plan: Plan,
-    *,
-    mesh: Mesh,
-    pad_id: int,
-) -> dict[str, np.ndarray]:
-    """What `predict_fn` says of each feature, in the order of `features`.
+    def stream(self, sets: Sequence[Features], *, packing: bool = True) -> Stream:
+        """The data sets in a shape that suits the devices."""
+        devices = self.mesh.shape["data"]
+        return plan_stream(sets, packing=packing, devices=devices, row_multiple=row_multiple())
 
-    Returns:
-        For every name under "fields" an array [N, ...]; for every name under "tokens" an array
-        [sum(lengths), ...], aligned with `features.tokens`.
+    def __call__(
+        self, params: nnx.State, stream: Stream, wanted: Collection[int] | None = None
+    ) -> Iterator[tuple[int, Outputs]]:
+        """(number of the data set, what `predict_fn` says of each feature, in their order).
 
-    Raises:
-        AssertionError: not every feature was predicted exactly once.
-    """
-    results: dict[str, np.ndarray] = {}
-    splits = features.splits
-    seen = np.zeros(len(features), np.int32)
-    for step, outputs in _outputs(graphdef, params, predict_fn, features, plan, mesh, pad_id):
-        here = slice(plan.splits[step], plan.splits[step + 1])
-        feature, row = plan.feature[here], plan.row[here]
-        np.add.at(seen, feature, 1)
-        for name, values in outputs["fields"].items():
-            _room(results, name, len(features), values)[feature] = values[row, plan.slot[here]]
-        for name, values in outputs["tokens"].items():
-            room = _room(results, name, int(splits[-1]), values)
-            for f, r, column in zip(feature, row, plan.column[here], strict=True):
-                length = features.lengths[f]
-                room[splits[f] : splits[f] + length] = values[r, column : column + length]
-    assert (seen == 1).all(), f"{(seen != 1).sum()} features were not predicted exactly once"
-    return results
+        A data set comes as soon as its last row is computed. Of all steps those are run that hold
+        something `wanted` (None: all), just as they would be among all others: with equal
+        parameters what is left after a stop has the same bits.
 
+        Yields:
+            For every name under "fields" an array [N, ...]; for every name under "tokens" an array
+            [sum(lengths), ...], aligned with the data set's `tokens`.
 
-def _outputs(
-    graphdef: Any,
-    params: nnx.State,
-    predict_fn: PredictFn,
-    features: Features,
-    plan: Plan,
-    mesh: Mesh,
-    pad_id: int,
-) -> Iterator[tuple[int, dict[str, dict[str, np.ndarray]]]]:
-    """(step, outputs on the host), the device one step ahead of the host."""
-    pending: tuple[int, Any] | None = None
-    for step in range(plan.steps):
-        batch = place_batch(materialise(plan, features, step, pad_id), mesh)
-        outputs = _compiled(graphdef, params, batch, predict_fn)
+        Raises:
+            AssertionError: not every feature was predicted exactly once.
+        """
+        left = sorted(set(range(len(stream.sets)) if wanted is None else wanted))
+        gathered = {i: _Gathered(stream.sets[i]) for i in left}
+        yield from _complete(left, gathered)
+        for step, outputs in self._outputs(params, stream, stream.steps(gathered)):
+            for i, at in stream.parts(step):
+                if i in gathered:
+                    gathered[i].add(outputs, stream, i, at)
+            yield from _complete(left, gathered)
+        assert not left, f"the data sets {left} were not predicted as a whole"
+
+    def _outputs(
+        self, params: nnx.State, stream: Stream, steps: Sequence[int]
+    ) -> Iterator[tuple[int, dict[str, dict[str, np.ndarray]]]]:
+        """(step, outputs on the host), the device one step ahead of the host."""
+        pending: tuple[int, Any] | None = None
+        for step in steps:
+            batch = place_batch(stream.batch(step, self.pad_id), self.mesh)
+            outputs = _compiled(self.graphdef, params, batch, self.predict_fn)
+            if pending is not None:
+                yield pending[0], jax.device_get(pending[1])
+            pending = (step, outputs)
         if pending is not None:
             yield pending[0], jax.device_get(pending[1])
-        pending = (step, outputs)
-    if pending is not None:
-        yield pending[0], jax.device_get(pending[1])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
@@ -102,7 +81,43 @@ def _compiled(graphdef: Any, params: nnx.State, batch: dict[str, jax.Array], pre
     return predict_fn(nnx.merge(graphdef, params), batch)
 
 
-def _room(results: dict[str, np.ndarray], name: str, size: int, like: np.ndarray) -> np.ndarray:
-    if name not in results:
-        results[name] = np.zeros((size, *like.shape[2:]), like.dtype)
-    return results[name]
+class _Gathered:
+    """A data set's outputs so far."""
+
+    def __init__(self, features: Features):
+        self.outputs: Outputs = {}
+        self._features = features
+        self._seen = np.zeros(len(features), np.int32)
+
+    @property
+    def is_complete(self) -> bool:
+        assert self._seen.max(initial=0) <= 1, "a feature was predicted twice"
+        return bool(self._seen.all())
+
+    def add(self, outputs: dict[str, Outputs], stream: Stream, which: int, at: slice) -> None:
+        """What a step says of the features placed `at`."""
+        plan, features = stream.plan, self._features
+        feature = plan.feature[at] - stream.first[which]
+        row, slot, column = plan.row[at], plan.slot[at], plan.column[at]
+        np.add.at(self._seen, feature, 1)
+        for name, values in outputs["fields"].items():
+            self._room(name, len(features), values)[feature] = values[row, slot]
+        if outputs["tokens"]:
+            begin = row.astype(np.int64) * plan.length + column
+            source, offset, which_feature = spread(features.lengths[feature], begin)
+            target = features.splits[feature][which_feature] + offset
+            for name, values in outputs["tokens"].items():
+                flat = values.reshape(-1, *values.shape[2:])
+                self._room(name, int(features.splits[-1]), values)[target] = flat[source]
+
+    def _room(self, name: str, size: int, like: np.ndarray) -> np.ndarray:
+        if name not in self.outputs:
+            self.outputs[name] = np.zeros((size, *like.shape[2:]), like.dtype)
+        return self.outputs[name]
+
+
+def _complete(left: list[int], gathered: dict[int, _Gathered]) -> Iterator[tuple[int, Outputs]]:
+    """Those that are complete, taken away from what is left."""
+    while left and gathered[left[0]].is_complete:
+        which = left.pop(0)
+        yield which, gathered.pop(which).outputs

@@ -19,14 +19,14 @@ from flax import nnx
 from xt_jax import model as models
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
-from xt_jax.evaluate.predict import plan_all, predict
+from xt_jax.evaluate.predict import Predictor
 from xt_jax.evaluate.score import nearest_foreign
 from xt_jax.mini.languages import LANGUAGES, Utterance, text
 from xt_jax.mini.lexicon import entries, word
 from xt_jax.mini.tasks.drawing import distinct, draw_utterance
 from xt_jax.mini.words import Language
 from xt_jax.retrieval.topk import cosine_topk
-from xt_jax.sharding import make_mesh, place_params, row_multiple
+from xt_jax.sharding import make_mesh, place_params
 from xt_jax.study.encoders import Source
 from xt_jax.tasks import retrieval as retrieval_task
 
@@ -128,12 +128,9 @@ def embeddings(
     mesh = make_mesh()
     graphdef, params = nnx.split(encoder)
     params = place_params(params, mesh, "replicated")
-    plans = plan_all(sets, devices=mesh.shape["data"], row_multiple=row_multiple())
-    for these, plan in zip(sets, plans, strict=True):
-        pooled = predict(
-            graphdef, params, retrieval_task.predict, these, plan, mesh=mesh, pad_id=pad_id
-        )
-        yield pooled["embedding"]
+    predictor = Predictor(graphdef, retrieval_task.predict, mesh, pad_id)
+    for _, outputs in predictor(params, predictor.stream(sets)):
+        yield outputs["embedding"]
 
 
 def retrieval(english: np.ndarray, foreign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

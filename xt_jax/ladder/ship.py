@@ -23,11 +23,11 @@ from xt_jax import model as models
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import Tokenizer, fingerprint, load_tokenizer
 from xt_jax.errors import ConfigError, DataError, UserError
-from xt_jax.evaluate.predict import plan_all, predict
+from xt_jax.evaluate.predict import Predictor
 from xt_jax.mini.ladder import NAMES
 from xt_jax.mini.tokenizer import ENCODERS, tokenizer_folder
 from xt_jax.model.hf_files import read_json, replace_folder
-from xt_jax.sharding import make_mesh, place_params, row_multiple
+from xt_jax.sharding import make_mesh, place_params
 from xt_jax.study.reader import tokenised
 from xt_jax.study.record import FILE
 from xt_jax.tasks import mlm
@@ -97,15 +97,12 @@ def dev_losses(
     model, _ = models.load_model(folder)
     graphdef, params = nnx.split(model)
     params = place_params(params, mesh, "replicated")
-    plans = plan_all(
-        list(features.values()), devices=mesh.shape["data"], row_multiple=row_multiple()
-    )
-    losses = {}
-    for (language, these), plan in zip(features.items(), plans, strict=True):
-        pad_id = tokenizer.pad_token_id
-        sums = predict(graphdef, params, mlm.predict, these, plan, mesh=mesh, pad_id=pad_id)
-        losses[language] = float(np.sum(sums["loss"], dtype=np.float64) / np.sum(sums["count"]))
-    return losses
+    predictor = Predictor(graphdef, mlm.predict, mesh, tokenizer.pad_token_id)
+    languages, sets = list(features), list(features.values())
+    return {
+        languages[i]: float(np.sum(sums["loss"], dtype=np.float64) / np.sum(sums["count"]))
+        for i, sums in predictor(params, predictor.stream(sets))
+    }
 
 
 def _text_of(workdir: epath.Path) -> epath.Path:

@@ -8,7 +8,17 @@ from typing import Any, NamedTuple
 from xt_jax.errors import ConfigError
 
 DTYPES = ("float32", "bfloat16")
-REMAT_POLICIES = ("none", "full", "dots")
+ATTENTION_BACKENDS = ("xla", "splash", "cudnn")
+
+# What the backward pass finds kept and need not compute again, of L layers of hidden size D and
+# feed-forward size F, per token; from most memory to least.
+REMAT_POLICIES = {
+    "none": "every intermediate result",
+    "scores": "all but the T x T attention scores and probabilities of the xla backend",
+    "dots": "products with the weights and attention outputs: 7 D + F a layer",
+    "outputs": "each layer's input and attention output: 2 D a layer",
+    "full": "each layer's input: D a layer",
+}
 
 
 class ModelKind(NamedTuple):
@@ -54,7 +64,7 @@ _SUPPORTED_HF_VALUES = {
 
 @dataclasses.dataclass(frozen=True)
 class EncoderConfig:
-    """Architecture of one encoder, and how to run it (`dtype`, `remat`).
+    """Architecture of one encoder, and how to run it (`dtype`, `remat`, `attention`).
 
     Field names are ours; `from_hf` and `to_hf` translate. Published dimensions are in `presets`.
 
@@ -76,12 +86,14 @@ class EncoderConfig:
     attention_dropout: float = 0.1
     initializer_range: float = 0.02
     dtype: str = "float32"  # of the computation; parameters are always float32
-    remat: str = "none"  # none: keep activations; full: recompute a layer; dots: keep its products
+    remat: str = "none"  # a key of REMAT_POLICIES: what the backward pass finds kept
+    attention: str = "xla"  # the backend; see `xt_jax.model.attention`
 
     def __post_init__(self):
         _check_choice("model_type", self.model_type, tuple(MODEL_KINDS))
         _check_choice("dtype", self.dtype, DTYPES)
-        _check_choice("remat", self.remat, REMAT_POLICIES)
+        _check_choice("remat", self.remat, tuple(REMAT_POLICIES))
+        _check_choice("attention", self.attention, ATTENTION_BACKENDS)
         for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "intermediate_size"):
             _check_int(name, getattr(self, name), 1)
         _check_int("type_vocab_size", self.type_vocab_size, 1)
@@ -99,6 +111,8 @@ class EncoderConfig:
             raise ConfigError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
             )
+        if self.attention == "cudnn":
+            self._check_cudnn()
 
     @property
     def kind(self) -> ModelKind:
@@ -123,9 +137,25 @@ class EncoderConfig:
     def head_dim(self) -> int:
         return self.hidden_size // self.num_heads
 
+    def _check_cudnn(self) -> None:
+        where = "--config.model.attention"
+        if self.dtype != "bfloat16":
+            raise ConfigError(
+                f"The attention backend `cudnn` computes in bfloat16, not in {self.dtype}.",
+                where=where,
+                remedy="add --config.model.dtype=bfloat16, or use attention=xla",
+            )
+        if self.head_dim % 8:
+            raise ConfigError(
+                f"The attention backend `cudnn` takes heads of a multiple of 8, not of "
+                f"{self.head_dim}.",
+                where=where,
+                remedy="use attention=xla",
+            )
+
     @classmethod
     def from_hf(cls, values: dict[str, Any], **run_time: Any) -> EncoderConfig:
-        """From the contents of a config.json; `run_time` may set `dtype` and `remat`.
+        """From the contents of a config.json; `run_time` may set `dtype`, `remat`, `attention`.
 
         Raises:
             ConfigError: a model type, activation or position scheme that is not implemented,

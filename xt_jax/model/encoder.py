@@ -6,6 +6,7 @@ Axes: B rows, T tokens in a row, D hidden size, N heads, H head size, L layers.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -14,9 +15,17 @@ import numpy as np
 from flax import nnx
 
 from xt_jax.errors import ConfigError
-from xt_jax.model.attention import attention
+from xt_jax.model.attention import OUTPUT, attention
 from xt_jax.model.config import EncoderConfig
-from xt_jax.model.layers import Embedding, LayerNorm, Linear, dropout, split_key
+from xt_jax.model.layers import (
+    PRODUCT,
+    Embedding,
+    LayerNorm,
+    Linear,
+    dropout,
+    gelu,
+    split_key,
+)
 
 # So few layers are compiled one by one: 12 % faster on a CPU, and hardly slower to compile.
 UNROLLED = 6
@@ -204,8 +213,12 @@ class SelfAttention(nnx.Module):
     def __call__(self, x: jax.Array, segment_ids, config: EncoderConfig, key) -> jax.Array:
         heads = (*x.shape[:-1], config.num_heads, config.head_dim)
         q, k, v = (part(x).reshape(heads) for part in (self.query, self.key, self.value))
-        y = attention(q, k, v, segment_ids, dropout_rate=config.attention_dropout, key=key)
-        return self.out(y.reshape(x.shape))
+        attend: Any = functools.partial(
+            attention, backend=config.attention, dropout_rate=config.attention_dropout
+        )
+        if config.remat == "scores" and config.attention == "xla":  # fused kernels never keep them
+            attend = jax.checkpoint(attend, prevent_cse=False)
+        return self.out(attend(q, k, v, segment_ids, key=key).reshape(x.shape))
 
 
 class FeedForward(nnx.Module):
@@ -217,7 +230,7 @@ class FeedForward(nnx.Module):
         self.down = Linear(inner, dim, stddev, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return self.down(jax.nn.gelu(self.up(x), approximate=False))
+        return self.down(gelu(self.up(x)))
 
 
 def abstract_encoder(config: EncoderConfig) -> Encoder:
@@ -226,7 +239,7 @@ def abstract_encoder(config: EncoderConfig) -> Encoder:
 
 
 def with_options(encoder: Encoder, **changes: Any) -> Encoder:
-    """The same parameters under a changed config (`dtype`, `remat`, dropout rates)."""
+    """The same parameters under a changed config (`dtype`, `remat`, `attention`, dropout rates)."""
     graphdef, _ = nnx.split(abstract_encoder(dataclasses.replace(encoder.config, **changes)))
     return nnx.merge(graphdef, nnx.state(encoder))
 
@@ -262,7 +275,21 @@ def _hidden_states(encoder: Encoder, input_ids, attention_mask, token_type_ids) 
 
 
 def _with_remat(body, remat: str):
-    if remat == "none":
+    if remat in ("none", "scores"):
         return body
-    dots = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
-    return jax.checkpoint(body, prevent_cse=False, policy=dots if remat == "dots" else None)
+    policy = {"dots": _keep(PRODUCT, OUTPUT), "outputs": _keep(OUTPUT), "full": None}[remat]
+    return jax.checkpoint(body, prevent_cse=False, policy=policy)
+
+
+def _keep(*names: str):
+    """The checkpoint policy of what bears these names, and of cuDNN's output, which bears none.
+
+    Fused kernels keep their log-sum-exp with the output and do not run again.
+    """
+    named = jax.checkpoint_policies.save_only_these_names(*names)
+
+    def policy(primitive, *args, **params) -> bool:
+        is_cudnn = primitive.name.startswith("dot_product_attention_fwd")
+        return is_cudnn or named(primitive, *args, **params)
+
+    return policy

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from xt_jax.model.encoder import Encoder
-from xt_jax.model.layers import LayerNorm, Linear, dropout, split_key
+from xt_jax.model.layers import LayerNorm, Linear, dropout, gelu, product, split_key
 
 INITIALIZER_RANGE = 0.02
 
@@ -122,14 +122,10 @@ class MlmHead(nnx.Module):
                 and summed in float32.
         """
         y = self.dense(x.astype(jnp.float32))
-        y = self.norm(jax.nn.gelu(y, approximate=False), self.eps)
-        logits = jnp.einsum(
-            "...d,vd->...v",
-            y.astype(x.dtype),
-            embedding.astype(x.dtype),
-            preferred_element_type=jnp.float32,
+        y = self.norm(gelu(y), self.eps)
+        return (
+            product("...d,vd->...v", y.astype(x.dtype), embedding.astype(x.dtype)) + self.bias[...]
         )
-        return logits + self.bias[...]
 
 
 Head = ClassificationHead | ChoiceHead | TaggingHead | SpanHead | MlmHead

@@ -45,6 +45,7 @@ def load(
     *,
     dtype: str = "float32",
     remat: str = "none",
+    attention: str = "xla",
     put: Put | None = None,
 ) -> Encoder:
     """The encoder of a Hugging Face folder or hub repository; heads and pooler are left out.
@@ -56,7 +57,8 @@ def load(
         path_or_hub_id: folder (local or `gs://`) with config.json and safetensors, whole or
             sharded, or a `pytorch_model.bin` if torch is installed; or a hub id.
         dtype: of the computation, float32 or bfloat16.
-        remat: none, full or dots.
+        remat: what the backward pass finds kept, a key of `xt_jax.model.config.REMAT_POLICIES`.
+        attention: xla, splash (TPU) or cudnn (NVIDIA GPU).
         put: places a finished parameter, `put(path, array) -> jax.Array`, for example sharded;
             the default is the default device.
 
@@ -65,7 +67,7 @@ def load(
         WeightsError: no such folder or file, or tensors that do not fit (all are listed).
     """
     folder = resolve_folder(path_or_hub_id)
-    config = _read_config(folder, dtype=dtype, remat=remat)
+    config = _read_config(folder, dtype=dtype, remat=remat, attention=attention)
     entries = hf_table.encoder_entries(config)
     return _load_params(folder, config, abstract_encoder(config), entries, put, with_head=False)
 
@@ -89,6 +91,7 @@ def load_model(
     *,
     dtype: str = "float32",
     remat: str = "none",
+    attention: str = "xla",
     put: Put | None = None,
 ) -> tuple[Model, tuple[str, ...]]:
     """Encoder, head and label names of a folder that `save` wrote with a head.
@@ -101,7 +104,7 @@ def load_model(
     """
     folder = resolve_folder(path_or_hub_id)
     values = read_json(folder / CONFIG)
-    config = _read_config(folder, dtype=dtype, remat=remat)
+    config = _read_config(folder, dtype=dtype, remat=remat, attention=attention)
     classes = values.get("architectures") or [""]
     head_type = hf_table.head_type_of(classes[0])
     if head_type is None:

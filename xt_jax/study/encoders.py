@@ -18,6 +18,8 @@ from xt_jax.data.tokenize import Tokenizer, check_fits, load_tokenizer
 from xt_jax.errors import ConfigError
 from xt_jax.mini.ladder import weights_folder
 from xt_jax.mini.tokenizer import tokenizer_folder
+from xt_jax.model.attention import check_platform, no_dropout
+from xt_jax.model.encoder import param_path
 from xt_jax.model.hf_files import read_json, resolve_folder
 
 RANDOM_SEED = 0  # random weights stand for one published checkpoint, whatever the run's seed
@@ -37,6 +39,11 @@ class Source:
     def pad_id(self) -> int:
         return self.tokenizer.pad_token_id
 
+    @property
+    def numerics(self) -> list[Any]:
+        """What of `config` is no property of the weights and changes what is computed from them."""
+        return [self.config.dtype, self.config.attention, self.config.attention_dropout]
+
     def load(
         self, folder: epath.Path | None, place: Callable[[str, Any], jax.Array]
     ) -> models.Encoder:
@@ -46,14 +53,20 @@ class Source:
         """
         folder = folder or self.folder
         if folder is not None:
-            return models.load(
+            encoder = models.load(
                 folder,
                 dtype=self.config.dtype,
                 remat=self.config.remat,
+                attention=self.config.attention,
                 put=lambda path, array: place(f"encoder/{path}", array),
             )
+            return models.with_options(encoder, attention_dropout=self.config.attention_dropout)
         make = jax.jit(lambda: models.Encoder(self.config, rngs=nnx.Rngs(RANDOM_SEED)))
-        return make()
+        graphdef, params = nnx.split(make())
+        placed = jax.tree_util.tree_map_with_path(
+            lambda path, array: place(f"encoder/{param_path(path)}", array), params
+        )
+        return nnx.merge(graphdef, placed)
 
 
 def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
@@ -69,11 +82,8 @@ def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
     name = _tokenizer_name(config, preset, default_tokenizer)
     tokenizer = load_tokenizer(name)
     with _located("--config.model"):
-        architecture = dataclasses.replace(
-            _architecture(preset, folder, tokenizer),
-            dtype=_dtype(config.dtype),
-            remat=config.remat,
-        )
+        published = _architecture(preset, folder, tokenizer)
+        architecture = _with_run_time_options(published, config)
     check_fits(
         tokenizer,
         vocab_size=architecture.vocab_size,
@@ -82,12 +92,29 @@ def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
         where=f"--config.model.tokenizer={name}",
     )
     if folder is None:
-        plain = dataclasses.replace(architecture, dtype="float32", remat="none")
-        key = digest("random", RANDOM_SEED, plain)
+        key = digest("random", RANDOM_SEED, published)
     else:
         models.check(folder)
         key = models.weights_fingerprint(folder)
     return Source(_name(config, preset), architecture, tokenizer, key, folder)
+
+
+def _with_run_time_options(
+    architecture: models.EncoderConfig, config: ModelConfig
+) -> models.EncoderConfig:
+    """What the study asks for, where this machine and the attention backend can do it."""
+    check_platform(config.attention, jax.default_backend())
+    dropout = config.attention_dropout
+    architecture = dataclasses.replace(
+        architecture,
+        dtype=_dtype(config.dtype),
+        remat=config.remat,
+        attention=config.attention,
+        attention_dropout=architecture.attention_dropout if dropout is None else dropout,
+    )
+    if config.attention != "xla" and architecture.attention_dropout:
+        raise no_dropout(config.attention, architecture.attention_dropout)
+    return architecture
 
 
 def _name(config: ModelConfig, preset: models.Preset | None) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import numpy as np
 from etils import epath
 from flax import nnx
 from jax.sharding import Mesh
 
 from xt_jax import model as models
 from xt_jax.config import digest
-from xt_jax.model.encoder import Encoder
+from xt_jax.model.encoder import Encoder, param_path
 from xt_jax.model.heads import Head, Model
 from xt_jax.sharding import place_param, place_params
 from xt_jax.study.encoders import Source
 from xt_jax.tasks.table import FAMILIES, Task
+from xt_jax.train.folding import unfold
+
+WORDS = "encoder/embeddings/word/embedding"
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,28 @@ class Models:
         graphdefs: each task's model without its parameters.
         heads: each task's head in `params["heads"]`; "" where a single task has `params["head"]`.
         params: on the mesh.
+        words: [K] the word embeddings that `params` have; None: all.
+        table: [V, D] on the host, all word embeddings as they were; None where `params` have all.
     """
 
     graphdefs: dict[str, Any]
     heads: dict[str, str]
     params: nnx.State
+    words: np.ndarray | None = None
+    table: np.ndarray | None = None
+
+    def unfolded(self, params: nnx.State, decay: float) -> nnx.State:
+        """`params` with the whole table; its other rows have kept the share `decay`."""
+        if self.table is None or self.words is None:
+            return params
+        table, words = self.table, self.words
+
+        def whole(path: tuple, leaf: jax.Array) -> jax.Array | np.ndarray:
+            if param_path(path) != WORDS:
+                return leaf
+            return unfold(table, words, np.asarray(leaf), decay)
+
+        return jax.tree_util.tree_map_with_path(whole, params)
 
 
 def new_models(
@@ -44,6 +65,7 @@ def new_models(
     layout: str,
     *,
     shared: bool = False,
+    words: np.ndarray | None = None,
 ) -> Models:
     """The encoder of `folder` (None: the source's own) under new heads.
 
@@ -51,12 +73,23 @@ def new_models(
 
     Args:
         shared: tasks of one family with the same labels have one head.
+        words: [K] ids of the word embeddings to train; None: all.
     """
-    encoder = source.load(folder, functools.partial(place_param, mesh=mesh, layout=layout))
+    table = None
+
+    def place(path: str, array: Any) -> jax.Array:
+        nonlocal table
+        if words is not None and path == WORDS:
+            table = np.asarray(array)
+            array = table[words]
+        return place_param(path, array, mesh, layout)
+
+    encoder = source.load(folder, place)
     if len(tasks) == 1:
         (task,) = tasks
         graphdef, params = nnx.split(Model(encoder, _new_head(task, encoder, source, seed)))
-        return Models({task.name: graphdef}, {task.name: ""}, place_params(params, mesh, layout))
+        params = place_params(params, mesh, layout)
+        return Models({task.name: graphdef}, {task.name: ""}, params, words, table)
     heads = _names(tasks, shared)
     graphdefs: dict[str, Any] = {}
     states: dict[str, nnx.State] = {}
@@ -66,7 +99,7 @@ def new_models(
         graphdefs[task.name], params = nnx.split(Model(encoder, head))
         states.setdefault(name, params["head"])
     together = nnx.State({"encoder": params["encoder"], "heads": nnx.State(states)})
-    return Models(graphdefs, heads, place_params(together, mesh, layout))
+    return Models(graphdefs, heads, place_params(together, mesh, layout), words, table)
 
 
 def _names(tasks: Sequence[Task], shared: bool) -> dict[str, str]:

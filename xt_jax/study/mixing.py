@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from xt_jax.config import MixtureConfig
 from xt_jax.data.mixture import smoothed_draws, task_order, task_shares
 from xt_jax.data.packing import Plan
+from xt_jax.data.shape import NoRoomError
 from xt_jax.errors import ConfigError
 from xt_jax.study.prepare import MLM, Phase, TaskData
 from xt_jax.tasks.table import per_example
 
+REFERENCE_SEED = 0
 PlanBatches = Callable[..., Plan]  # plan_training but for what a phase's tasks share
 
 
@@ -32,12 +35,10 @@ def plan_phase(
     """
     if len(phase.parts) == 1:
         (part,) = phase.parts
-        given, epochs = part.recipe.steps, part.recipe.epochs
-        steps = given or math.ceil(_examples(part) * epochs / part.recipe.batch_size)
-        plans = [_plan(part, steps, config, seed, plan_batches, exact=bool(given))]
+        plans = [_plan(part, part.recipe.steps, config, seed, plan_batches)]
         return np.zeros(plans[0].steps, np.int32), plans
     shares = _shares(phase, config)
-    order = task_order(shares, _steps(phase, config), seed)
+    order = task_order(shares, _steps(phase, config, plan_batches), seed)
     counts = np.bincount(order, minlength=len(phase.parts))
     for part, count in zip(phase.parts, counts, strict=True):
         if not count:
@@ -47,7 +48,7 @@ def plan_phase(
                 remedy="choose more steps, another sampler or other weights",
             )
     plans = [
-        _plan(part, int(count), config, seed, plan_batches, exact=True)
+        _plan(part, int(count), config, seed, plan_batches)
         for part, count in zip(phase.parts, counts, strict=True)
     ]
     return order, plans
@@ -79,37 +80,65 @@ def _shares(phase: Phase, config: MixtureConfig) -> np.ndarray:
     return shares
 
 
-def _steps(phase: Phase, config: MixtureConfig) -> int:
+def _steps(phase: Phase, config: MixtureConfig, plan_batches: PlanBatches) -> int:
     if config.steps or phase.recipe.steps:
         return config.steps or phase.recipe.steps
     supervised = [part for part in phase.parts if part.task.name != MLM]
     cap = config.cap if config.sampler == "capped" else math.inf
     steps = sum(
-        math.ceil(min(_examples(part), cap) * part.recipe.epochs / part.recipe.batch_size)
+        math.ceil(
+            min(_examples(part), cap) * part.recipe.epochs / _per_step(part, config, plan_batches)
+        )
         for part in supervised
     )
     return round(steps / (1 - config.mlm_ratio)) if len(supervised) < len(phase.parts) else steps
 
 
 def _plan(
-    part: TaskData,
-    steps: int,
-    config: MixtureConfig,
-    seed: int,
-    plan_batches: PlanBatches,
-    *,
-    exact: bool,
+    part: TaskData, steps: int, config: MixtureConfig, seed: int, plan_batches: PlanBatches
 ) -> Plan:
-    """`steps` batches; unless `exact`, the recipe's epochs, whose last batch may be short."""
+    """`steps` full batches; 0: the recipe's epochs, whose last batch may be short.
+
+    Raises:
+        ConfigError: the recipe's `batch_tokens` have no room for the longest example.
+    """
     assert part.train is not None
-    lengths, batch = part.train.features.lengths, part.recipe.batch_size
+    recipe, lengths, train = part.recipe, part.train.features.lengths, part.train
+    options: dict[str, Any] = {"batch_tokens": recipe.batch_tokens} if recipe.batch_tokens else {}
+    try:
+        if part.task.name == MLM:
+            per_step = _per_step(part, config, plan_batches)
+            full = steps or math.ceil(_examples(part) * recipe.epochs / per_step)
+            draws, others = (
+                smoothed_draws(train.sizes, config.mlm_exponent, math.ceil(full * per_step), s)
+                for s in (seed, REFERENCE_SEED)
+            )
+            # The shape must not depend on the lines that this seed draws.
+            reference = np.append(lengths[others], lengths.max())
+            options |= {"reference": reference, "steps": steps}
+            plan = plan_batches(lengths[draws], recipe.batch_size, 1, seed, **options)
+            return dataclasses.replace(plan, feature=draws[plan.feature])
+        options |= {"group": per_example(part.task), "steps": steps}
+        return plan_batches(lengths, recipe.batch_size, recipe.epochs, seed, **options)
+    except NoRoomError as error:
+        raise ConfigError(
+            f"A step of {recipe.batch_tokens} tokens is too small for {part.task.name}: {error}.",
+            where="--config.intermediate.batch_tokens, --config.target.batch_tokens",
+            remedy=f"use {error.needed} or more, a smaller max_length, or fewer devices",
+        ) from error
+
+
+def _per_step(part: TaskData, config: MixtureConfig, plan_batches: PlanBatches) -> float:
+    """Examples of a step, on average."""
+    assert part.train is not None
+    if not part.recipe.batch_tokens:
+        return part.recipe.batch_size
+    lengths, count = part.train.features.lengths, _examples(part)
     if part.task.name == MLM:
-        draws = smoothed_draws(part.train.sizes, config.mlm_exponent, steps * batch, seed)
-        plan = plan_batches(lengths[draws], batch, 1, seed)
-        return dataclasses.replace(plan, feature=draws[plan.feature])
-    group = per_example(part.task)
-    epochs = steps * batch / _examples(part) if exact else part.recipe.epochs
-    return plan_batches(lengths, batch, epochs, seed, group=group)
+        sizes = part.train.sizes
+        lengths = lengths[smoothed_draws(sizes, config.mlm_exponent, count, REFERENCE_SEED)]
+    options = {"batch_tokens": part.recipe.batch_tokens, "group": per_example(part.task)}
+    return count / plan_batches(lengths, 0, 1, REFERENCE_SEED, **options).steps
 
 
 def _examples(part: TaskData) -> int:

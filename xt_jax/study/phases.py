@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,14 +26,17 @@ from xt_jax.study.encoders import Source
 from xt_jax.study.heads import Models, new_models
 from xt_jax.study.mixing import plan_phase
 from xt_jax.study.prepare import MLM, Phase, TaskData
+from xt_jax.study.reader import Dataset
 from xt_jax.study.record import write_record
 from xt_jax.study.scoring import Scorer
+from xt_jax.study.seeds import sensible_seeds, together
 from xt_jax.tasks.table import FAMILIES
-from xt_jax.train.loop import Job, Progress, Stream, fit
+from xt_jax.train.folding import decayed, occurring_words, renumber
+from xt_jax.train.loop import Job, Progress, Run, Stream, fit
 from xt_jax.train.optim import make_optimizer
-from xt_jax.train.step import StepSpec, model_of, task_params
+from xt_jax.train.step import StepSpec, model_of, stack_params, task_params
 
-FORMAT = 3  # raise it when the same settings come to give other numbers
+FORMAT = 4  # raise it when the same settings come to give other numbers
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,29 @@ class Start:
     folder: epath.Path | None = None
     step: int = 0
     selected_by: str = "none"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One seed of a phase, planned.
+
+    Attributes:
+        seed, own_seed: the study's, and the phase's own that follows from it.
+        order, plans: the task of each step, and the batches of each task.
+        key: of all that can change the result.
+    """
+
+    seed: int
+    own_seed: int
+    start: Start
+    order: np.ndarray
+    plans: list[Plan]
+    key: str
+    directory: epath.Path
+
+    @property
+    def done(self) -> epath.Path:
+        return self.directory / "done.json"
 
 
 @dataclass(frozen=True)
@@ -56,7 +84,7 @@ class Trainer:
 
     def start(self) -> Start:
         """The encoder that everything starts from, as it is."""
-        return Start(digest(FORMAT, self.source.key, self.source.config.dtype, self._devices()))
+        return Start(digest(FORMAT, self.source.key, self.source.numerics, self._devices()))
 
     def home(self, start: Start) -> epath.Path:
         """The folder of what these parameters give rise to."""
@@ -64,30 +92,51 @@ class Trainer:
             return self.directory / f"start-{start.key[:12]}"
         return start.folder.parent.parent
 
-    def train(self, phase: Phase, start: Start, after: str, seed: int) -> Start:
-        """Trains `phase` from `start`, unless that is done; the best of it.
+    def train(
+        self, phase: Phase, starts: Sequence[Start], after: str, seeds: Sequence[int]
+    ) -> list[Start]:
+        """Trains `phase` for each seed from its start, unless that is done; the best of each.
 
         Heads, order and dropout follow from the study's seed and the phase's name, not from
         `start`: what is compared with equal seeds differs in nothing else.
         """
-        label = f"s{seed}"
-        seed = int(digest(seed, phase.name)[:7], 16)
-        order, plans = plan_phase(phase, self.mixture, seed, self._plan_batches)
-        key = self._key(phase, start, order, plans, seed)
-        directory = self.directory / "-".join(filter(None, [phase.name, after, label, key[:12]]))
-        done = directory / "done.json"
-        if not done.exists():
-            progress = self._fit(phase, start, order, plans, directory, seed)
-            names = {"model": self.source.name, "seed": label[1:]}
-            write_record(directory, phase, order, plans, progress["steps"], **names)
-            atomic_write_text(done, json.dumps(progress, sort_keys=True) + "\n")
-        step = json.loads(done.read_text())["best_step"]
-        (directory / "checkpoints").rmtree(missing_ok=True)
-        _keep_bests(directory, {step})
-        return Start(key, _best(directory, step), step, _selected_by(phase))
+        members = [self._member(phase, *pair, after) for pair in zip(starts, seeds, strict=True)]
+        todo = [member for member in members if not member.done.exists()]
+        for group in together(todo, lambda member: member.plans, self.seeds_at_once):
+            for member, progress in zip(group, self._fit(phase, group), strict=True):
+                names = {"model": self.source.name, "seed": str(member.seed)}
+                steps = progress["steps"]
+                write_record(member.directory, phase, member.order, member.plans, steps, **names)
+                atomic_write_text(member.done, json.dumps(progress, sort_keys=True) + "\n")
+            self._states(group).rmtree(missing_ok=True)
+        return [self._finished(phase, member) for member in members]
+
+    @property
+    def seeds_at_once(self) -> int:
+        """How many seeds of a phase are at most one program."""
+        return self.config.parallel_seeds or sensible_seeds(self.source.config)
+
+    def _member(self, phase: Phase, start: Start, seed: int, after: str) -> Member:
+        own_seed = int(digest(seed, phase.name)[:7], 16)
+        order, plans = plan_phase(phase, self.mixture, own_seed, self._plan_batches)
+        key = self._key(phase, start, order, plans, own_seed)
+        name = "-".join(filter(None, [phase.name, after, f"s{seed}", key[:12]]))
+        return Member(seed, own_seed, start, order, plans, key, self.directory / name)
+
+    def _finished(self, phase: Phase, member: Member) -> Start:
+        step = json.loads(member.done.read_text())["best_step"]
+        self._states([member]).rmtree(missing_ok=True)
+        _keep_bests(member.directory, {step})
+        return Start(member.key, _best(member.directory, step), step, _selected_by(phase))
+
+    def _states(self, group: Sequence[Member]) -> epath.Path:
+        """Where the states of what is trained together are kept meanwhile."""
+        if len(group) == 1:
+            return group[0].directory / "checkpoints"
+        return self.directory / f"together-{digest([member.key for member in group])[:12]}"
 
     def _plan_batches(
-        self, lengths: np.ndarray, batch_size: int, epochs: float, seed: int, group: int = 1
+        self, lengths: np.ndarray, batch_size: int, epochs: float, seed: int, **options: Any
     ) -> Plan:
         return plan_training(
             lengths,
@@ -98,7 +147,7 @@ class Trainer:
             row_multiple=row_multiple(),
             rows_multiple=self.mesh.shape["data"] * self.config.accumulate,
             hidden_size=self.source.config.hidden_size,
-            group=group,
+            **options,
         )
 
     def _key(
@@ -112,70 +161,83 @@ class Trainer:
             [_task_key(part) for part in phase.parts],
             [[p.rows, p.length, _hash(p.feature)] for p in plans],
             [_hash(order), self.config.accumulate, self.config.sharding],
-            [self.source.config.dtype, self._devices()],
+            self.config.fold_vocabulary,
+            [self.source.numerics, self._devices()],
         )
 
     def _devices(self) -> list:
         return [jax.default_backend(), dict(self.mesh.shape)]
 
-    def _fit(
-        self,
-        phase: Phase,
-        start: Start,
-        order: np.ndarray,
-        plans: list[Plan],
-        directory: epath.Path,
-        seed: int,
-    ) -> Progress:
-        phase_models = new_models(
-            [part.task for part in phase.parts],
-            self.source,
-            start.folder,
-            seed,
-            self.mesh,
-            self.config.sharding,
-            shared=self.mixture.shared_heads,
-        )
-        optimizer = make_optimizer(phase.recipe, len(order))
+    def _fit(self, phase: Phase, group: Sequence[Member]) -> list[Progress]:
+        """Trains the seeds of `group` as one program."""
+        words = self._words(phase)
+        each = [
+            new_models(
+                [part.task for part in phase.parts],
+                self.source,
+                member.start.folder,
+                member.own_seed,
+                self.mesh,
+                self.config.sharding,
+                shared=self.mixture.shared_heads,
+                words=words,
+            )
+            for member in group
+        ]
+        steps = len(group[0].order)
+        optimizer = make_optimizer(phase.recipe, steps)
 
-        def stream(part: TaskData, plan: Plan) -> Stream:
+        def stream(index: int, part: TaskData) -> Stream:
             assert part.train is not None
             name, family = part.task.name, FAMILIES[part.task.family]
             assert family.loss is not None
+            plans = tuple(member.plans[index] for member in group)
+            plan, features = plans[0], part.train.features
             logging.info(
                 "%s: %s, %d steps of %d x %d tokens, fill %.3f",
-                directory.name, name, plan.steps, plan.rows, plan.length,
-                plan.fill(part.train.features.lengths),
+                group[0].directory.name, name, plan.steps, plan.rows, plan.length,
+                plan.fill(features.lengths),
             )  # fmt: skip
             spec = StepSpec(
-                phase_models.graphdefs[name],
+                each[0].graphdefs[name],
                 family.loss,
                 optimizer,
                 self.config.accumulate,
-                seed,
-                head=phase_models.heads[name],
+                head=each[0].heads[name],
             )
-            return Stream(name, spec, plan, part.train.features)
+            return Stream(name, spec, plans, _in_words(part.train, words).features)
 
-        def save_best(params: nnx.State, step: int, needed: set[int]) -> None:
-            _save(phase, phase_models, params, _best(directory, step))
-            _keep_bests(directory, needed | {step})
+        def run(member: Member, own: Models) -> Run:
+            def save_best(params: nnx.State, step: int, needed: set[int]) -> None:
+                decay = decayed(phase.recipe, steps, step)
+                _save(phase, own, own.unfolded(params, decay), _best(member.directory, step))
+                _keep_bests(member.directory, needed | {step})
+
+            return Run(member.directory.name, member.own_seed, save_best, member.directory)
 
         job = Job(
-            name=directory.name,
-            streams=tuple(map(stream, phase.parts, plans)),
-            order=order,
+            runs=tuple(map(run, group, each)),
+            streams=tuple(stream(i, part) for i, part in enumerate(phase.parts)),
+            order=group[0].order,
             recipe=phase.recipe,
-            evaluate=self._evaluator(phase, phase_models),
-            save_best=save_best,
-            directory=directory,
+            evaluate=self._evaluator(phase, each[0], words),
+            directory=self._states(group),
             pad_id=self.source.pad_id,
         )
-        progress = fit(job, phase_models.params, self.source.config, self.config, self.mesh)
-        save_tokenizer(self.source.tokenizer, _best(directory, progress["best_step"]))
+        params = stack_params([own.params for own in each])
+        progress = fit(job, params, self.source.config, self.config, self.mesh)
+        for member, its in zip(group, progress, strict=True):
+            save_tokenizer(self.source.tokenizer, _best(member.directory, its["best_step"]))
         return progress
 
-    def _evaluator(self, phase: Phase, phase_models: Models):
+    def _words(self, phase: Phase) -> np.ndarray | None:
+        """The word embeddings to train; None for all, which masked language modelling needs."""
+        if not self.config.fold_vocabulary or any(p.task.name == MLM for p in phase.parts):
+            return None
+        datasets = [d for part in phase.parts for d in (part.train, part.dev) if d is not None]
+        return occurring_words([d.features for d in datasets], self.source.pad_id)
+
+    def _evaluator(self, phase: Phase, phase_models: Models, words: np.ndarray | None):
         """Parameters to the mean of the tasks' first metrics on English dev."""
         scorers = [
             (part, Scorer(part.task, graphdef, self.source, self.mesh, self.config.packing))
@@ -186,7 +248,7 @@ class Trainer:
         def score(part: TaskData, scorer: Scorer, params: nnx.State) -> float:
             assert part.dev is not None
             mine = task_params(params, phase_models.heads[part.task.name])
-            ((_, _, scores),) = scorer.predictions(mine, [part.dev])
+            ((_, _, scores),) = scorer.predictions(mine, [_in_words(part.dev, words)])
             assert scores is not None
             return scores[part.task.metrics[0]]
 
@@ -220,6 +282,13 @@ def _save(phase: Phase, phase_models: Models, params: nnx.State, folder: epath.P
         models.save(model.encoder, folder)
     else:
         models.save(model, folder, labels=task.labels or None)
+
+
+def _in_words(dataset: Dataset, words: np.ndarray | None) -> Dataset:
+    """The data set in indices of the words that are trained."""
+    if words is None:
+        return dataset
+    return replace(dataset, features=renumber(dataset.features, words))
 
 
 def _hash(array: np.ndarray) -> str:

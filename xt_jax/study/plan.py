@@ -10,10 +10,10 @@ from xt_jax.tasks.table import DIRECT
 
 @dataclass(frozen=True)
 class Branch:
-    """One intermediate task (or `direct`) with one seed, and the targets that follow it."""
+    """One intermediate task (or `direct`) with some seeds, and the targets that follow it."""
 
     intermediate: str
-    seed: int
+    seeds: tuple[int, ...]
     targets: tuple[str, ...]
 
     @property
@@ -21,16 +21,20 @@ class Branch:
         return self.intermediate != DIRECT
 
 
-def branches(config: Config, intermediates: set[str], targets: tuple[str, ...]) -> list[Branch]:
+def branches(
+    config: Config, intermediates: set[str], targets: tuple[str, ...], seeds_at_once: int = 1
+) -> list[Branch]:
     """Seeds outermost, so that the first results cover every comparison.
 
     Args:
         intermediates: the intermediate tasks that have data.
         targets: the target tasks that have data.
+        seeds_at_once: so many are one branch.
     """
+    end = config.seed + config.seeds
     return [
-        Branch(name, seed, targets)
-        for seed in range(config.seed, config.seed + config.seeds)
+        Branch(name, tuple(range(first, min(first + seeds_at_once, end))), targets)
+        for first in range(config.seed, end, seeds_at_once)
         for name in config.intermediates
         if name == DIRECT or name in intermediates
     ]

@@ -326,7 +326,7 @@ def _check_recipe(task: Task, recipe: Recipe, longest: int, phase: str) -> None:
         **dict.fromkeys(
             (
                 *("epochs", "steps", "learning_rate", "weight_decay", "clip_norm"),
-                *("eval_examples", "patience"),
+                *("batch_tokens", "eval_examples", "patience"),
             ),
             (0, math.inf),
         ),

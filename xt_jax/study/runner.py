@@ -49,9 +49,12 @@ def run(config: Config, workdir: str) -> str:
         UserError: anything wrong with configuration, weights or data; before training starts.
     """
     study = open_study(config, epath.Path(workdir))
-    todo = branches(config, set(study.intermediates), tuple(study.targets))
+    at_once = study.trainer.seeds_at_once
+    todo = branches(config, set(study.intermediates), tuple(study.targets), at_once)
     if NONE in config.targets:
-        return "\n".join(_trained(study, branch) for branch in todo if branch.has_intermediate)
+        return "\n".join(
+            line for branch in todo if branch.has_intermediate for line in _trained(study, branch)
+        )
     mine: set[tuple[str, str]] = set()
     for branch in todo:
         mine |= _run_branch(study, branch)
@@ -99,6 +102,7 @@ def _check(config: Config) -> None:
     limits = {
         "seeds": (config.seeds, 1, math.inf),
         "train.accumulate": (config.train.accumulate, 1, math.inf),
+        "train.parallel_seeds": (config.train.parallel_seeds, 0, math.inf),
         "train.save_every_steps": (config.train.save_every_steps, 1, math.inf),
         "train.log_every": (config.train.log_every, 1, math.inf),
         "data.max_train_examples": (config.data.max_train_examples, 0, math.inf),
@@ -131,42 +135,45 @@ def _check_something_to_run(config: Config, intermediates: set[str], targets: se
         )
 
 
-def _start(study: Study, branch: Branch) -> Start:
-    """What the targets start from: the encoder as it is, or after the intermediate phase."""
-    start = study.trainer.start()
+def _starts(study: Study, branch: Branch) -> list[Start]:
+    """What each seed's targets start from: the encoder itself, or after the intermediate phase."""
+    starts = [study.trainer.start()] * len(branch.seeds)
     if not branch.has_intermediate:
-        return start
-    return study.trainer.train(study.intermediates[branch.intermediate], start, "", branch.seed)
+        return starts
+    return study.trainer.train(study.intermediates[branch.intermediate], starts, "", branch.seeds)
 
 
-def _trained(study: Study, branch: Branch) -> str:
-    """Trains the intermediate phase alone; a line that says where its weights are."""
-    start = _start(study, branch)
-    name = f"{study.trainer.source.name} after {branch.intermediate}, seed {branch.seed}"
-    return f"{name}: {start.folder} (best {start.selected_by})"
+def _trained(study: Study, branch: Branch) -> list[str]:
+    """Trains the intermediate phase alone; lines that say where its weights are."""
+    name = f"{study.trainer.source.name} after {branch.intermediate}"
+    return [
+        f"{name}, seed {seed}: {start.folder} (best {start.selected_by})"
+        for seed, start in zip(branch.seeds, _starts(study, branch), strict=True)
+    ]
 
 
 def _run_branch(study: Study, branch: Branch) -> set[tuple[str, str]]:
     """Trains and scores; the (run, data) of all rows that belong to the branch."""
-    start = _start(study, branch)
+    starts = _starts(study, branch)
     rows = set()
     for name in branch.targets:
         data = study.targets[name]
-        trained = start
+        trained = starts
         if data.train is not None:
             # Named by what it trains on: XQuAD and MLQA are two tests of one phase.
             phase = Phase("+".join(data.task.train), (data,), data.recipe)
             after = f"after-{branch.intermediate}" if branch.has_intermediate else ""
-            trained = study.trainer.train(phase, start, after, branch.seed)
-        _score(study, data, trained, branch)
-        rows |= {(_short(trained.key), _short(dataset.key)) for dataset in data.scored}
+            trained = study.trainer.train(phase, starts, after, branch.seeds)
+        for seed, one in zip(branch.seeds, trained, strict=True):
+            _score(study, data, one, branch.intermediate, seed)
+            rows |= {(_short(one.key), _short(dataset.key)) for dataset in data.scored}
     return rows
 
 
-def _score(study: Study, data: TaskData, trained: Start, branch: Branch) -> None:
+def _score(study: Study, data: TaskData, trained: Start, intermediate: str, seed: int) -> None:
     """Predicts and scores what is not there yet, then writes the submission's files."""
-    todo = _todo(study, data, trained, branch)
-    name = f"{data.task.name} after {branch.intermediate}"
+    todo = _todo(study, data, trained, intermediate, seed)
+    name = f"{data.task.name} after {intermediate}, seed {seed}"
     home = study.trainer.home(trained)
     if todo:
         logging.info("%s: scoring %d languages", name, len(todo))
@@ -177,17 +184,19 @@ def _score(study: Study, data: TaskData, trained: Start, branch: Branch) -> None
             if scores is None:
                 logging.info("%s, %s: predicted for submission", name, dataset.language)
                 continue
-            append_rows(study.results, _rows(study, data, dataset, trained, branch, scores))
+            append_rows(
+                study.results, _rows(study, data, dataset, trained, intermediate, seed, scores)
+            )
             logging.info("%s, %s: %s", name, dataset.language, _shown(scores))
-    submission = f"{study.trainer.source.name}-{branch.intermediate}-s{branch.seed}"
+    submission = f"{study.trainer.source.name}-{intermediate}-s{seed}"
     folder = study.results.parent / "submissions" / submission.replace("/", "_")
     for dataset in data.scored + data.submitted:
         write_submission(folder, study.results.parent / "labels", home, data.task, dataset)
 
 
-def _todo(study: Study, data: TaskData, trained: Start, branch: Branch) -> set[str]:
+def _todo(study: Study, data: TaskData, trained: Start, intermediate: str, seed: int) -> set[str]:
     """The keys of the data sets that this model has no rows or predictions for."""
-    mine = (_short(trained.key), branch.intermediate, branch.seed, data.task.name)
+    mine = (_short(trained.key), intermediate, seed, data.task.name)
     have = {
         (row["language"], row["data"])
         for row in read_rows(study.results)
@@ -226,7 +235,8 @@ def _rows(
     data: TaskData,
     dataset: Dataset,
     trained: Start,
-    branch: Branch,
+    intermediate: str,
+    seed: int,
     scores: dict[str, float],
 ) -> list[Row]:
     encoder_params, total_params = study.params
@@ -235,10 +245,10 @@ def _rows(
             model=study.trainer.source.name,
             encoder_params=encoder_params,
             total_params=total_params,
-            intermediate=branch.intermediate,
+            intermediate=intermediate,
             target=data.task.name,
             language=dataset.language,
-            seed=branch.seed,
+            seed=seed,
             metric=metric,
             value=value,
             n=len(dataset.examples),

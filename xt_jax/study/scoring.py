@@ -10,12 +10,10 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from xt_jax.data.packing import Plan
-from xt_jax.evaluate.predict import plan_all, predict
+from xt_jax.evaluate.predict import Predictor
 from xt_jax.evaluate.score import nearest_foreign, score, score_retrieval
 from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.mining import Candidates
-from xt_jax.sharding import row_multiple
 from xt_jax.study.encoders import Source
 from xt_jax.study.reader import Dataset
 from xt_jax.tasks import mining
@@ -47,49 +45,39 @@ class Scorer:
         Predictions are one per example: what the family's `decode` gives, in retrieval the line of
         the nearest foreign sentence; in mining the pairs of ids that pass the threshold.
 
-        Of all `datasets`, those whose key is `wanted` (None: all) are predicted. The compiled
-        shape is that of all: what is left after a stop is computed exactly as it would have been.
+        Of all `datasets`, those whose key is `wanted` (None: all) are predicted. The stream is
+        that of all: what is left after a stop is computed exactly as it would have been.
 
         Args:
-            fitted: by language, the labelled split on which a mining threshold is fitted.
+            fitted: by language, the labelled split on which a mining threshold is fitted. It comes
+                first, so that of each language only the threshold is kept.
         """
-        fitted = fitted or {}
-        others = [d for d in fitted.values() if d not in datasets]
-        plans = plan_all(
-            [dataset.features for dataset in [*datasets, *others]],
-            packing=self.packing,
-            devices=self.mesh.shape["data"],
-            row_multiple=row_multiple(),
+        devs = list((fitted or {}).values())
+        ordered = [*devs, *(d for d in datasets if d not in devs)]
+        is_wanted = [d in datasets and (wanted is None or d.key in wanted) for d in ordered]
+        languages = {d.language for d, mine in zip(ordered, is_wanted, strict=True) if mine}
+        needed = [
+            i
+            for i, d in enumerate(ordered)
+            if is_wanted[i] or (d in devs and d.language in languages)
+        ]
+        predictor = Predictor(
+            self.graphdef, FAMILIES[self.task.family].predict, self.mesh, self.source.pad_id
         )
-        plan_of = {d.key: plan for d, plan in zip([*datasets, *others], plans, strict=True)}
-        for dataset in datasets:
-            if wanted is not None and dataset.key not in wanted:
-                continue
-            outputs = self._outputs(params, dataset, plan_of[dataset.key])
+        stream = predictor.stream([d.features for d in ordered], packing=self.packing)
+        least: dict[str, float] = {}
+        for i, outputs in predictor(params, stream, needed):
+            dataset = ordered[i]
             if self.task.family == "mining":
-                dev = fitted[dataset.language]
                 found = mining.candidates(outputs["embedding"], dataset.examples)
-                dev_found = found
-                if dev is not dataset:
-                    embeddings = self._outputs(params, dev, plan_of[dev.key])["embedding"]
-                    dev_found = mining.candidates(embeddings, dev.examples)
-                least = mining.threshold(dev_found, dev.examples)
-                yield dataset, *self._mined(dataset, found, least)
+                if dataset in devs:
+                    least[dataset.language] = mining.threshold(found, dataset.examples)
+                if is_wanted[i]:
+                    yield dataset, *self._mined(dataset, found, least[dataset.language])
             elif self.task.family == "retrieval":
                 yield dataset, *self._retrieved(dataset, outputs["embedding"])
             else:
                 yield dataset, *self._decoded(dataset, outputs)
-
-    def _outputs(self, params: nnx.State, dataset: Dataset, plan: Plan) -> dict[str, np.ndarray]:
-        return predict(
-            self.graphdef,
-            params,
-            FAMILIES[self.task.family].predict,
-            dataset.features,
-            plan,
-            mesh=self.mesh,
-            pad_id=self.source.pad_id,
-        )
 
     def _decoded(self, dataset: Dataset, outputs: dict[str, np.ndarray]) -> tuple[list, Scores]:
         decode = FAMILIES[self.task.family].decode

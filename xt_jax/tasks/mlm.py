@@ -22,7 +22,7 @@ from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
 from xt_jax.errors import ConfigError
 from xt_jax.model.heads import Model, take_tokens
-from xt_jax.model.layers import split_key
+from xt_jax.model.layers import exact_key, split_key
 from xt_jax.tasks.packed import Batch, Sums, run_encoder
 
 PERCENT = 15  # of the tokens of a row are masked
@@ -135,7 +135,7 @@ def decode(
 def mask_tokens(batch: Batch, key: jax.Array) -> Masked:
     """Masks exactly 15 % (rounded) of each row's maskable tokens, all equally likely."""
     ids, maskable = batch["input_ids"], batch["maskable"]
-    choice_key, fate_key, word_key = jax.random.split(key, 3)
+    choice_key, fate_key, word_key = jax.random.split(exact_key(key), 3)
     most = max(1, _share(ids.shape[1]))
     order = jnp.where(maskable == 1, jax.random.uniform(choice_key, ids.shape), -1.0)
     # Sorted, since XLA would gather the rows of all devices for its top_k.

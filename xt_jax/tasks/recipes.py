@@ -21,7 +21,9 @@ class Recipe:
     Attributes:
         epochs: passes over the training features.
         steps: optimizer steps in place of the epochs; 0: as many as the epochs take.
-        batch_size: features per optimizer step.
+        batch_size: features per optimizer step (in choice tasks: examples).
+        batch_tokens: tokens of a step, padding included, in place of `batch_size` examples; 0:
+            exact batches.
         max_length: tokens of a feature, special tokens included.
         doc_stride: tokens between the beginnings of two windows (spans).
         warmup_ratio: share of the steps with a rising learning rate.
@@ -36,6 +38,7 @@ class Recipe:
     epochs: float = 2
     steps: int = 0
     batch_size: int = 32
+    batch_tokens: int = 0
     max_length: int = 256
     doc_stride: int = 128
     warmup_ratio: float = 0.1

@@ -37,7 +37,7 @@ class Checkpoints:
         late = time.monotonic() - self._saved_at >= self._seconds
         if step % self._every_steps and not late:
             return False
-        parts = {"state": state._asdict(), "data": data, "progress": progress}
+        parts = {"state": _changing(state), "data": data, "progress": progress}
         self._checkpointer.save_checkpointables_async(step, parts, force=True)
         self._saved_at = time.monotonic()
         return True
@@ -47,13 +47,18 @@ class Checkpoints:
         if self._checkpointer.latest is None:
             return None
         abstract = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), state._asdict()
+            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), _changing(state)
         )
         parts = self._checkpointer.load_checkpointables(
             None, {"state": abstract, "data": data, "progress": None}
         )
-        return TrainState(**parts["state"]), parts["progress"]
+        return state._replace(**parts["state"]), parts["progress"]
 
     def close(self) -> None:
         """Waits for a save in progress."""
         self._checkpointer.close()
+
+
+def _changing(state: TrainState) -> dict[str, Any]:
+    """What steps change; the key follows from the seed."""
+    return {name: part for name, part in state._asdict().items() if name != "key"}

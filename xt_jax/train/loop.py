@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import json
 import math
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,53 +16,71 @@ from absl import logging
 from etils import epath
 from flax import nnx
 from jax.sharding import Mesh
-from tqdm import tqdm
 
 from xt_jax.config import TrainConfig
 from xt_jax.data.mixture import turns
 from xt_jax.data.packing import Features, Plan, materialise
-from xt_jax.errors import UserError
 from xt_jax.model.config import EncoderConfig
 from xt_jax.sharding import place_batch
 from xt_jax.tasks.packed import Sums
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.train.checkpoint import Checkpoints
-from xt_jax.train.step import StepSpec, TrainState, compile_step, init_state
+from xt_jax.train.log import Log
+from xt_jax.train.step import StepSpec, TrainState, compile_step, init_state, params_of
 from xt_jax.train.throughput import Meter, train_flops
 
 Progress = dict[str, Any]
+NOT_BEGUN: Progress = {"best": -math.inf, "best_step": 0, "without_gain": 0, "steps": 0}
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One task of a phase: its step, and the batches for it."""
+    """One task of a phase: its step, and the batches for it.
+
+    Attributes:
+        plans: of each seed, all of one shape.
+    """
 
     name: str
     spec: StepSpec
-    plan: Plan
+    plans: tuple[Plan, ...]
     features: Features
 
 
 @dataclass(frozen=True)
-class Job:
-    """One phase of training.
+class Run:
+    """One seed of a phase.
 
     Attributes:
-        name: shown in the log and on the progress bar.
-        streams: the tasks; they share the optimizer.
-        order: [steps] which of them each step trains.
-        evaluate: the score to maximise, of the parameters, on English dev.
+        name: shown in the log.
+        seed: of dropout.
         save_best: keeps the parameters of a step, and those of the earlier steps it is given: a
             state that a killed run goes back to names one of them.
-        directory: where the phase's states and log are.
+        directory: where its log is.
     """
 
     name: str
+    seed: int
+    save_best: Callable[[nnx.State, int, set[int]], None]
+    directory: epath.Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """One phase of training: of one seed, or of several as one program.
+
+    Attributes:
+        streams: the tasks; they share the optimizer.
+        order: [steps] which of them each step trains.
+        evaluate: the score to maximise, of the parameters of one seed, on English dev.
+        directory: where the states are.
+    """
+
+    runs: tuple[Run, ...]
     streams: tuple[Stream, ...]
     order: np.ndarray
     recipe: Recipe
     evaluate: Callable[[nnx.State], float]
-    save_best: Callable[[nnx.State, int, set[int]], None]
     directory: epath.Path
     pad_id: int
 
@@ -76,69 +91,86 @@ class Job:
 
 def fit(
     job: Job, params: nnx.State, model_config: EncoderConfig, config: TrainConfig, mesh: Mesh
-) -> Progress:
+) -> list[Progress]:
     """Trains until the plan ends or patience does; carries on where an earlier call was killed.
 
+    A seed that is out of patience keeps its best and is computed along until the others are too.
+
+    Args:
+        params: of all seeds, as `stack_params` gives them.
+
     Returns:
-        `best` (score), `best_step`, `steps` (updates made).
+        Of each seed `best` (score), `best_step`, `steps` (updates made until then).
 
     Raises:
         UserError: the loss is not finite.
     """
-    log = _Log(job)
+    folders = {run.name: run.directory for run in job.runs}
+    log = Log(folders, job.steps, mixed=len(job.streams) > 1)
     batches = iter(batch_stream(job.streams, job.order, job.pad_id, config.accumulate))
     checkpoints = Checkpoints(
         job.directory / "checkpoints", config.save_every_steps, config.save_every_minutes
     )
-    state = init_state(params, job.streams[0].spec.optimizer, mesh)
-    progress: Progress = {"best": -math.inf, "best_step": 0, "without_gain": 0, "steps": 0}
+    state = init_state(params, job.streams[0].spec.optimizer, mesh, [run.seed for run in job.runs])
+    done, progress = 0, [NOT_BEGUN for _ in job.runs]
     restored = checkpoints.restore(state, batches)
     if restored is not None:
-        state, progress = restored
-        logging.info("%s: carrying on after step %d", job.name, progress["steps"])
-    step_fns = [compile_step(stream.spec, state) for stream in job.streams]
+        state, saved = restored
+        done, progress = saved["done"], saved["seeds"]
+        logging.info("%s: carrying on after step %d", log.title, done)
+    row_axis = int(len(job.runs) > 1) + int(config.accumulate > 1)
+    step_fns: dict[int, jax.stages.Compiled] = {}
     meter = _meter(job, model_config)
-    compiled: set[int] = set()
     # The best steps that the last two states name: one may be half written, then the other counts.
-    needed = collections.deque([progress["best_step"]], maxlen=2)
+    needed = collections.deque([_best_steps(progress)], maxlen=2)
     latest: dict[str, Sums] = {}
-    with log.bar(progress["steps"]) as bar, contextlib.closing(checkpoints):
-        for done in range(progress["steps"] + 1, job.steps + 1):
-            if _out_of_patience(progress, job.recipe):
-                break
-            batch = place_batch(next(batches), mesh, axis=int(config.accumulate > 1))
-            task = int(job.order[done - 1])
-            state, sums = step_fns[task](state, batch)
-            latest[job.streams[task].name] = sums
-            progress = {**progress, "steps": done}
-            if task not in compiled:  # compiled here: not part of the rates
-                jax.block_until_ready(sums)
-                compiled.add(task)
-                meter.start(done)
+    with log.bar(done) as bar, contextlib.closing(checkpoints):
+        while done < job.steps and not all(_out_of_patience(p, job.recipe) for p in progress):
+            with meter.waiting():
+                host_batch = next(batches)
+            batch = place_batch(host_batch, mesh, axis=row_axis)
+            task = int(job.order[done])
+            stream = job.streams[task]
+            if task not in step_fns:
+                step_fns[task] = log.compiled(compile_step(stream.spec, state).lower(state, batch))
+                meter.start(done)  # the compilation is not part of the rates
+            state, latest[stream.name] = step_fns[task](state, batch)
+            done += 1
             bar.update()
             if done % config.log_every == 0 or done == job.steps:
-                log.losses(done, latest, meter)
+                log.losses(done, latest, meter.read(done))
             if done % job.recipe.eval_every == 0 or done == job.steps:
-                progress = _evaluate(job, state, progress, log, set(needed))
+                progress = [
+                    _evaluate(job, i, state, done, progress[i], log, {best[i] for best in needed})
+                    for i in range(len(job.runs))
+                ]
                 meter.start(done)
             # Only after the evaluation: a saved state has seen the score of its own step.
-            if checkpoints.maybe_save(done, state, batches, progress):
-                needed.append(progress["best_step"])
+            if checkpoints.maybe_save(done, state, batches, {"done": done, "seeds": progress}):
+                needed.append(_best_steps(progress))
     return progress
 
 
 def batch_stream(
     streams: Sequence[Stream], order: np.ndarray, pad_id: int, accumulate: int
 ) -> grain.IterDataset:
-    """The batches of all steps in order, made ahead in a thread; its state is one integer."""
+    """The batches of all steps in order, made ahead in a thread; its state is one integer.
+
+    Arrays are [R, ...]; those of several micro-batches [accumulate, R / accumulate, ...]; those of
+    several seeds have a further axis in front.
+    """
     turn = turns(order)
 
     def make(step: int) -> dict[str, np.ndarray]:
         stream = streams[order[step]]
-        batch = materialise(stream.plan, stream.features, int(turn[step]), pad_id)
-        if accumulate == 1:
-            return batch
-        return {name: _micro_batches(array, accumulate) for name, array in batch.items()}
+        batches = [
+            materialise(plan, stream.features, int(turn[step]), pad_id) for plan in stream.plans
+        ]
+        if accumulate > 1:
+            batches = [_micro_batches(batch, accumulate) for batch in batches]
+        if len(batches) == 1:
+            return batches[0]
+        return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
 
     return (
         grain.MapDataset.range(len(order))
@@ -147,78 +179,47 @@ def batch_stream(
     )
 
 
+def _micro_batches(batch: dict[str, np.ndarray], accumulate: int) -> dict[str, np.ndarray]:
+    return {name: a.reshape(accumulate, -1, *a.shape[1:]) for name, a in batch.items()}
+
+
 def _meter(job: Job, config: EncoderConfig) -> Meter:
     real, slots, flops = (np.zeros(job.steps) for _ in range(3))
     for i, stream in enumerate(job.streams):
-        plan, mine = stream.plan, job.order == i
-        placed = stream.features.lengths[plan.feature].astype(np.int64)
-        real[mine] = np.diff(np.concatenate([[0], np.cumsum(placed)])[plan.splits])
-        slots[mine] = plan.rows * plan.length
-        flops[mine] = train_flops(config, plan.rows, plan.length)
+        mine = job.order == i
+        for plan in stream.plans:
+            placed = stream.features.lengths[plan.feature].astype(np.int64)
+            real[mine] += np.diff(np.concatenate([[0], np.cumsum(placed)])[plan.splits])
+            slots[mine] += plan.rows * plan.length
+            flops[mine] += train_flops(config, plan.rows, plan.length)
     return Meter(real, slots, flops)
 
 
-def _micro_batches(array: np.ndarray, accumulate: int) -> np.ndarray:
-    return array.reshape(accumulate, -1, *array.shape[1:])
-
-
 def _evaluate(
-    job: Job, state: TrainState, progress: Progress, log: _Log, needed: set[int]
+    job: Job,
+    index: int,
+    state: TrainState,
+    step: int,
+    progress: Progress,
+    log: Log,
+    needed: set[int],
 ) -> Progress:
-    score, step = job.evaluate(state.params), progress["steps"]
-    better = score > progress["best"]
-    if better:
-        job.save_best(state.params, step, needed)
+    """The progress of the seed at `index` after its evaluation, unless it is out of patience."""
+    if _out_of_patience(progress, job.recipe):
+        return progress
+    run, params = job.runs[index], params_of(state, index)
+    score = job.evaluate(params)
+    progress = {**progress, "steps": step, "without_gain": progress["without_gain"] + 1}
+    if score > progress["best"]:
+        run.save_best(params, step, needed)
         progress = {**progress, "best": score, "best_step": step, "without_gain": 0}
-    else:
-        progress = {**progress, "without_gain": progress["without_gain"] + 1}
-    log.write(step, {"dev": score, "best": progress["best"]})
+    log.write(run.name, step, {"dev": score, "best": progress["best"]})
     return progress
+
+
+def _best_steps(progress: Sequence[Progress]) -> list[int]:
+    return [each["best_step"] for each in progress]
 
 
 def _out_of_patience(progress: Progress, recipe: Recipe) -> bool:
     return 0 < recipe.patience <= progress["without_gain"]
-
-
-class _Log:
-    """Lines of JSON with time stamps in the phase's folder, a bar or lines on the console."""
-
-    def __init__(self, job: Job):
-        self._job, self._path = job, job.directory / "log.jsonl"
-        self._began = time.time()
-        job.directory.mkdir(parents=True, exist_ok=True)
-
-    def bar(self, start: int) -> tqdm:
-        return tqdm(
-            total=self._job.steps,
-            initial=start,
-            desc=self._job.name,
-            unit="step",
-            disable=not sys.stderr.isatty(),
-            leave=False,
-        )
-
-    def losses(self, step: int, latest: Mapping[str, Sums], meter: Meter) -> None:
-        """Every task's latest step; among several, the name has the task behind a slash."""
-        means = {}
-        for task, sums in latest.items():
-            for name, (total, weight) in sums.items():
-                label = f"{name}/{task}" if len(self._job.streams) > 1 else name
-                means[label] = float(total) / max(float(weight), 1e-9)
-        for label, mean in means.items():
-            if label.startswith("loss") and not math.isfinite(mean):
-                raise UserError(
-                    f"The loss is {mean} at step {step}.",
-                    where=f"{self._job.name} ({label})",
-                    remedy="lower the learning rate, or look at the data of the steps before",
-                )
-        self.write(step, {**means, **meter.read(step)})
-
-    def write(self, step: int, values: dict[str, float]) -> None:
-        line = {"step": step, **values, "seconds": round(time.time() - self._began, 3)}
-        # Written whole, since object stores cannot append.
-        earlier = self._path.read_text() if self._path.exists() else ""
-        self._path.write_text(earlier + json.dumps(line) + "\n")
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        with tqdm.external_write_mode(sys.stderr):  # the bar makes room for the line
-            logging.info("%s: step %d of %d  %s", self._job.name, step, self._job.steps, shown)

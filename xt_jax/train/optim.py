@@ -14,17 +14,21 @@ from xt_jax.tasks.recipes import Recipe
 
 def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
     """Clipping by the global norm (0: none), then AdamW; only kernels and embeddings decay."""
-    schedule = linear_schedule(recipe.learning_rate, recipe.warmup_ratio, steps)
     return optax.chain(
         optax.clip_by_global_norm(recipe.clip_norm) if recipe.clip_norm else optax.identity(),
         optax.adamw(
-            schedule,
+            learning_rates(recipe, steps),
             b2=recipe.adam_b2,
             eps=recipe.adam_eps,
             weight_decay=recipe.weight_decay,
             mask=decays,
         ),
     )
+
+
+def learning_rates(recipe: Recipe, steps: int) -> optax.Schedule:
+    """The recipe's rate of update k (from 0) of `steps`."""
+    return linear_schedule(recipe.learning_rate, recipe.warmup_ratio, steps)
 
 
 def linear_schedule(peak: float, warmup_ratio: float, steps: int) -> optax.Schedule:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,17 +14,23 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from xt_jax.model.layers import dropout_key
 from xt_jax.tasks.packed import Batch, Sums
 
 LossFn = Callable[[Any, Batch, jax.Array | None], Sums]
 
 
 class TrainState(NamedTuple):
-    """What a step changes: updates made so far, parameters, moments."""
+    """What a step changes: updates made so far, parameters, moments; and the key of its dropout.
+
+    The states of several seeds that are trained as one program are one state whose arrays all
+    carry a leading axis of that size.
+    """
 
     step: jax.Array
     params: nnx.State
     opt_state: optax.OptState
+    key: jax.Array
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,6 @@ class StepSpec:
             `{"encoder": ..., "heads": {name: ...}}`. "" for one task: `{"encoder", "head"}`.
         loss: `(model, batch, key) -> {name: (sum, weight)}`; the gradient is that of `loss`.
         accumulate: micro-batches; batch arrays then carry a leading axis of that size.
-        seed: of dropout; the key of update k is folded from (seed, k).
         dropout: False runs the loss without a key.
     """
 
@@ -44,7 +50,6 @@ class StepSpec:
     loss: LossFn
     optimizer: optax.GradientTransformation
     accumulate: int = 1
-    seed: int = 0
     dropout: bool = True
     head: str = ""
 
@@ -62,19 +67,49 @@ def model_of(graphdef: Any, params: nnx.State, head: str = "") -> Any:
 
 
 def init_state(
-    params: nnx.State, optimizer: optax.GradientTransformation, mesh: Mesh
+    params: nnx.State, optimizer: optax.GradientTransformation, mesh: Mesh, seeds: Sequence[int]
 ) -> TrainState:
-    """The state before the first update; moments are laid out like the parameters."""
+    """The state before the first update; moments are laid out like the parameters.
+
+    Args:
+        params: of one seed; for several those of all, stacked on a leading axis (`stack_params`).
+        seeds: of dropout.
+    """
     replicated = NamedSharding(mesh, P())
+    step, key = jnp.zeros(len(seeds), jnp.int32), jnp.stack([dropout_key(s) for s in seeds])
+    init = jax.vmap(optimizer.init)
+    if len(seeds) == 1:
+        step, key, init = step[0], key[0], optimizer.init
     layout = optax.tree.map_params(
         optimizer,
         lambda _, sharding: sharding,
-        jax.eval_shape(optimizer.init, params),
+        jax.eval_shape(init, params),
         jax.tree.map(lambda array: array.sharding, params),
         transform_non_params=lambda _: replicated,
     )
-    step = jax.device_put(jnp.zeros((), jnp.int32), replicated)
-    return TrainState(step, params, jax.jit(optimizer.init, out_shardings=layout)(params))
+    step, key = jax.device_put((step, key), replicated)
+    return TrainState(step, params, jax.jit(init, out_shardings=layout)(params), key)
+
+
+def stack_params(each: Sequence[nnx.State]) -> nnx.State:
+    """The parameters of several seeds on a leading axis that no device cuts; one stays as it is."""
+    if len(each) == 1:
+        return each[0]
+
+    layout = jax.tree.map(
+        lambda array: NamedSharding(array.sharding.mesh, P(None, *array.sharding.spec)), each[0]
+    )
+    stack = jax.jit(
+        lambda *each: jax.tree.map(lambda *arrays: jnp.stack(arrays), *each), out_shardings=layout
+    )
+    return stack(*each)
+
+
+def params_of(state: TrainState, seed: int) -> nnx.State:
+    """The parameters of the seed at index `seed`."""
+    if state.step.ndim == 0:
+        return state.params
+    return jax.tree.map(lambda array: array[seed], state.params)
 
 
 def train_step(state: TrainState, batch: Batch, spec: StepSpec) -> tuple[TrainState, Sums]:
@@ -86,21 +121,25 @@ def train_step(state: TrainState, batch: Batch, spec: StepSpec) -> tuple[TrainSt
     Returns:
         The next state, and the loss's sums with `grad_norm` (before clipping, weight 1).
     """
-    key = jax.random.fold_in(jax.random.key(spec.seed), state.step) if spec.dropout else None
+    key = jax.random.fold_in(state.key, state.step) if spec.dropout else None
     grads, sums = _summed_gradients(state.params, batch, key, spec)
     weight = jnp.maximum(sums["loss"][1], 1).astype(jnp.float32)
     grads = jax.tree.map(lambda g: g / weight, grads)
     updates, opt_state = spec.optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     sums = {**sums, "grad_norm": (optax.global_norm(grads), jnp.ones(()))}
-    return TrainState(state.step + 1, params, opt_state), sums
+    return TrainState(state.step + 1, params, opt_state, state.key), sums
 
 
-def compile_step(spec: StepSpec, state: TrainState) -> Callable[..., tuple[TrainState, Sums]]:
-    """`train_step` compiled; the state is donated and keeps its layout on the mesh."""
+def compile_step(spec: StepSpec, state: TrainState) -> jax.stages.Wrapped:
+    """`train_step` to be compiled; the state is donated and keeps its layout on the mesh.
+
+    Of a state of several seeds every array of the batch, and of the sums, has the seeds' axis.
+    """
+    step = functools.partial(train_step, spec=spec)
     layout = jax.tree.map(lambda array: array.sharding, state)
     return jax.jit(
-        lambda state, batch: train_step(state, batch, spec),
+        jax.vmap(step) if state.step.ndim else step,
         donate_argnums=0,
         out_shardings=(layout, None),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -38,16 +40,24 @@ class Meter:
 
     def __init__(self, real: np.ndarray, slots: np.ndarray, flops: np.ndarray):
         self._real, self._slots, self._flops = real, slots, flops
-        self._step, self._time = 0, time.perf_counter()
+        self.start(0)
 
     def start(self, step: int) -> None:
         """Begins counting at `step`, for example after a compilation."""
-        self._step, self._time = step, time.perf_counter()
+        self._step, self._time, self._waited = step, time.perf_counter(), 0.0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What is done inside is waiting for data."""
+        began = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - began
 
     def read(self, step: int) -> dict[str, float]:
         """Since the last call: step_seconds, tokens/s with and without padding, fill, MFU.
 
-        Nothing if no step was made.
+        `data_wait` is the share of the time in which the host waited for the next batch; the
+        device has work meanwhile unless it is a whole step behind. Nothing if no step was made.
         """
         if step == self._step:
             return {}
@@ -59,6 +69,7 @@ class Meter:
             "tokens_per_second": slots / seconds,
             "real_tokens_per_second": real / seconds,
             "fill": real / slots,
+            "data_wait": self._waited / seconds,
         }
         peak = PEAK_TFLOPS.get(jax.devices()[0].device_kind)
         if peak:

@@ -1,0 +1,178 @@
+"""Whether training in bfloat16 loses anything: the same start and batches in both precisions.
+
+    python benchmarks/precision.py --size=mini-64 --output=precision.png
+    python benchmarks/precision.py --size=base --mnli=DATA/mnli/train.tsv --output=precision.png
+
+Trains MNLI's first `--steps` updates from one start: in float32 with `--seeds` seeds (order of the
+examples, head, dropout), whose differences are the noise; and in bfloat16 with the first of them.
+bfloat16 is within noise where its loss, smoothed over `--window` steps, is never further from the
+float32 run on the same batches than seeds are from each other on average (standard deviation).
+Draws the curves; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+
+import jax
+import numpy as np
+from etils import epath
+from flax import nnx
+
+from xt_jax import model as models
+from xt_jax.config import Config, DataConfig, ModelConfig
+from xt_jax.data.packing import Features, materialise, plan_training
+from xt_jax.data.tokenize import fingerprint
+from xt_jax.sharding import make_mesh, place_batch, place_param, place_params, row_multiple
+from xt_jax.study.data import open_data
+from xt_jax.study.encoders import Source, open_source
+from xt_jax.study.reader import Reader
+from xt_jax.tasks.table import FAMILIES, TASKS
+from xt_jax.train.optim import make_optimizer
+from xt_jax.train.step import StepSpec, compile_step, init_state
+
+MINI_RATE = 1e-3  # small encoders hardly move at the published models' rate
+TASK = TASKS["mnli"]
+COLOURS = {"float32": "#3b6fb6", "bfloat16": "#d1495b"}
+
+
+def prepare(args: argparse.Namespace, cache: epath.Path) -> tuple[Source, Features]:
+    """The model to start from and MNLI's training set in its pieces."""
+    count = args.steps * TASK.recipe.batch_size
+    data = DataConfig(source="mini", max_train_examples=count)
+    if args.mnli:
+        data = DataConfig(dir=str(Path(args.mnli).parents[1]), max_train_examples=count)
+    elif args.data:
+        data = DataConfig(dir=args.data, max_train_examples=count)
+    model = ModelConfig(name=args.size, tokenizer=args.tokenizer, random_init=args.random_init)
+    config = Config(model=model, data=data)
+    read, tokenizer = open_data(config, cache)
+    source = open_source(config.model, tokenizer)
+    key = fingerprint(source.tokenizer)
+    reader = Reader(config, source.tokenizer, key, source.config.max_length, read, cache)
+    found = reader.find("mnli", "train", "en")[:1]
+    return source, reader.dataset(TASK, TASK.recipe, "train", found).features
+
+
+def train(source: Source, features: Features, dtype: str, seed: int, args) -> np.ndarray:
+    """[steps] losses of one run."""
+    mesh = make_mesh()
+    recipe = TASK.recipe
+    if args.learning_rate:
+        recipe = dataclasses.replace(recipe, learning_rate=args.learning_rate)
+    plan = plan_training(
+        features.lengths,
+        recipe.batch_size,
+        args.steps * recipe.batch_size / len(features),
+        seed,
+        row_multiple=row_multiple(),
+        rows_multiple=mesh.shape["data"],
+        hidden_size=source.config.hidden_size,
+    )
+    encoder = source.load(None, lambda path, array: place_param(path, array, mesh, "replicated"))
+    encoder = models.with_options(encoder, dtype=dtype)
+    head = FAMILIES["pairs"].head(encoder.config, len(TASK.labels), nnx.Rngs(seed))
+    graphdef, params = nnx.split(models.Model(encoder, head))
+    optimizer = make_optimizer(recipe, args.steps)
+    spec = StepSpec(graphdef, FAMILIES["pairs"].loss, optimizer, seed=seed)
+    state = init_state(place_params(params, mesh, "replicated"), optimizer, mesh)
+    step = compile_step(spec, state)
+    losses = []
+    for index in range(args.steps):
+        batch = place_batch(materialise(plan, features, index, source.pad_id), mesh)
+        state, sums = step(state, batch)
+        losses.append(sums["loss"][0] / sums["loss"][1])
+    return np.asarray(jax.device_get(losses), np.float64)
+
+
+def smoothed(losses: np.ndarray, window: int) -> np.ndarray:
+    """Means of `window` consecutive steps along the last axis."""
+    return np.lib.stride_tricks.sliding_window_view(losses, window, axis=-1).mean(-1)
+
+
+def compare(exact: np.ndarray, half: np.ndarray, window: int) -> dict[str, float | bool]:
+    """Figures of [seeds, steps] float32 losses and [steps] bfloat16 losses of the first seed."""
+    curves, ours = smoothed(exact, window), smoothed(half, window)
+    noise = float(curves.std(axis=0, ddof=1).mean())
+    gap = np.abs(ours - curves[0])
+    return {
+        "noise": noise,
+        "largest_gap": float(gap.max()),
+        "mean_gap": float(gap.mean()),
+        "final_float32": float(curves[0, -1]),
+        "final_bfloat16": float(ours[-1]),
+        "within_noise": bool(np.isfinite(half).all() and gap.max() <= noise),
+    }
+
+
+def draw(exact: np.ndarray, half: np.ndarray, window: int, title: str, path: str) -> None:
+    """Smoothed losses above, bfloat16 minus float32 below, both with the noise between seeds."""
+    from matplotlib import pyplot as plt
+
+    curves, ours = smoothed(exact, window), smoothed(half, window)
+    steps = np.arange(window, exact.shape[1] + 1)
+    noise = curves.std(axis=0, ddof=1)
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(7, 6), sharex=True, height_ratios=(2, 1), layout="constrained"
+    )
+    for i, curve in enumerate(curves[1:]):
+        top.plot(steps, curve, color="0.75", lw=1, label=None if i else "float32, other seeds")
+    top.plot(steps, curves[0], color=COLOURS["float32"], lw=2, label="float32")
+    top.plot(
+        steps, ours, color=COLOURS["bfloat16"], lw=1.5, ls="--", label="bfloat16, same batches"
+    )
+    top.set(ylabel=f"loss, mean of {window} steps", title=title)
+    top.legend(frameon=False)
+    bottom.fill_between(steps, -noise, noise, color="0.9", label="± standard deviation of seeds")
+    bottom.plot(steps, ours - curves[0], color=COLOURS["bfloat16"], label="bfloat16 - float32")
+    bottom.set(xlabel="step", ylabel="difference of losses")
+    bottom.legend(frameon=False, ncols=2)
+    for axis in (top, bottom):
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="mini-64", help="a preset or a Hugging Face folder")
+    parser.add_argument("--tokenizer", default="", help="folder or hub id, if not the model's own")
+    parser.add_argument("--random_init", action="store_true", help="do not read trained weights")
+    parser.add_argument(
+        "--data", default="", help="folder with mnli/train.tsv; default: mini world"
+    )
+    parser.add_argument("--mnli", default="", help="an MNLI file DATA/mnli/train.tsv")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument(
+        "--learning_rate", type=float, default=0.0, help="default: the recipe's; 1e-3 for mini"
+    )
+    parser.add_argument("--seeds", type=int, default=4, help="float32 runs, at least 2")
+    parser.add_argument("--window", type=int, default=20)
+    parser.add_argument("--output", default="precision.png")
+    args = parser.parse_args()
+    if args.size.startswith("mini"):
+        args.learning_rate = args.learning_rate or MINI_RATE
+    with tempfile.TemporaryDirectory() as folder:
+        source, features = prepare(args, epath.Path(folder))
+    runs = {}
+    for dtype, seed in [*(("float32", seed) for seed in range(args.seeds)), ("bfloat16", 0)]:
+        runs[dtype, seed] = losses = train(source, features, dtype, seed, args)
+        shown = " ".join(f"{x:.4f}" for x in losses[:: max(1, args.steps // 10)])
+        print(f"{dtype} seed {seed}: {shown} ... {losses[-1]:.4f}", flush=True)
+    exact = np.stack([runs["float32", seed] for seed in range(args.seeds)])
+    half = runs["bfloat16", 0]
+    figures = compare(exact, half, args.window)
+    verdict = "within" if figures["within_noise"] else "NOT within"
+    print(f"bfloat16 stays {verdict} the noise between seeds of float32")
+    where = jax.devices()[0].device_kind
+    title = f"MNLI on {source.name}, {len(features):,} examples, {where}"
+    draw(exact, half, args.window, title, args.output)
+    setting = {"model": source.name, "steps": args.steps, "seeds": args.seeds, "device": where}
+    print(json.dumps(setting | figures))
+
+
+if __name__ == "__main__":
+    main()

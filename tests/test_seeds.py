@@ -1,0 +1,153 @@
+"""Several seeds as one program train what they train one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+from flax import nnx
+from test_study import mini  # noqa: F401
+from training import CONFIG, ONE, RECIPE, Killed, pair_features, spec_of
+
+from xt_jax.config import TrainConfig
+from xt_jax.data.packing import plan_training
+from xt_jax.model import Encoder, preset
+from xt_jax.model.heads import Model
+from xt_jax.sharding import make_mesh, place_params
+from xt_jax.study import runner
+from xt_jax.study.seeds import sensible_seeds, together
+from xt_jax.tasks.table import FAMILIES
+from xt_jax.train.loop import Job, Run, Stream, fit
+from xt_jax.train.step import stack_params
+
+SEEDS = (3, 4, 5)
+FEATURES = pair_features()
+RECIPE_OF_SEEDS = dataclasses.replace(RECIPE, eval_every=4)
+
+
+def fitted(
+    folder,
+    seeds,
+    mesh=ONE,
+    *,
+    layout="replicated",
+    evaluate=lambda: 0.0,
+    kill_at: int = 0,
+    **config,
+) -> tuple[list[dict], dict]:
+    """Progress, and by seed the parameters at every evaluation."""
+    models = []
+    for seed in seeds:
+        encoder = Encoder(CONFIG, rngs=nnx.Rngs(seed))
+        head = FAMILIES["pairs"].head(CONFIG, 2, nnx.Rngs(seed))
+        models.append(nnx.split(Model(encoder, head)))
+    plans = [plan_training(FEATURES.lengths, 16, 1, seed, rows_multiple=8) for seed in seeds]
+    seen: dict[int, list] = {seed: [] for seed in seeds}
+    calls = []
+
+    def score(params) -> float:
+        calls.append(jax.device_get(params))
+        seed = seeds[(len(calls) - 1) % len(seeds)]
+        seen[seed].append(calls[-1])
+        if kill_at and len(calls) == kill_at:
+            raise Killed
+        return evaluate()
+
+    def run(seed: int) -> Run:
+        folder_of = epath.Path(folder) / str(seed)
+        return Run(f"s{seed}", seed, lambda params, step, needed: None, folder_of)
+
+    spec = spec_of(models[0][0], plans[0].steps, accumulate=config.get("accumulate", 1))
+    job = Job(
+        runs=tuple(map(run, seeds)),
+        streams=(Stream("pairs", spec, tuple(plans), FEATURES),),
+        order=np.zeros(plans[0].steps, np.int32),
+        recipe=RECIPE_OF_SEEDS,
+        evaluate=score,
+        directory=epath.Path(folder) / "states",
+        pad_id=1,
+    )
+    params = stack_params([place_params(p, mesh, layout) for _, p in models])
+    return fit(job, params, CONFIG, TrainConfig(log_every=4, **config), mesh), seen
+
+
+@pytest.mark.parametrize(
+    ("devices", "layout", "accumulate"),
+    [(1, "replicated", 1), (4, "fsdp", 1), (1, "replicated", 2)],
+)
+def test_seeds_together_are_the_seeds_one_by_one(tmp_path, devices, layout, accumulate):
+    mesh = make_mesh(devices=jax.devices()[:devices])
+    _, seen = fitted(tmp_path / "all", SEEDS, mesh, layout=layout, accumulate=accumulate)
+    for seed in SEEDS:
+        alone = fitted(tmp_path / str(seed), [seed], accumulate=accumulate)[1][seed]
+        assert len(alone) == len(seen[seed]) == 3
+        for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(seen[seed]), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)
+    last = [jax.tree.leaves(seen[seed][-1]["head"])[0] for seed in SEEDS]
+    assert np.abs(last[0] - last[1]).max() > 1e-3
+
+
+def test_seeds_killed_together_end_with_the_same_numbers(tmp_path):
+    config = {"save_every_steps": 4}
+    _, whole = fitted(tmp_path / "whole", SEEDS, **config)
+    with pytest.raises(Killed):
+        fitted(tmp_path / "killed", SEEDS, kill_at=5, **config)
+    _, rest = fitted(tmp_path / "killed", SEEDS, **config)
+    for seed in SEEDS:
+        assert len(rest[seed]) == 2  # the first evaluation was saved
+        for a, b in zip(jax.tree.leaves(whole[seed][1:]), jax.tree.leaves(rest[seed]), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_seed_out_of_patience_keeps_its_best_while_others_go_on(tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        globals(), "RECIPE_OF_SEEDS", dataclasses.replace(RECIPE, eval_every=2, patience=2)
+    )
+    scores = iter([5.0, 1.0, 4.0, 2.0, 3.0, 3.0, 4.0, 5.0])  # the first seed is asked three times
+    progress, _ = fitted(tmp_path, (3, 4), evaluate=lambda: next(scores))
+    assert (progress[0]["best"], progress[0]["best_step"], progress[0]["steps"]) == (5.0, 2, 6)
+    assert progress[1]["steps"] == 10
+
+
+def test_every_seed_has_its_own_log(tmp_path):
+    fitted(tmp_path, SEEDS)
+    losses = []
+    for seed in SEEDS:
+        lines = (tmp_path / str(seed) / "log.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"] for line in lines if '"loss"' in line])
+    assert len({tuple(each) for each in losses}) == 3
+
+
+def test_a_study_of_seeds_together_has_the_rows_of_one_by_one(mini, tmp_path):  # noqa: F811
+    """Predictions on few examples: equal parameters give equal scores."""
+    mini.seeds = 3
+    mini.intermediates = ("direct", "mnli")
+    mini.languages = ("en", "de")
+    rows = []
+    for at_once in (1, 3):
+        mini.train.parallel_seeds = at_once
+        runner.run(mini, str(tmp_path / str(at_once)))
+        found = runner.read_rows(tmp_path / str(at_once) / "results.jsonl")
+        rows.append(sorted(json.dumps(row, sort_keys=True) for row in found))
+    assert rows[0] == rows[1]
+    assert not list((tmp_path / "3" / "phases").glob("together-*"))
+
+
+def test_together_are_equal_shapes_of_one_task_and_not_too_many():
+    def member(*rows: int) -> SimpleNamespace:
+        plans = [SimpleNamespace(rows=r, length=8, segments=2, steps=5) for r in rows]
+        return SimpleNamespace(plans=plans)
+
+    members = [member(4), member(4), member(4), member(5), member(4, 4), member(4, 4), member(4)]
+    groups = together(members, lambda m: m.plans, 2)
+    assert [len(group) for group in groups] == [2, 1, 1, 1, 1, 1]
+
+
+def test_small_models_are_trained_together_large_ones_alone():
+    assert sensible_seeds(preset("mini-48").config) > 1
+    assert sensible_seeds(preset("large").config) == 1

@@ -1,0 +1,113 @@
+"""A tiny classifier, its data and its jobs, for the tests of training."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from flax import nnx
+
+from xt_jax.data.mixture import task_order
+from xt_jax.data.packing import Features, plan_training
+from xt_jax.model import Encoder, EncoderConfig
+from xt_jax.model.heads import Model
+from xt_jax.sharding import make_mesh, place_params
+from xt_jax.tasks import pairs
+from xt_jax.tasks.recipes import Recipe
+from xt_jax.tasks.table import FAMILIES
+from xt_jax.train.loop import Job, Run, Stream
+from xt_jax.train.optim import make_optimizer
+from xt_jax.train.step import StepSpec
+
+CONFIG = EncoderConfig("xlm-roberta", 120, 32, 2, 4, 64, 514, 1, 1e-5, 1, initializer_range=0.1)
+RECIPE = Recipe(learning_rate=1e-3, epochs=1, batch_size=16, eval_every=4, patience=0)
+TOLERANCE = 2e-6
+ONE = make_mesh(devices=jax.devices()[:1])
+
+
+def pair_features(count: int = 160, seed: int = 0) -> Features:
+    """Random tokens whose label is whether token 7 occurs."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(5, 40, count).astype(np.int32)
+    tokens = rng.integers(8, 120, int(lengths.sum())).astype(np.int32)
+    label = rng.integers(0, 2, count).astype(np.int32)
+    starts = np.cumsum(lengths) - lengths
+    tokens[starts] = 0
+    tokens[starts[label == 1] + 2] = 7
+    fields = {"example": np.arange(count, dtype=np.int32), "label": label}
+    return Features(lengths, {"input_ids": tokens}, fields)
+
+
+def new_params() -> tuple:
+    encoder = Encoder(CONFIG, rngs=nnx.Rngs(0))
+    return nnx.split(Model(encoder, FAMILIES["pairs"].head(CONFIG, 2, nnx.Rngs(1))))
+
+
+def spec_of(graphdef, steps: int, **changes) -> StepSpec:
+    spec = StepSpec(graphdef, pairs.loss, make_optimizer(RECIPE, steps))
+    return dataclasses.replace(spec, **changes)
+
+
+def job_in(folder, evaluate, *, recipe=RECIPE, saved=None, features=None) -> tuple[Job, object]:
+    features = features or pair_features()
+    plan = plan_training(features.lengths, recipe.batch_size, recipe.epochs, 0)
+    graphdef, params = new_params()
+
+    def keep(params: nnx.State, step: int, needed: set[int]) -> None:
+        if saved is not None:
+            saved.append(step)
+
+    job = Job(
+        runs=(Run("job", 0, keep, epath.Path(folder)),),
+        streams=(Stream("pairs", spec_of(graphdef, plan.steps), (plan,), features),),
+        order=np.zeros(plan.steps, np.int32),
+        recipe=recipe,
+        evaluate=evaluate,
+        directory=epath.Path(folder),
+        pad_id=1,
+    )
+    return job, params
+
+
+def weights_sum(params) -> float:
+    return float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(params)))
+
+
+def mixed_job(folder, evaluate, *, steps: int = 10, saved=None) -> tuple[Job, object]:
+    """Two tasks of other features and shapes by turns, a head for each."""
+    encoder = Encoder(CONFIG, rngs=nnx.Rngs(0))
+    optimizer = make_optimizer(RECIPE, steps)
+    order = task_order(np.array([0.7, 0.3]), steps, 0)
+    streams, heads = [], {}
+    for i, name in enumerate(("easy", "hard")):
+        features = pair_features(120, seed=i)
+        batch = 8 * (i + 1)
+        turns = int((order == i).sum())
+        plan = plan_training(features.lengths, batch, turns * batch / 120, i)
+        graphdef, params = nnx.split(Model(encoder, FAMILIES["pairs"].head(CONFIG, 2, nnx.Rngs(i))))
+        heads[name] = params["head"]
+        spec = StepSpec(graphdef, pairs.loss, optimizer, head=name)
+        streams.append(Stream(name, spec, (plan,), features))
+    params = nnx.State({"encoder": params["encoder"], "heads": nnx.State(heads)})
+
+    def keep(params: nnx.State, step: int, needed: set[int]) -> None:
+        if saved is not None:
+            saved.append(step)
+
+    job = Job(
+        runs=(Run("job", 0, keep, epath.Path(folder)),),
+        streams=tuple(streams),
+        order=order,
+        recipe=dataclasses.replace(RECIPE, eval_every=2),
+        evaluate=evaluate,
+        directory=epath.Path(folder),
+        pad_id=1,
+    )
+    return job, place_params(params, ONE, "replicated")
+
+
+class Killed(Exception):  # noqa: N818
+    pass

@@ -1,0 +1,93 @@
+"""Bin packing: which item stands in which row of a given length, and from which column on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+Placement = tuple[np.ndarray, np.ndarray, np.ndarray]  # (row, slot, column) of each item
+UNLIMITED = 1 << 30
+FEW = 8192  # rows times items
+
+
+def best_fit(lengths: np.ndarray, capacity: int, max_items: int = UNLIMITED) -> Placement:
+    """Best-fit decreasing bin packing: (row, slot, column) of each item, O(1) an item.
+
+    Args:
+        lengths: [n] integers from 1 to `capacity`.
+        max_items: at most so many items in a row.
+    """
+    rows, slots, columns = ([0] * len(lengths) for _ in range(3))
+    with_free: dict[int, list[int]] = {}
+    occupied = 0  # bit f is set where with_free[f] is not empty
+    items: list[int] = []
+    needs = lengths.tolist()
+    for i in np.argsort(-lengths, kind="stable").tolist():
+        need = needs[i]
+        fitting = occupied >> need
+        if fitting:
+            free = need + (fitting & -fitting).bit_length() - 1
+            chosen = with_free[free].pop()
+            if not with_free[free]:
+                occupied ^= 1 << free
+        else:
+            free, chosen = capacity, len(items)
+            items.append(0)
+        rows[i], slots[i], columns[i] = chosen, items[chosen], capacity - free
+        items[chosen] += 1
+        if free > need and items[chosen] < max_items:
+            with_free.setdefault(free - need, []).append(chosen)
+            occupied |= 1 << (free - need)
+    return tuple(np.array(values, np.int32) for values in (rows, slots, columns))  # type: ignore
+
+
+def pack(
+    lengths: np.ndarray, rows: int, capacity: int, max_items: int = UNLIMITED
+) -> Placement | None:
+    """The items in at most `rows` rows, or None where neither of two heuristics finds how.
+
+    The first is best-fit decreasing; the second, for few items, fills one row after the other as
+    full as can be.
+    """
+    if int(lengths.sum()) > rows * capacity:
+        return None
+    placement = best_fit(lengths, capacity, max_items)
+    if int(placement[0].max(initial=-1)) < rows:
+        return placement
+    if rows * len(lengths) > FEW:
+        return None
+    return _fullest_rows(lengths, rows, capacity, max_items)
+
+
+def _fullest_rows(
+    lengths: np.ndarray, rows: int, capacity: int, max_items: int
+) -> Placement | None:
+    """Each row takes the longest item left and those that then leave the least free.
+
+    The "minimum bin slack" heuristic of Gupta and Ho (1999) with the longest item fixed as in
+    Fleszar and Hindi (2002); the sums that can be reached are the bits of an integer.
+    """
+    row, slot, column = (np.zeros(len(lengths), np.int32) for _ in range(3))
+    left = np.argsort(-lengths, kind="stable").tolist()
+    needs = lengths.tolist()
+    mask = (1 << (capacity + 1)) - 1
+    for which in range(rows):
+        if not left:
+            break
+        reached = [1 << needs[left[0]]]
+        for item in left[1:]:
+            reached.append((reached[-1] | (reached[-1] << needs[item])) & mask)
+        total = reached[-1].bit_length() - 1
+        chosen = []
+        for at in range(len(left) - 1, 0, -1):
+            if not reached[at - 1] >> total & 1:
+                chosen.append(left[at])
+                total -= needs[left[at]]
+        chosen.append(left[0])
+        if len(chosen) > max_items:
+            return None
+        before = 0
+        for place, item in enumerate(reversed(chosen)):
+            row[item], slot[item], column[item] = which, place, before
+            before += needs[item]
+        left = [item for item in left if item not in set(chosen)]
+    return None if left else (row, slot, column)

@@ -1,0 +1,138 @@
+"""Several data sets as one stream of steps of one shape, for evaluation with one compile."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xt_jax.data.bins import best_fit
+from xt_jax.data.mixture import joined
+from xt_jax.data.order import evenly_spaced
+from xt_jax.data.packing import Features, Plan, materialise
+from xt_jax.data.shape import Limits, ceil
+
+TOKENS_PER_STEP = 8192  # on each device
+JUDGED = 2048  # features of a data set by which the length of the rows is chosen
+WIDEST = 1.5  # times the longest feature are the longest rows
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Data sets whose rows follow each other through the steps without gaps; a row holds one set.
+
+    What stands beside a feature, and in which row of which step, follows from all the data sets,
+    however few of them are wanted in the end.
+
+    Attributes:
+        plan: its features are numbered on from one data set to the next.
+        first: [sets+1] number of each data set's first feature.
+    """
+
+    sets: tuple[Features, ...]
+    plan: Plan
+    first: np.ndarray
+
+    def steps(self, wanted: Collection[int]) -> list[int]:
+        """The steps that hold something of the data sets with these numbers."""
+        at = np.searchsorted(self.plan.splits, np.arange(len(self.plan.feature)), side="right") - 1
+        is_wanted = np.isin(np.arange(len(self.sets)), list(wanted))
+        return np.unique(at[np.repeat(is_wanted, np.diff(self.first))]).tolist()
+
+    def parts(self, step: int) -> Iterator[tuple[int, slice]]:
+        """(number of a data set, its placements) for each of those in the step."""
+        begin, end = self.plan.splits[step], self.plan.splits[step + 1]
+        first, last = np.searchsorted(self.first, (begin, end - 1), side="right") - 1
+        for i in range(first, last + 1):
+            if self.first[i] < self.first[i + 1]:
+                yield i, slice(max(begin, self.first[i]), min(end, self.first[i + 1]))
+
+    def batch(self, step: int, pad_id: int) -> dict[str, np.ndarray]:
+        """One step's arrays, as `materialise`; features are numbered from 0 in each step."""
+        plan, parts = self.plan, list(self.parts(step))
+        taken = [self.sets[i].take(plan.feature[at] - self.first[i]) for i, at in parts]
+        here = slice(plan.splits[step], plan.splits[step + 1])
+        count = here.stop - here.start
+        alone = dataclasses.replace(
+            plan,
+            feature=np.arange(count, dtype=np.int32),
+            row=plan.row[here],
+            slot=plan.slot[here],
+            column=plan.column[here],
+            splits=np.array([0, count]),
+        )
+        return materialise(alone, joined(taken, [0] * len(taken)), 0, pad_id)
+
+    @property
+    def fill(self) -> float:
+        """Share of the columns that hold a token, over all steps."""
+        return self.plan.fill(np.concatenate([features.lengths for features in self.sets]))
+
+
+def plan_stream(
+    sets: Sequence[Features],
+    *,
+    packing: bool = True,
+    devices: int = 1,
+    row_multiple: int = 8,
+    hidden_size: int = 768,
+) -> Stream:
+    """Each feature of each data set once; only the last step has rows without any.
+
+    Args:
+        packing: False puts one feature in each row.
+        devices: rows of a step divide over them.
+        row_multiple: the length of the rows is a multiple of it.
+        hidden_size: weighs attention when the length is chosen.
+    """
+    limits = Limits(row_multiple, devices, hidden_size)
+    lengths = [features.lengths for features in sets]
+    length = _length(lengths, limits, packing)
+    most = max(1, length // 8) if packing else 1
+    placed = [best_fit(some, length, most) for some in lengths]
+    used = np.array([int(row.max(initial=-1)) + 1 for row, _, _ in placed])
+    before = np.cumsum(used) - used
+    row, slot, column = (np.concatenate(part) for part in zip(*placed, strict=True))
+    row = row + np.repeat(before, [len(some) for some in lengths])
+    rows = _rows(int(used.sum()), length, devices)
+    # The data sets' rows follow each other, so sorting by row keeps each set's features together.
+    by_row = np.lexsort((slot, row))
+    steps = -(-int(used.sum()) // rows)
+    plan = Plan(
+        rows,
+        length,
+        int(slot.max(initial=0)) + 1,
+        by_row.astype(np.int32),
+        (row[by_row] % rows).astype(np.int32),
+        slot[by_row],
+        column[by_row],
+        np.searchsorted(row[by_row] // rows, np.arange(steps + 1)),
+    )
+    return Stream(tuple(sets), plan, np.cumsum([0, *map(len, sets)]))
+
+
+def _length(lengths: Sequence[np.ndarray], limits: Limits, packing: bool) -> int:
+    """The length of the rows with the least work."""
+    longest = max((int(some.max()) for some in lengths if len(some)), default=1)
+    shortest = ceil(longest, limits.row_multiple)
+    if not packing:
+        return shortest
+    samples = [evenly_spaced(some, JUDGED) for some in lengths if len(some)]
+    times = [len(some) / min(len(some), JUDGED) for some in lengths if len(some)]
+
+    def work(length: int) -> float:
+        rows = [int(best_fit(sample, length)[0].max()) + 1 for sample in samples]
+        return np.dot(rows, times) * length * limits.work(length)
+
+    widest = max(shortest, int(WIDEST * longest))
+    stride = ceil(max(1, (widest - shortest) // 8), limits.row_multiple)
+    return min(range(shortest, widest + 1, stride), key=work)
+
+
+def _rows(total: int, length: int, devices: int) -> int:
+    """As few steps as `TOKENS_PER_STEP` allows, the last one as full as can be."""
+    most = max(1, TOKENS_PER_STEP // length) * devices
+    steps = max(1, -(-total // most))
+    return ceil(max(1, -(-total // steps)), devices)

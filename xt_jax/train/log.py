@@ -1,0 +1,112 @@
+"""What training says: lines of JSON in each run's folder, a bar or lines on the console."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from absl import logging
+from etils import epath
+from tqdm import tqdm
+
+from xt_jax.errors import UserError
+from xt_jax.tasks.packed import Sums
+
+Values = Mapping[str, float]
+
+
+class Log:
+    """The log of one or several runs that are trained together.
+
+    Args:
+        folders: of each run by its name; `log.jsonl` goes there.
+        steps: planned.
+        mixed: several tasks are trained by turns; a loss then has its task's name behind a slash.
+    """
+
+    def __init__(self, folders: Mapping[str, epath.Path], steps: int, *, mixed: bool = False):
+        self._folders, self._steps, self._mixed = folders, steps, mixed
+        self._began = time.time()
+        first, *others = folders
+        self.title = f"{first} and {len(others)} more" if others else first
+        for folder in folders.values():
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def bar(self, start: int) -> tqdm:
+        return tqdm(
+            total=self._steps,
+            initial=start,
+            desc=self.title,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+            leave=False,
+        )
+
+    def compiled(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+        """Compiles, and says how long it took and what it needs."""
+        began = time.perf_counter()
+        program = lowered.compile()
+        text = f"compiled in {time.perf_counter() - began:.1f} s"
+        memory = program.memory_analysis()
+        if memory is not None:
+            state, work = memory.argument_size_in_bytes, memory.temp_size_in_bytes
+            text += f"; on each device {_size(state)} of state and batch, {_size(work)} to work in"
+        self._say(text)
+        return program
+
+    def losses(self, step: int, latest: Mapping[str, Sums], rates: Values) -> None:
+        """Every task's latest step; on the console the mean over the runs.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
+        means = {}
+        for task, sums in latest.items():
+            for name, (total, weight) in sums.items():
+                label = f"{name}/{task}" if self._mixed else name
+                means[label] = np.atleast_1d(total) / np.maximum(np.atleast_1d(weight), 1e-9)
+        for i, run in enumerate(self._folders):
+            values = {label: float(mean[i]) for label, mean in means.items()}
+            _check_finite(values, step, run)
+            self._append(run, step, {**values, **rates})
+        shown = {label: float(mean.mean()) for label, mean in means.items()}
+        self._say(f"step {step} of {self._steps}  {_shown({**shown, **rates})}")
+
+    def write(self, run: str, step: int, values: Values) -> None:
+        """Of one run."""
+        self._append(run, step, values)
+        self._say(f"step {step} of {self._steps}  {_shown(values)}", run)
+
+    def _append(self, run: str, step: int, values: Values) -> None:
+        line = {"step": step, **values, "seconds": round(time.time() - self._began, 3)}
+        path = self._folders[run] / "log.jsonl"
+        # Written whole, since object stores cannot append.
+        earlier = path.read_text() if path.exists() else ""
+        path.write_text(earlier + json.dumps(line) + "\n")
+
+    def _say(self, text: str, run: str = "") -> None:
+        with tqdm.external_write_mode(sys.stderr):  # the bar makes room for the line
+            logging.info("%s: %s", run or self.title, text)
+
+
+def _check_finite(values: Values, step: int, run: str) -> None:
+    for label, value in values.items():
+        if label.startswith("loss") and not math.isfinite(value):
+            raise UserError(
+                f"The loss is {value} at step {step}.",
+                where=f"{run} ({label})",
+                remedy="lower the learning rate, or look at the data of the steps before",
+            )
+
+
+def _shown(values: Values) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
