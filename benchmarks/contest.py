@@ -93,3 +93,16 @@ def table(sides: Mapping[str, Mapping[str, Any]]) -> str:
         cells = [format(side[key], form) if key in side else "" for key, form in columns.values()]
         lines.append(f"{name:26}" + "".join(f"{cell:>12}" for cell in cells))
     return "\n".join(lines)
+
+
+def peak_line(result: Mapping[str, Any]) -> str:
+    """What MFU is a share of, and both libraries' rates of a matrix product."""
+    rates = [
+        f"{name} {result[key]:.3f}"
+        for name, key in (("JAX", "jax_tflops"), ("PyTorch", "torch_tflops"))
+        if key in result
+    ]
+    return (
+        f"MFU of {result['peak_tflops']:.3f} TFLOP/s, {result['peak_is']}; a matrix product of the "
+        f"model's size: {', '.join(rates)} TFLOP/s"
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contest import OURS, PEER, Contest, compared, product, summary, table
+from contest import OURS, PEER, Contest, compared, peak_line, product, summary, table
 from duel import Measured, Worker, duel
 from work import Ragged, Work, padded_slots
 
@@ -183,7 +183,7 @@ def compare_labels(args: argparse.Namespace, work: Work, splits: list[str]) -> d
 
 def show(result: dict[str, Any], lengths: np.ndarray) -> None:
     print("\n" + table({"ours": result["ours"], **result["peers"]}))
-    print(f"MFU of {result['peak_tflops']:.3f} TFLOP/s, {result['peak_is']}")
+    print(peak_line(result))
     plain = result["peers"]["plain"]["batch_size"]
     print(
         f"batches of {plain} in a mixed order would carry {padded_slots(lengths, plain):.2f} slots "

@@ -10,12 +10,11 @@ turns; README.md says how each figure is got. The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import tempfile
 from typing import Any
 
-from contest import OURS, PEER, Contest, compared, product, summary, table
+from contest import OURS, PEER, Contest, compared, peak_line, product, summary, table
 from duel import Worker, WorkerError, duel
 from work import Ragged, Work, padded_slots
 
@@ -51,6 +50,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="rounds")
     parser.add_argument("--peers", default="plain,grouped", help=f"of {','.join(PEERS)}, or none")
     parser.add_argument("--attention", default="xla", help="ours: backends; the first counts")
+    parser.add_argument("--remat", default="none", help="ours: a policy by name")
     parser.add_argument("--no_folding", action="store_true", help="ours: the whole vocabulary")
     parser.add_argument("--breakdown", action="store_true", help="what each part of ours gains")
     parser.add_argument("--threads", type=int, default=0, help="processors; 0: all")
@@ -62,16 +62,17 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args.attention = args.attention.split(",")
     args.task = "mnli" if args.mnli else "squad"
     args.max_length = args.max_length or {"mnli": 256, "squad": 384}[args.task]
-    # A folded vocabulary is a part of the package's own loop where it has this module.
-    has_folding = importlib.util.find_spec("xt_jax.train.folding") is not None
-    args.folding = has_folding and not args.no_folding
     return args
 
 
 def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
     """All duels of one call."""
     work, model = prepare(args, folder)
-    variant = {"folding": args.folding, "attention": args.attention[0]}
+    variant = {
+        "folding": not args.no_folding,
+        "attention": args.attention[0],
+        "remat": args.remat,
+    }
     with Worker(OURS, args.threads) as ours:
         facts = ours.call("start", folder=folder, **variant)
         device = ours.call("device")
@@ -152,7 +153,7 @@ def ours_variants(args: argparse.Namespace, headline: dict[str, Any]) -> dict[st
     variants = {name: {**headline, "attention": name} for name in args.attention[1:]}
     if variants:  # what they are to be compared with, since they drop no probabilities
         variants["no attention dropout"] = {**headline, "drop_attention": False}
-    if args.breakdown and args.folding:
+    if args.breakdown and not args.no_folding:
         variants["no folding"] = {**headline, "folding": False}
     if args.breakdown:
         variants["no folding, no packing"] = {**headline, "folding": False, "packing": False}
@@ -172,9 +173,10 @@ def contest(
     if is_peer:
         # With a token budget the peer's batches hold as many examples as ours do on average.
         options = {**options, "batch_size": round(our_facts["examples_per_step"])}
+        options["first_examples"] = our_facts["first_examples"]
     facts = other.call("start", folder=folder, **options)
     if is_peer:
-        loss = other.call("loss", features=our_facts["first_examples"])
+        loss = facts["first_loss"]
         facts["loss_difference"] = abs(loss - our_facts["first_loss"])
         if facts["loss_difference"] > SAME_LOSS:
             raise SystemExit(
@@ -234,7 +236,7 @@ def show_start(
 
 def show(result: dict[str, Any]) -> None:
     print("\n" + table({"ours": result["ours"], **result["peers"], **result["variants"]}))
-    print(f"MFU of {result['peak_tflops']:.3f} TFLOP/s, {result['peak_is']}")
+    print(peak_line(result))
     if result["breakdown"]:
         factors = " x ".join(f"{name} {value:.2f}" for name, value in result["breakdown"].items())
         print(f"the ratio's factors: {factors}")

@@ -24,11 +24,13 @@ from work import TASKS, Ragged, Work  # noqa: E402
 
 from xt_jax import model as models  # noqa: E402
 from xt_jax.data.packing import Features, Plan, plan_training  # noqa: E402
-from xt_jax.evaluate.predict import plan_all, predict  # noqa: E402
+from xt_jax.data.stream import Stream as Sets  # noqa: E402
+from xt_jax.evaluate.predict import Predictor  # noqa: E402
 from xt_jax.model.config import EncoderConfig  # noqa: E402
 from xt_jax.sharding import make_mesh, place_batch, place_params, row_multiple  # noqa: E402
 from xt_jax.tasks.recipes import Recipe  # noqa: E402
 from xt_jax.tasks.table import FAMILIES  # noqa: E402
+from xt_jax.train import folding  # noqa: E402
 from xt_jax.train.loop import Stream, batch_stream  # noqa: E402
 from xt_jax.train.optim import make_optimizer  # noqa: E402
 from xt_jax.train.step import StepSpec, TrainState, compile_step, init_state  # noqa: E402
@@ -82,6 +84,7 @@ class Training:
         folding: trains only the word embeddings that occur.
         attention: a backend by name; the fused ones do not drop attention probabilities.
         drop_attention: False leaves that dropout out with any backend.
+        remat: what the backward pass computes again, by name.
     """
 
     def __init__(
@@ -92,26 +95,35 @@ class Training:
         folding: bool = True,
         attention: str = "xla",
         drop_attention: bool = True,
+        remat: str = "none",
     ):
         self.work = work
         self.mesh = make_mesh(devices=jax.devices()[:1])
         features = load_features(work, "train")
-        self.model = load_model(work.model, work.dtype, attention, drop_attention)
+        self.model = load_model(
+            work.model,
+            dtype=work.dtype,
+            remat=remat,
+            attention=attention,
+            drop_attention=drop_attention and attention == "xla",
+        )
         self.config = self.model.encoder.config
-        self.recipe = training_recipe(work, len(features))
+        self.recipe = training_recipe(work)
         self.plan = training_plan(features, self.recipe, work, self.config, packing)
         self.words = self.config.vocab_size
         if folding:
             features = self._fold(features)
         self.features = features
         self.loss = first_loss(self.model, work, self.plan, features)
-        self.state, self.step = training_step(self.model, work, self.recipe, self.mesh)
-        del self.model  # the step takes its arrays
         self.batches = training_batches(work, self.plan, features, work.pad_id)
-        self.done = 0
+        self.state, step = training_step(self.model, work, self.recipe, self.mesh)
+        del self.model  # the step takes its arrays
         began = time.perf_counter()
-        self.run(1)
+        first = next(training_batches(work, self.plan, features, work.pad_id))
+        self.step = step.lower(self.state, place_batch(first, self.mesh)).compile()
         self.compile_seconds = time.perf_counter() - began
+        self.done = 0
+        self.run(1)
 
     def _fold(self, features: Features) -> Features:
         self.model, features = folded(self.model, features)
@@ -157,9 +169,7 @@ class Training:
         """Seconds a step by part, from a trace of `steps` steps that is left in `folder`."""
         with jax.profiler.trace(folder):
             self.run(steps)
-        batch = place_batch(next(self.batches), self.mesh)
-        text = self.step.lower(self.state, batch).compile().as_text()
-        return profiles.seconds_by_part(folder, text, steps)
+        return profiles.seconds_by_part(folder, self.step.as_text(), steps)
 
 
 class Prediction:
@@ -169,46 +179,46 @@ class Prediction:
         exact: in full float32, whatever `work` says.
     """
 
-    def __init__(self, work: Work, splits: list[str], *, packing: bool = True, exact: bool = False):
-        self.work, self.names = work, splits
+    def __init__(self, work: Work, splits: list[str], *, exact: bool = False):
+        self.names = splits
         jax.config.update("jax_default_matmul_precision", "highest" if exact else None)
-        self.mesh = make_mesh(devices=jax.devices()[:1])
-        self.splits = [load_features(work, name) for name in splits]
-        model = load_model(work.model, "float32" if exact else work.dtype)
+        mesh = make_mesh(devices=jax.devices()[:1])
+        model = load_model(work.model, dtype="float32" if exact else work.dtype)
         self.config = model.encoder.config
-        self.graphdef, params = nnx.split(model)
-        self.params = place_params(params, self.mesh, "replicated")
-        self.plans = prediction_plans(self.splits, packing)
+        graphdef, params = nnx.split(model)
+        self.params = place_params(params, mesh, "replicated")
+        ask = FAMILIES[TASKS[work.task]].predict
+        self.predictor = Predictor(graphdef, ask, mesh, work.pad_id)
+        self.sets: Sets = self.predictor.stream([load_features(work, name) for name in splits])
 
     def facts(self) -> dict[str, Any]:
-        real = sum(int(features.lengths.sum()) for features in self.splits)
-        slots = sum(plan.steps * plan.rows * plan.length for plan in self.plans)
-        first = self.plans[0]
+        lengths, plan = self._lengths(), self.sets.plan
         return {
-            "rows": first.rows,
-            "row_length": first.length,
-            "fill": real / slots,
-            "flops_per_token": sum(self._flops(f.lengths) for f in self.splits) / real,
+            "rows": plan.rows,
+            "row_length": plan.length,
+            "fill": self.sets.fill,
+            "flops_per_token": self._flops(lengths) / float(lengths.sum()),
         }
 
     def run(self, save: str) -> duel.Measured:
         duel.forget_peak()
         began = time.perf_counter()
-        outputs = predictions(
-            self.work, self.graphdef, self.params, self.splits, self.plans, self.mesh
-        )
+        outputs = dict(self.predictor(self.params, self.sets))
         seconds = time.perf_counter() - began
         if save:
-            labels = {n: o["label"] for n, o in zip(self.names, outputs, strict=True)}
+            labels = {name: outputs[i]["label"] for i, name in enumerate(self.names)}
             np.savez(save, allow_pickle=False, **labels)
-        lengths = np.concatenate([features.lengths for features in self.splits])
+        lengths, plan = self._lengths(), self.sets.plan
         return {
             "seconds": seconds,
             "peak_bytes": peak_bytes(),
             "examples": len(lengths),
             "real_tokens": int(lengths.sum()),
-            "slots": sum(plan.steps * plan.rows * plan.length for plan in self.plans),
+            "slots": plan.steps * plan.rows * plan.length,
         }
+
+    def _lengths(self) -> np.ndarray:
+        return np.concatenate([features.lengths for features in self.sets.sets])
 
     def _flops(self, lengths: np.ndarray) -> float:
         return example_flops(self.config, lengths) / 3  # the forward pass alone
@@ -219,36 +229,29 @@ def load_features(work: Work, name: str) -> Features:
     return Features(ragged.lengths, ragged.tokens, ragged.fields)
 
 
-def load_model(
-    folder: str, dtype: str, attention: str = "xla", drop_attention: bool = True
-) -> models.Model:
-    """The model with the asked precision and attention backend."""
-    model, _ = models.load_model(folder, dtype=dtype)
-    changes: dict[str, Any] = {}
-    if attention != "xla":
-        changes["attention"] = attention
-    if attention != "xla" or not drop_attention:
+def load_model(folder: str, *, drop_attention: bool = True, **options: str) -> models.Model:
+    """The model; `options` of the encoder's config: dtype, remat, attention."""
+    model, _ = models.load_model(folder)
+    changes: dict[str, Any] = dict(options)
+    if not drop_attention:
         changes["attention_dropout"] = 0.0
-    if not changes:
-        return model
     return models.Model(models.with_options(model.encoder, **changes), model.head)
 
 
 def folded(model: models.Model, features: Features) -> tuple[models.Model, Features]:
     """The model with only the word embeddings that occur, and the features in their numbers."""
-    from xt_jax.train import folding
-
     words = folding.occurring_words([features], model.encoder.config.pad_id)
     table = np.asarray(model.encoder.embeddings.word.embedding[...])
     model.encoder.embeddings.word.embedding = nnx.Param(jnp.asarray(table[words]))
     return model, folding.renumber(features, words)
 
 
-def training_recipe(work: Work, examples: int) -> Recipe:
+def training_recipe(work: Work) -> Recipe:
     return Recipe(
         learning_rate=work.learning_rate,
-        epochs=work.steps * work.batch_size / examples,
+        steps=work.steps,
         batch_size=work.batch_size,
+        batch_tokens=work.tokens_per_step,
         warmup_ratio=work.warmup_ratio,
         weight_decay=work.weight_decay,
         clip_norm=work.clip_norm,
@@ -258,16 +261,16 @@ def training_recipe(work: Work, examples: int) -> Recipe:
 def training_plan(
     features: Features, recipe: Recipe, work: Work, config: EncoderConfig, packing: bool
 ) -> Plan:
-    budget = {"batch_tokens": work.tokens_per_step} if work.tokens_per_step else {}
     return plan_training(
         features.lengths,
         recipe.batch_size,
         recipe.epochs,
         work.seed,
+        batch_tokens=recipe.batch_tokens,
+        steps=recipe.steps,
         packing=packing,
         row_multiple=row_multiple(),
         hidden_size=config.hidden_size,
-        **budget,
     )
 
 
@@ -279,14 +282,15 @@ def training_step(
     loss = FAMILIES[TASKS[work.task]].loss
     assert loss is not None
     spec = StepSpec(graphdef, loss, make_optimizer(recipe, work.steps))
-    state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh)
+    placed = place_params(params, mesh, "replicated")
+    state = init_state(placed, spec.optimizer, mesh, seeds=[work.seed])
     return state, compile_step(spec, state)
 
 
 def first_loss(model: models.Model, work: Work, plan: Plan, features: Features) -> float:
     """The mean loss of the plan's first step, without dropout and in full float32."""
     batch = next(training_batches(work, plan, features, work.pad_id))
-    encoder = models.with_options(model.encoder, dtype="float32")
+    encoder = models.with_options(model.encoder, dtype="float32", attention="xla")
     graphdef, params = nnx.split(models.Model(encoder, model.head))
     loss = FAMILIES[TASKS[work.task]].loss
     assert loss is not None
@@ -300,28 +304,8 @@ def training_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """The loop's own stream, made ahead in threads."""
     unused: Any = None
-    stream = Stream(work.task, unused, plan, features)
+    stream = Stream(work.task, unused, (plan,), features)
     return iter(batch_stream([stream], np.zeros(plan.steps, np.int32), pad_id, 1))
-
-
-def prediction_plans(splits: list[Features], packing: bool) -> list[Plan]:
-    return plan_all(splits, packing=packing, row_multiple=row_multiple())
-
-
-def predictions(
-    work: Work,
-    graphdef: Any,
-    params: nnx.State,
-    splits: list[Features],
-    plans: list[Plan],
-    mesh: jax.sharding.Mesh,
-) -> list[dict[str, np.ndarray]]:
-    """What the head says of each set of features."""
-    ask = FAMILIES[TASKS[work.task]].predict
-    return [
-        predict(graphdef, params, ask, features, plan, mesh=mesh, pad_id=work.pad_id)
-        for features, plan in zip(splits, plans, strict=True)
-    ]
 
 
 def counts(

@@ -39,10 +39,10 @@ class Peer:
 
     def start(self, folder: str, **variant: Any) -> dict[str, Any]:
         self.training = Training(Work.load(folder), **variant)
-        return {"compile_seconds": self.training.compile_seconds}
-
-    def loss(self, features: list[int]) -> float:
-        return self.training.loss(features)
+        return {
+            "compile_seconds": self.training.compile_seconds,
+            "first_loss": self.training.first_loss,
+        }
 
     def train(self, steps: int) -> duel.Measured:
         return self.training.run(steps)
@@ -67,18 +67,27 @@ class Training:
 
     Args:
         batch_size: examples of a step.
+        first_examples: whose loss is computed before the first step.
         grouped: batches of similar lengths (Trainer's group_by_length).
         compiled: torch.compile(dynamic=True).
     """
 
     def __init__(
-        self, work: Work, *, batch_size: int, grouped: bool = False, compiled: bool = False
+        self,
+        work: Work,
+        *,
+        batch_size: int,
+        first_examples: list[int],
+        grouped: bool = False,
+        compiled: bool = False,
     ):
         self.work, self.batch_size = work, batch_size
         torch.manual_seed(work.seed)
         self.features = Ragged.load(work.folder, "train")
         self.rows = self.features.rows()
-        self.module = load_model(work).train()
+        self.module = load_model(work)
+        self.first_loss = self._loss(first_examples)
+        self.module.train()
         self.optimizer, self.schedule = optimizer_and_schedule(self.module, work)
         self.model = torch.compile(self.module, dynamic=True) if compiled else self.module
         self.batches = self._batches(grouped)
@@ -96,17 +105,23 @@ class Training:
         while True:
             yield from loader(self.rows, self.work, self.batch_size, sampler)
 
-    def loss(self, features: list[int]) -> float:
-        """The mean loss of some examples without dropout, in float32 and full precision."""
-        batch = to_device(collate([self.rows[i] for i in features], self.work.pad_id))
+    def _loss(self, examples: list[int]) -> float:
+        """The mean loss without dropout, in float32 and full precision.
+
+        Of spans each example alone: the span loss of transformers takes padding for possible
+        answers.
+        """
+        rows = [self.rows[i] for i in examples]
+        batches = [[row] for row in rows] if TASKS[self.work.task] == "spans" else [rows]
         self.module.eval()
-        precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
         with torch.no_grad():
-            loss = float(self.module(**batch).loss)
-        torch.set_float32_matmul_precision(precision)
-        self.module.train()
-        return loss
+            losses = [
+                float(self.module(**to_device(collate(batch, self.work.pad_id))).loss)
+                for batch in batches
+            ]
+        torch.set_float32_matmul_precision(GPU_PRECISION)
+        return float(np.mean(losses))
 
     def run(self, steps: int) -> duel.Measured:
         forget_peak()

@@ -88,6 +88,8 @@ def test_finetune_trains_both_sides_from_the_same_loss(run, pieces, needs_torch)
     assert np.prod([result["breakdown"][n] for n in ("folding", "packing", "compiler")]) > 0
     assert result["variants"]["no folding, no packing"]["fill"] < result["ours"]["fill"]
     assert result["ours"]["examples_per_step"] == 8
+    assert result["ours"]["words_trained"] < result["ours"]["words"]
+    assert set(result["variants"]) == {"no folding", "no folding, no packing"}
 
 
 def test_finetune_says_where_the_time_goes(run, pieces, tmp_path):
