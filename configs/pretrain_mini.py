@@ -17,7 +17,7 @@ from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, Trai
 from xt_jax.errors import ConfigError
 from xt_jax.tasks.table import NONE
 
-# Learning rate and steps. Guesses for the two largest, which may want less or more.
+# Learning rate and steps; a guess for mini-256. The two largest read less text, for time.
 SIZES = {
     "mini-48": (5e-3, 40_000),
     "mini-64": (5e-3, 40_000),

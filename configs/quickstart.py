@@ -11,7 +11,7 @@ from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, pars
 from xt_jax.mini import LANGUAGES
 from xt_jax.tasks.table import DIRECT
 
-# A rate that suits the size; mini-128 learns no NLI at 1e-3. Guesses for the two largest.
+# A rate that suits the size; mini-128 learns no NLI at 1e-3. A guess for mini-256.
 LEARNING_RATES = {"mini-128": 5e-4, "mini-192": 3e-4, "mini-256": 2e-4}
 
 
