@@ -69,7 +69,7 @@ def fitted(
         order=np.zeros(plans[0].steps, np.int32),
         recipe=RECIPE_OF_SEEDS,
         evaluate=score,
-        directory=epath.Path(folder) / "states",
+        states=epath.Path(folder) / "states",
         pad_id=1,
     )
     params = stack_params([place_params(p, mesh, layout) for _, p in models])

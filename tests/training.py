@@ -66,7 +66,7 @@ def job_in(folder, evaluate, *, recipe=RECIPE, saved=None, features=None) -> tup
         order=np.zeros(plan.steps, np.int32),
         recipe=recipe,
         evaluate=evaluate,
-        directory=epath.Path(folder),
+        states=epath.Path(folder) / "checkpoints",
         pad_id=1,
     )
     return job, params
@@ -103,7 +103,7 @@ def mixed_job(folder, evaluate, *, steps: int = 10, saved=None) -> tuple[Job, ob
         order=order,
         recipe=dataclasses.replace(RECIPE, eval_every=2),
         evaluate=evaluate,
-        directory=epath.Path(folder),
+        states=epath.Path(folder) / "checkpoints",
         pad_id=1,
     )
     return job, place_params(params, ONE, "replicated")

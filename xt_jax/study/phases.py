@@ -221,7 +221,7 @@ class Trainer:
             order=group[0].order,
             recipe=phase.recipe,
             evaluate=self._evaluator(phase, each[0], words),
-            directory=self._states(group),
+            states=self._states(group),
             pad_id=self.source.pad_id,
         )
         params = stack_params([own.params for own in each])

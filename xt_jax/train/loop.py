@@ -73,7 +73,7 @@ class Job:
         streams: the tasks; they share the optimizer.
         order: [steps] which of them each step trains.
         evaluate: the score to maximise, of the parameters of one seed, on English dev.
-        directory: where the states are.
+        states: the folder of the saved states.
     """
 
     runs: tuple[Run, ...]
@@ -81,7 +81,7 @@ class Job:
     order: np.ndarray
     recipe: Recipe
     evaluate: Callable[[nnx.State], float]
-    directory: epath.Path
+    states: epath.Path
     pad_id: int
 
     @property
@@ -108,9 +108,7 @@ def fit(
     folders = {run.name: run.directory for run in job.runs}
     log = Log(folders, job.steps, mixed=len(job.streams) > 1)
     batches = iter(batch_stream(job.streams, job.order, job.pad_id, config.accumulate))
-    checkpoints = Checkpoints(
-        job.directory / "checkpoints", config.save_every_steps, config.save_every_minutes
-    )
+    checkpoints = Checkpoints(job.states, config.save_every_steps, config.save_every_minutes)
     state = init_state(params, job.streams[0].spec.optimizer, mesh, [run.seed for run in job.runs])
     done, progress = 0, [NOT_BEGUN for _ in job.runs]
     restored = checkpoints.restore(state, batches)
