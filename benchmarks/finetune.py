@@ -51,6 +51,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", default="plain,grouped", help=f"of {','.join(PEERS)}, or none")
     parser.add_argument("--attention", default="xla", help="ours: backends; the first counts")
     parser.add_argument("--remat", default="none", help="ours: a policy by name")
+    parser.add_argument("--words", type=int, default=0, help="ours: train so many at least")
     parser.add_argument("--no_folding", action="store_true", help="ours: the whole vocabulary")
     parser.add_argument("--breakdown", action="store_true", help="what each part of ours gains")
     parser.add_argument("--threads", type=int, default=0, help="processors; 0: all")
@@ -70,6 +71,7 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
     work, model = prepare(args, folder)
     variant = {
         "folding": not args.no_folding,
+        "words": args.words,
         "attention": args.attention[0],
         "remat": args.remat,
     }

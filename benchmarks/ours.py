@@ -82,6 +82,7 @@ class Training:
     Args:
         packing: False puts one example in each row, padded to the longest of all.
         folding: trains only the word embeddings that occur.
+        words: and so many at least, as a larger set of examples would have.
         attention: a backend by name; the fused ones do not drop attention probabilities.
         drop_attention: False leaves that dropout out with any backend.
         remat: what the backward pass computes again, by name.
@@ -93,6 +94,7 @@ class Training:
         *,
         packing: bool = True,
         folding: bool = True,
+        words: int = 0,
         attention: str = "xla",
         drop_attention: bool = True,
         remat: str = "none",
@@ -112,7 +114,8 @@ class Training:
         self.plan = training_plan(features, self.recipe, work, self.config, packing)
         self.words = self.config.vocab_size
         if folding:
-            features = self._fold(features)
+            self.model, features = folded(self.model, features, words)
+            self.words = self.model.encoder.embeddings.word.embedding.shape[0]
         self.features = features
         self.loss = first_loss(self.model, work, self.plan, features)
         self.batches = training_batches(work, self.plan, features, work.pad_id)
@@ -124,11 +127,6 @@ class Training:
         self.compile_seconds = time.perf_counter() - began
         self.done = 0
         self.run(1)
-
-    def _fold(self, features: Features) -> Features:
-        self.model, features = folded(self.model, features)
-        self.words = self.model.encoder.embeddings.word.embedding.shape[0]
-        return features
 
     def facts(self) -> dict[str, Any]:
         plan, lengths = self.plan, self.features.lengths
@@ -238,9 +236,15 @@ def load_model(folder: str, *, drop_attention: bool = True, **options: str) -> m
     return models.Model(models.with_options(model.encoder, **changes), model.head)
 
 
-def folded(model: models.Model, features: Features) -> tuple[models.Model, Features]:
-    """The model with only the word embeddings that occur, and the features in their numbers."""
-    words = folding.occurring_words([features], model.encoder.config.pad_id)
+def folded(model: models.Model, features: Features, least: int) -> tuple[models.Model, Features]:
+    """The model with only the word embeddings that occur, and the features in their numbers.
+
+    `least` words are kept, if need be others too.
+    """
+    config = model.encoder.config
+    words = folding.occurring_words([features], config.pad_id)
+    others = np.setdiff1d(np.arange(config.vocab_size, dtype=words.dtype), words)
+    words = np.sort(np.concatenate([words, others[: max(0, least - len(words))]]))
     table = np.asarray(model.encoder.embeddings.word.embedding[...])
     model.encoder.embeddings.word.embedding = nnx.Param(jnp.asarray(table[words]))
     return model, folding.renumber(features, words)

@@ -57,6 +57,7 @@ def needs_torch():
         pytest.skip("the other side of the benchmarks is PyTorch (extra `bench`)")
 
 
+@pytest.mark.parity
 def test_finetune_trains_both_sides_from_the_same_loss(run, pieces, needs_torch):
     mnli, _, tokenizer = pieces
     result = run(
@@ -114,6 +115,7 @@ def test_finetune_says_where_the_time_goes(run, pieces, tmp_path):
     assert all(seconds > 0 for seconds in parts.values())
 
 
+@pytest.mark.parity
 def test_evaluate_gives_the_labels_of_transformers(run, pieces, needs_torch):
     _, xnli, tokenizer = pieces
     result = run(
