@@ -10,11 +10,10 @@ import jax
 from xt_jax.data.packing import Plan
 from xt_jax.model.config import EncoderConfig
 
-# Weights of the layers up to which one seed leaves the device idle. On a CPU three seeds of
-# mini-48 (55 k) are 1.2 times as fast together, of mini-128 (786 k) slower than one by one. On
-# accelerators an estimate: base (85 M) at 32 examples a step is bound by its kernels' launches.
-IDLE_BELOW = {"cpu": 100_000}
-IDLE_BELOW_ELSEWHERE = 100_000_000
+# Weights of the layers up to which one seed leaves an accelerator idle, an estimate: base (85 M) at
+# 32 examples a step is bound by the launches of its kernels. Not so a CPU: three seeds of mini-48
+# (55 k) together take 1.3 times as long as one by one.
+IDLE_BELOW = 100_000_000
 MOST = 8
 SHARE = 1 / 3  # of the device's memory may be parameters, gradients and moments
 BYTES = 16  # a parameter, its gradient and moments
@@ -45,7 +44,7 @@ def sensible_seeds(config: EncoderConfig) -> int:
     """How many seeds of this model as one program are faster than one by one, and fit."""
     dim = config.hidden_size
     layers = config.num_layers * dim * (4 * dim + 2 * config.intermediate_size)
-    if layers > IDLE_BELOW.get(jax.default_backend(), IDLE_BELOW_ELSEWHERE):
+    if jax.default_backend() == "cpu" or layers > IDLE_BELOW:
         return 1
     room = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     if room is None:
