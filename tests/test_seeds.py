@@ -149,12 +149,12 @@ def test_together_are_equal_shapes_of_one_task_and_not_too_many():
 
 
 def test_small_models_are_trained_together_where_they_leave_room(monkeypatch):
-    mini, base, large = (preset(name).config for name in ("mini-48", "base", "large"))
-    assert sensible_seeds(mini) == 1  # on a CPU
+    small, base, large = (preset(name).config for name in ("mini-48", "base", "large"))
+    assert sensible_seeds(small) == 1  # on a CPU
     limit = 20 * 2**30
     device = SimpleNamespace(memory_stats=lambda: {"bytes_limit": limit})
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(jax, "local_devices", lambda: [device])
-    assert [sensible_seeds(config) for config in (mini, base, large)] == [8, 1, 1]
+    assert [sensible_seeds(config) for config in (small, base, large)] == [8, 1, 1]
     limit = 139 * 2**30
-    assert [sensible_seeds(config) for config in (mini, base, large)] == [8, 8, 1]
+    assert [sensible_seeds(config) for config in (small, base, large)] == [8, 8, 1]
