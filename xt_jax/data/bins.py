@@ -37,7 +37,7 @@ def best_fit(lengths: np.ndarray, capacity: int, max_items: int = UNLIMITED) -> 
         if free > need and items[chosen] < max_items:
             with_free.setdefault(free - need, []).append(chosen)
             occupied |= 1 << (free - need)
-    return tuple(np.array(values, np.int32) for values in (rows, slots, columns))  # type: ignore
+    return np.array(rows, np.int32), np.array(slots, np.int32), np.array(columns, np.int32)
 
 
 def pack(

@@ -194,7 +194,7 @@ def _packed(
     placements = [pack(lengths[step], shape.rows, shape.length, shape.segments) for step in order]
     failing = [i for i, placement in enumerate(placements) if placement is None]
     if not failing:
-        return order, placements  # type: ignore[return-value]
+        return order, [placement for placement in placements if placement is not None]
     if len(failing) > 4 + effort.failing * len(order):
         return None
     mender = _Mender(lengths, list(order), placements, shape, effort)
