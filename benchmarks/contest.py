@@ -31,6 +31,11 @@ class Contest:
         return median_ratio(per_second(self.ours, name), per_second(self.theirs, name))
 
 
+def variables(text: str) -> dict[str, str]:
+    """NAME=VALUE,NAME=VALUE as environment variables."""
+    return dict(part.split("=", 1) for part in text.split(",") if part)
+
+
 def product(model: dict[str, Any], device: dict[str, Any], dtype: str) -> dict[str, Any]:
     """The matrix product whose rate stands in for an unknown peak."""
     if device["platform"] == "cpu":

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contest import OURS, PEER, Contest, compared, peak_line, product, summary, table
+from contest import OURS, PEER, Contest, compared, peak_line, product, summary, table, variables
 from duel import Measured, Worker, duel
 from work import Ragged, Work, padded_slots
 
@@ -45,6 +45,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="rounds")
     parser.add_argument("--peer_batches", default="8,32,128", help="the fastest of these is taken")
     parser.add_argument("--threads", type=int, default=0, help="processors; 0: all")
+    parser.add_argument(
+        "--peer_env", type=variables, default={}, help="NAME=VALUE,... for PyTorch alone"
+    )
     args = parser.parse_args(argv)
     found = {
         path.stem.removeprefix(f"{args.split}-"): str(path)
@@ -80,7 +83,7 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
             flush=True,
         )
         for name, options in PEERS.items():
-            with Worker(PEER, args.threads) as peer:
+            with Worker(PEER, args.threads, **args.peer_env) as peer:
                 contests[name] = contest(args, ours, peer, work, splits, options)
                 rates["torch_tflops"] = peer.call(
                     "matmul_tflops", **product(model, device, args.dtype)

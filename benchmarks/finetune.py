@@ -14,7 +14,7 @@ import json
 import tempfile
 from typing import Any
 
-from contest import OURS, PEER, Contest, compared, peak_line, product, summary, table
+from contest import OURS, PEER, Contest, compared, peak_line, product, summary, table, variables
 from duel import Worker, WorkerError, duel
 from work import Ragged, Work, padded_slots
 
@@ -55,6 +55,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--no_folding", action="store_true", help="ours: the whole vocabulary")
     parser.add_argument("--breakdown", action="store_true", help="what each part of ours gains")
     parser.add_argument("--threads", type=int, default=0, help="processors; 0: all")
+    parser.add_argument(
+        "--peer_env", type=variables, default={}, help="NAME=VALUE,... for PyTorch alone"
+    )
     parser.add_argument("--profile", default="", help="a folder for a trace of ours")
     args = parser.parse_args(argv)
     args.peers = [name for name in args.peers.split(",") if name not in ("", "none")]
@@ -84,7 +87,7 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
         contests, failed = {}, {}
         for name in args.peers:
             try:
-                with Worker(PEER, args.threads) as peer:
+                with Worker(PEER, args.threads, **args.peer_env) as peer:
                     contests[name] = contest(args, ours, peer, folder, facts, PEERS[name])
                     if name == args.peers[0]:
                         rate = peer.call("matmul_tflops", **product(model, device, args.dtype))

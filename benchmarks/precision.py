@@ -79,8 +79,10 @@ def train(source: Source, features: Features, dtype: str, seed: int, args) -> np
     head = FAMILIES["pairs"].head(encoder.config, len(TASK.labels), nnx.Rngs(seed))
     graphdef, params = nnx.split(models.Model(encoder, head))
     optimizer = make_optimizer(recipe, args.steps)
-    spec = StepSpec(graphdef, FAMILIES["pairs"].loss, optimizer, seed=seed)
-    state = init_state(place_params(params, mesh, "replicated"), optimizer, mesh)
+    loss = FAMILIES["pairs"].loss
+    assert loss is not None
+    spec = StepSpec(graphdef, loss, optimizer)
+    state = init_state(place_params(params, mesh, "replicated"), optimizer, mesh, seeds=[seed])
     step = compile_step(spec, state)
     losses = []
     for index in range(args.steps):

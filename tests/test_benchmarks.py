@@ -158,6 +158,23 @@ def test_scaling_counts_what_devices_compute_and_send(run, tmp_path):
     assert {path.name for path in tmp_path.glob("*.png")} == {"devices.png", "tokens.png"}
 
 
+def test_precision_trains_both_from_the_same_start(run, tmp_path):
+    path = tmp_path / "precision.png"
+    result = run(
+        "precision.py", "--size=mini-48", "--steps=2", "--seeds=2", "--window=1", f"--output={path}"
+    )
+    assert 1.05 < result["final_float32"] < 1.15  # log 3: nothing is learnt in two steps
+    assert 0 < abs(result["final_difference"]) < 0.01
+    assert result["final_noise"] > 0
+    assert path.exists()
+
+
+def test_prepare_reads_the_second_time_from_the_cache(run, pieces):
+    mnli, _, tokenizer = pieces
+    result = run("prepare.py", f"--mnli={mnli}", f"--tokenizer={tokenizer}", "--examples=2000")
+    assert result["first"]["seconds"] > result["again"]["seconds"] > 0
+
+
 def test_the_order_turns_round_from_one_round_to_the_next(benchmarks):
     from duel import alternate
 
