@@ -186,7 +186,7 @@ class Prediction:
         graphdef, params = nnx.split(model)
         self.params = place_params(params, mesh, "replicated")
         ask = FAMILIES[TASKS[work.task]].predict
-        self.predictor = Predictor(graphdef, ask, mesh, work.pad_id)
+        self.predictor = Predictor(graphdef, ask, mesh, self.config)
         self.sets: Sets = self.predictor.stream([load_features(work, name) for name in splits])
 
     def facts(self) -> dict[str, Any]:

@@ -288,9 +288,10 @@ def test_every_step_has_its_examples_and_every_epoch_each_once(n, dataset):
 @pytest.mark.parametrize("devices", [1, 8])
 def test_prediction_does_not_depend_on_packing_or_devices(devices, dataset, mini_tokenizer):
     examples, features = dataset[5]
-    graphdef, params = nnx.split(small_model(len(mini_tokenizer)))
+    model = small_model(len(mini_tokenizer))
+    graphdef, params = nnx.split(model)
     mesh = make_mesh(devices=jax.devices()[:devices])
-    predictor = Predictor(graphdef, choices.predict, mesh, pad_id=1)
+    predictor = Predictor(graphdef, choices.predict, mesh, model.encoder.config)
     ((_, packed),), ((_, plain),) = (
         predictor(params, predictor.stream([features], packing=packing))
         for packing in (True, False)

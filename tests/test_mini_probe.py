@@ -141,7 +141,7 @@ def test_the_embedding_is_the_mean_over_the_counted_tokens_at_every_depth(tokeni
         alignment.features(tokenizer, texts["en"]),
         alignment.features(tokenizer, texts["ru"], texts["en"], latin=False),
     ]
-    found = list(alignment.embeddings(encoder, sets, tokenizer.pad_token_id))
+    found = list(alignment.embeddings(encoder, sets))
     assert [x.shape for x in found] == [(12, config.num_layers + 1, 48)] * 2
     for made, pooled in zip(sets, found, strict=True):
         present = np.arange(64) < made.lengths[:, None]
@@ -280,7 +280,7 @@ def test_scores_are_those_of_the_model_by_pooling_layer_and_direction(saved, tmp
         alignment.features(source.tokenizer, here, there, latin=latin)
         for here, there, latin in sides
     ]
-    found = list(alignment.embeddings(encoder, [*plain, *marked], source.pad_id))
+    found = list(alignment.embeddings(encoder, [*plain, *marked]))
     centred = [x - x.mean(axis=0) for x in found[2:]]
     for key, pair in zip(alignment.POOLINGS, (found[:2], found[2:], centred), strict=True):
         for direction, layers in zip(("en-x", "x-en"), alignment.retrieval(*pair), strict=True):

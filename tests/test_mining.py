@@ -374,7 +374,7 @@ def test_from_sentences_to_pairs(encoder, mini_tokenizer):
     features = mining.tokenize(examples, mini_tokenizer, (), max_length=64)
     graphdef, params = nnx.split(encoder)
     mesh = make_mesh(devices=jax.devices()[:1])
-    predictor = Predictor(graphdef, mining.predict, mesh, mini_tokenizer.pad_token_id)
+    predictor = Predictor(graphdef, mining.predict, mesh, encoder.config)
     ((_, outputs),) = predictor(params, predictor.stream([features]))
     found = mining.candidates(outputs["embedding"], examples, margin="absolute")
     gold = mining.gold_pairs(examples)

@@ -300,7 +300,7 @@ def test_predictions_are_the_sums_of_each_example(lines, features, mini_tokenize
     model = small_model(len(mini_tokenizer))
     graphdef, params = nnx.split(model)
     mesh = make_mesh(devices=jax.devices()[:1])
-    predictor = Predictor(graphdef, mlm.predict, mesh, pad_id=1)
+    predictor = Predictor(graphdef, mlm.predict, mesh, model.encoder.config)
     stream = predictor.stream([features])
     ((_, outputs),) = predictor(params, stream)
     predictions = mlm.decode(outputs, features, lines, ())
@@ -345,7 +345,8 @@ def test_a_small_encoder_learns_real_text_of_seven_languages(shared, xlmr_tokeni
     features = together.take(np.flatnonzero(of_train))
     recipe = Recipe(learning_rate=5e-3, epochs=7, batch_size=64)
     plan = plan_training(features.lengths, recipe.batch_size, recipe.epochs, 0, row_multiple=64)
-    graphdef, params = nnx.split(small_model(vocab, 0.05, 64))
+    model = small_model(vocab, 0.05, 64)
+    graphdef, params = nnx.split(model)
     mesh = make_mesh(devices=jax.devices()[:1])
     spec = StepSpec(graphdef, mlm.loss, make_optimizer(recipe, plan.steps))
     state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh, [0])
@@ -353,7 +354,7 @@ def test_a_small_encoder_learns_real_text_of_seven_languages(shared, xlmr_tokeni
 
     example = together.fields["example"] - len(train)
     parts = [together.take(np.flatnonzero(example // DEV == i)) for i in range(len(LANGUAGES))]
-    predictor = Predictor(graphdef, mlm.predict, mesh, pad_id=1)
+    predictor = Predictor(graphdef, mlm.predict, mesh, model.encoder.config)
     stream = predictor.stream(parts)
 
     def by_language(params) -> list[float]:

@@ -58,13 +58,13 @@ def predictor_of(function, devices: int = 1) -> tuple[Predictor, nnx.State]:
     )
     graphdef, params = nnx.split(Encoder(config, rngs=nnx.Rngs(0)))
     mesh = make_mesh(devices=jax.devices()[:devices])
-    return Predictor(graphdef, function, mesh, 1), place_params(params, mesh, "replicated")
+    return Predictor(graphdef, function, mesh, config), place_params(params, mesh, "replicated")
 
 
 @pytest.fixture
 def few_tokens(monkeypatch):
     """Many small steps."""
-    monkeypatch.setattr("xt_jax.data.stream.TOKENS_PER_STEP", 256)
+    monkeypatch.setattr("xt_jax.evaluate.predict.step_tokens", lambda hidden_size: 256)
 
 
 @pytest.mark.parametrize("packing", [True, False])
@@ -141,7 +141,7 @@ def test_many_data_sets_are_one_compile(sets, few_tokens):
 
 
 def test_a_row_holds_one_data_set_and_only_the_last_step_has_empty_rows(sets, few_tokens):
-    stream = plan_stream(sets, devices=2)
+    stream = plan_stream(sets, devices=2, step_tokens=256)
     plan = stream.plan
     assert plan.rows % 2 == 0
     which = np.searchsorted(stream.first, plan.feature, side="right") - 1

@@ -332,7 +332,8 @@ def test_prediction_does_not_depend_on_packing_or_devices(
         model = small_model(task, len(mini_tokenizer))
     graphdef, params = nnx.split(model)
     mesh = make_mesh(devices=jax.devices()[:devices])
-    predictor = Predictor(graphdef, FAMILIES[row.family].predict, mesh, pad_id=1)
+    config = getattr(model, "encoder", model).config
+    predictor = Predictor(graphdef, FAMILIES[row.family].predict, mesh, config)
     ((_, packed),), ((_, plain),) = (
         predictor(params, predictor.stream([features], packing=packing))
         for packing in (True, False)

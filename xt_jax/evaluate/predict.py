@@ -14,7 +14,8 @@ from jax.sharding import Mesh
 
 from xt_jax.data.packing import Features, spread
 from xt_jax.data.stream import Stream, plan_stream
-from xt_jax.sharding import place_batch, row_multiple
+from xt_jax.model.config import EncoderConfig
+from xt_jax.sharding import place_batch, row_multiple, step_tokens
 
 # (model, batch) -> {"fields": {name: [R, S, ...]}, "tokens": {name: [R, T, ...]}}
 PredictFn = Callable[[Any, dict[str, jax.Array]], dict[str, dict[str, jax.Array]]]
@@ -28,12 +29,18 @@ class Predictor:
     graphdef: Any
     predict_fn: PredictFn
     mesh: Mesh
-    pad_id: int
+    config: EncoderConfig
 
     def stream(self, sets: Sequence[Features], *, packing: bool = True) -> Stream:
         """The data sets in a shape that suits the devices."""
-        devices = self.mesh.shape["data"]
-        return plan_stream(sets, packing=packing, devices=devices, row_multiple=row_multiple())
+        return plan_stream(
+            sets,
+            packing=packing,
+            devices=self.mesh.shape["data"],
+            row_multiple=row_multiple(),
+            hidden_size=self.config.hidden_size,
+            step_tokens=step_tokens(self.config.hidden_size),
+        )
 
     def __call__(
         self, params: nnx.State, stream: Stream, wanted: Collection[int] | None = None
@@ -67,7 +74,7 @@ class Predictor:
         """(step, outputs on the host), the device one step ahead of the host."""
         pending: tuple[int, Any] | None = None
         for step in steps:
-            batch = place_batch(stream.batch(step, self.pad_id), self.mesh)
+            batch = place_batch(stream.batch(step, self.config.pad_id), self.mesh)
             outputs = _compiled(self.graphdef, params, batch, self.predict_fn)
             if pending is not None:
                 yield pending[0], jax.device_get(pending[1])

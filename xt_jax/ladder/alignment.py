@@ -121,14 +121,12 @@ def features(
     return ragged({**rows, "counted": counted}, {"example": range(len(texts))})
 
 
-def embeddings(
-    encoder: models.Encoder, sets: Sequence[Features], pad_id: int
-) -> Iterator[np.ndarray]:
+def embeddings(encoder: models.Encoder, sets: Sequence[Features]) -> Iterator[np.ndarray]:
     """[N, L+1, D] for each set, fp32: mean over the `counted` tokens at every depth."""
     mesh = make_mesh()
     graphdef, params = nnx.split(encoder)
     params = place_params(params, mesh, "replicated")
-    predictor = Predictor(graphdef, retrieval_task.predict, mesh, pad_id)
+    predictor = Predictor(graphdef, retrieval_task.predict, mesh, encoder.config)
     for _, outputs in predictor(params, predictor.stream(sets)):
         yield outputs["embedding"]
 
@@ -192,7 +190,7 @@ def _sentences(
             features(tokenizer, english, foreign),
             features(tokenizer, foreign, english, latin=is_latin(foreign)),
         ]
-    found = embeddings(encoder, sets, source.pad_id)
+    found = embeddings(encoder, sets)
     plain = dict(zip(("en", *OTHERS), found, strict=False))
     for code in OTHERS:
         pairs = {"all": (plain["en"], plain[code]), "unshared": (next(found), next(found))}

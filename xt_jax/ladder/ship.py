@@ -97,7 +97,7 @@ def dev_losses(
     model, _ = models.load_model(folder)
     graphdef, params = nnx.split(model)
     params = place_params(params, mesh, "replicated")
-    predictor = Predictor(graphdef, mlm.predict, mesh, tokenizer.pad_token_id)
+    predictor = Predictor(graphdef, mlm.predict, mesh, model.encoder.config)
     languages, sets = list(features), list(features.values())
     return {
         languages[i]: float(np.sum(sums["loss"], dtype=np.float64) / np.sum(sums["count"]))

@@ -62,7 +62,7 @@ class Scorer:
             if is_wanted[i] or (d in devs and d.language in languages)
         ]
         predictor = Predictor(
-            self.graphdef, FAMILIES[self.task.family].predict, self.mesh, self.source.pad_id
+            self.graphdef, FAMILIES[self.task.family].predict, self.mesh, self.source.config
         )
         stream = predictor.stream([d.features for d in ordered], packing=self.packing)
         least: dict[str, float] = {}
