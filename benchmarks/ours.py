@@ -25,8 +25,8 @@ from work import TASKS, Ragged, Work  # noqa: E402
 from xt_jax import model as models  # noqa: E402
 from xt_jax.data.packing import Features, Plan, plan_training  # noqa: E402
 from xt_jax.data.stream import Stream as Sets  # noqa: E402
-from xt_jax.evaluate.predict import Predictor  # noqa: E402
 from xt_jax.model.config import EncoderConfig  # noqa: E402
+from xt_jax.predict import Predictor  # noqa: E402
 from xt_jax.sharding import make_mesh, place_batch, place_params, row_multiple  # noqa: E402
 from xt_jax.tasks.recipes import Recipe  # noqa: E402
 from xt_jax.tasks.table import FAMILIES  # noqa: E402

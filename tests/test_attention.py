@@ -20,8 +20,8 @@ from encoders import new_encoder, packed_batch, small_config
 
 from xt_jax import model as xm
 from xt_jax.config import ModelConfig
+from xt_jax.encoders import open_source
 from xt_jax.errors import ConfigError
-from xt_jax.study.encoders import open_source
 
 TOLERANCE = 2e-6  # float32: sums over at most 256 tokens in another order, values about 1
 KERNELS = sys.modules["xt_jax.model.attention"]

@@ -15,9 +15,9 @@ from xt_jax.data.examples import ChoiceExample
 from xt_jax.data.packing import materialise, plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.errors import DataError
-from xt_jax.evaluate.predict import Predictor
 from xt_jax.model import Encoder, EncoderConfig
 from xt_jax.model.heads import Model
+from xt_jax.predict import Predictor
 from xt_jax.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks import choices
 from xt_jax.tasks.table import FAMILIES, NLI, TASKS, per_example

@@ -7,6 +7,7 @@ fp32 cannot tell apart), everything else equal. Cosines of the property tests ar
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +20,16 @@ from hypothesis import strategies as st
 from xt_jax.data.examples import MiningExample
 from xt_jax.data.stream import plan_stream
 from xt_jax.evaluate.metrics import set_scores
-from xt_jax.evaluate.predict import Predictor
 from xt_jax.model import Encoder, preset
-from xt_jax.retrieval.embed import pooled_hidden_state, pooled_hidden_states, tatoeba_layer
+from xt_jax.predict import Predictor
+from xt_jax.retrieval.embed import (
+    pooled_hidden_state,
+    pooled_hidden_states,
+    segment_means,
+    tatoeba_layer,
+)
 from xt_jax.retrieval.mining import Candidates, above, fit_threshold, mine, repeated, unify
+from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.sharding import make_mesh
 from xt_jax.tasks import mining
 
@@ -245,9 +252,10 @@ def test_of_equal_scores_the_lowest_source_comes_first():
 def test_blocks_change_nothing():
     rng = np.random.default_rng(0)
     source, target = rng.standard_normal((150, 12)), rng.standard_normal((90, 12))
-    want = mine(source, target, block=2048)
+    want = mine(source, target)
     for block in (16, 64):
-        for got, wanted in zip(mine(source, target, block=block), want, strict=True):
+        search = functools.partial(cosine_topk, block=block)
+        for got, wanted in zip(mine(source, target, search=search), want, strict=True):
             np.testing.assert_array_equal(got, wanted)
     swapped = mine(target, source)
     assert sorted((s, t) for t, s in swapped.pairs) == sorted(want.pairs)
@@ -349,12 +357,14 @@ def test_one_layer_is_that_of_all_and_those_above_are_not_run(encoder, mini_toke
     batch = jax.tree.map(jnp.asarray, stream.batch(0, mini_tokenizer.pad_token_id))
     rows = (batch["input_ids"], batch["positions"], batch["segment_ids"])
     layers = encoder.config.num_layers
-    every = jax.jit(pooled_hidden_states, static_argnames="segments")(
-        encoder, *rows, segments=stream.plan.segments
+    pool = segment_means(batch["segment_ids"], stream.plan.segments)
+    every = jax.jit(lambda encoder: pooled_hidden_states(encoder, *rows, pool))(encoder)
+    one = jax.jit(
+        lambda encoder, layer: pooled_hidden_state(encoder, *rows, pool, layer=layer),
+        static_argnames="layer",
     )
-    one = jax.jit(pooled_hidden_state, static_argnames=("segments", "layer"))
     for layer in range(layers + 1):
-        got = one(encoder, *rows, segments=stream.plan.segments, layer=layer)
+        got = one(encoder, layer=layer)
         np.testing.assert_allclose(got, every[:, :, layer], rtol=0, atol=EMBEDDING_TOLERANCE)
     graphdef, params = nnx.split(encoder)
     middle = tatoeba_layer(layers)
@@ -363,7 +373,7 @@ def test_one_layer_is_that_of_all_and_those_above_are_not_run(encoder, mini_toke
     got = mining.predict(nnx.merge(graphdef, poisoned), batch)["fields"]["embedding"]
     np.testing.assert_allclose(got, every[:, :, middle], rtol=0, atol=EMBEDDING_TOLERANCE)
     with pytest.raises(ValueError, match="layer"):
-        pooled_hidden_state(encoder, *rows, segments=1, layer=layers + 1)
+        pooled_hidden_state(encoder, *rows, pool, layer=layers + 1)
 
 
 def test_from_sentences_to_pairs(encoder, mini_tokenizer):

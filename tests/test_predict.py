@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from xt_jax import predict
 from xt_jax.data.packing import Features
 from xt_jax.data.stream import plan_stream
-from xt_jax.evaluate import predict
-from xt_jax.evaluate.predict import Predictor
 from xt_jax.model import Encoder
 from xt_jax.model.config import EncoderConfig
+from xt_jax.predict import Predictor
 from xt_jax.sharding import make_mesh, place_params
 from xt_jax.tasks.packed import run_encoder
 
@@ -64,7 +64,7 @@ def predictor_of(function, devices: int = 1) -> tuple[Predictor, nnx.State]:
 @pytest.fixture
 def few_tokens(monkeypatch):
     """Many small steps."""
-    monkeypatch.setattr("xt_jax.evaluate.predict.step_tokens", lambda hidden_size: 256)
+    monkeypatch.setattr("xt_jax.predict.step_tokens", lambda hidden_size: 256)
 
 
 @pytest.mark.parametrize("packing", [True, False])

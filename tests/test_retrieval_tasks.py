@@ -14,10 +14,11 @@ from xt_jax.data import formats
 from xt_jax.data.examples import MiningExample
 from xt_jax.data.sources import Found, open_source
 from xt_jax.errors import DataError
-from xt_jax.evaluate.score import nearest_foreign, score_retrieval
+from xt_jax.evaluate.score import score_retrieval
 from xt_jax.study import runner
 from xt_jax.study.prepare import _is_wanted
 from xt_jax.study.reader import Reader
+from xt_jax.tasks import retrieval
 from xt_jax.tasks.table import TASKS
 
 
@@ -108,7 +109,7 @@ def test_some_of_the_translations_are_found_among_themselves(config, data, tmp_p
     assert [e.match for e in narrowed.examples] == [0, 1, 2, 3, 4]
     assert not narrowed.official
     embeddings = np.repeat(np.eye(5, dtype=np.float32), 2, axis=0)[:, None, :]
-    scores = score_retrieval(nearest_foreign(embeddings), narrowed.examples, 0)
+    scores = score_retrieval(retrieval.nearest_foreign(embeddings), narrowed.examples, 0)
     assert scores["accuracy"] == 100
 
 

@@ -12,10 +12,10 @@ from xt_jax.data.examples import PairExample, SpanExample, TagExample
 from xt_jax.data.packing import IGNORE, Features, materialise, plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import Template, load_tokenizer
-from xt_jax.evaluate.predict import Predictor
 from xt_jax.evaluate.score import score
 from xt_jax.model import Encoder, EncoderConfig
 from xt_jax.model.heads import Model
+from xt_jax.predict import Predictor
 from xt_jax.sharding import make_mesh
 from xt_jax.study import reader
 from xt_jax.tasks import pairs, spans, tags

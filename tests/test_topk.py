@@ -5,6 +5,9 @@ Tolerances, fixed: scores 1e-6 absolute; indices wherever float64 separates neig
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xt_jax.retrieval import topk
+from xt_jax.retrieval import blocks, topk
+from xt_jax.retrieval.shards import Shards
 from xt_jax.retrieval.topk import cosine_topk
+from xt_jax.sharding import make_mesh
 
 TOLERANCE = 1e-6
 
@@ -94,8 +99,11 @@ def test_similarities_that_only_full_precision_separates():
 
 def test_asks_for_full_precision():
     """On a CPU every precision is the highest: only the program shows what a TPU would do."""
-    rows, count = jnp.zeros((1, 16, 8)), np.int32(16)
-    assert "precision = [HIGHEST, HIGHEST]" in topk._search.lower(rows, rows, count, k=1).as_text()
+    rows = jax.eval_shape(lambda: blocks.prepare(jnp.zeros((64, 8)), jnp.float32))
+    block = jax.eval_shape(blocks.group, rows)
+    best = jax.eval_shape(lambda: blocks.none(64, 1))
+    text = jax.jit(blocks.merge).lower(best, rows, block, 0, 64).as_text()
+    assert "precision = [HIGHEST, HIGHEST]" in text
 
 
 @pytest.mark.parametrize(("n_queries", "dim"), [(1, 64), (1, 384), (17, 384)])
@@ -166,9 +174,7 @@ def test_non_finite_rows_show():
 @pytest.mark.parametrize(
     ("queries", "corpus", "k", "block", "message"),
     [
-        ((2, 3), (4, 3), 5, 8, "the 4 rows of the corpus, got 5"),
-        ((2, 3), (0, 3), 1, 8, "the 0 rows of the corpus, got 1"),
-        ((2, 3), (4, 3), 0, 8, "got 0"),
+        ((2, 3), (4, 3), 0, 8, "k must be at least 1, got 0"),
         ((2, 3), (4, 5), 1, 8, r"queries \(2, 3\) and corpus \(4, 5\)"),
         ((3,), (4, 3), 1, 8, r"queries \(3,\)"),
         ((2, 3), (4, 3), 1, 0, "block must be at least 1, got 0"),
@@ -179,21 +185,84 @@ def test_errors(queries, corpus, k, block, message):
         cosine_topk(np.ones(queries), np.ones(corpus), k, block=block)
 
 
-def test_sizes_within_the_same_blocks_compile_once():
+def test_other_sizes_seldom_compile():
     rng = np.random.default_rng(6)
-    before = topk._search._cache_size()
-    for n_queries, n_corpus in [(48, 33), (48, 47), (37, 48), (33, 40)]:
+    merge = topk._search((jax.devices()[0],)).merge
+    before = merge._cache_size()
+    for n_queries, n_corpus in [(48, 33), (48, 150), (37, 448), (33, 640), (60, 1000)]:
         queries = rng.normal(size=(n_queries, 11)).astype(np.float32)
-        assert_agrees(queries, rng.normal(size=(n_corpus, 11)).astype(np.float32), 5, block=16)
-    assert topk._search._cache_size() == before + 1
+        assert_agrees(queries, rng.normal(size=(n_corpus, 11)).astype(np.float32), 5, block=32)
+    assert merge._cache_size() == before + 1
 
 
-def test_memory_does_not_grow_with_the_product_of_the_sizes():
-    """Q x N similarities would be 64 MiB; two tiles of 128 x 128 and their top-k are far less."""
-    blocks = jax.ShapeDtypeStruct((32, 128, 8), jnp.float32)
-    count = jax.ShapeDtypeStruct((), jnp.int32)
-    memory = topk._search.lower(blocks, blocks, count, k=4).compile().memory_analysis()
-    assert memory.temp_size_in_bytes < 2**21
+@pytest.mark.parametrize("n", [1, 31, 4096, 4097, 40_960, 1_000_003])
+def test_pieces_are_few_and_nearly_full(n):
+    for most in (32, 4096, 8192):
+        length = topk._even(n, most)
+        pieces = -(-n // length)
+        assert length <= most
+        assert length % blocks.ROWS == 0
+        assert pieces == -(-n // most)
+        assert pieces * length - n <= pieces * max(32, most // 32)
+
+
+def test_memory_does_not_grow_with_the_product_of_the_sizes(tmp_path):
+    """4,096 x 65,536 similarities would be 1 GiB."""
+    script = """
+import resource, sys, numpy as np
+from xt_jax.retrieval.topk import cosine_topk
+rng = np.random.default_rng(0)
+queries = rng.standard_normal((4096, 16), np.float32)
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+cosine_topk(queries[:64], rng.standard_normal((2048, 16), np.float32), 4, block=2048)
+before = peak()
+cosine_topk(queries, rng.standard_normal((65536, 16), np.float32), 4, block=2048)
+print(peak() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 256
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize(
+    ("n_queries", "n_corpus", "k"), [(5, 3000, 4), (3, 3, 9), (1, 1, 1), (4, 257, 70), (9, 0, 2)]
+)
+def test_on_one_and_eight_devices(devices, n_queries, n_corpus, k):
+    """Random, copied and zero rows over several blocks; fewer rows than neighbours."""
+    rng = np.random.default_rng(7)
+    queries = rng.normal(size=(n_queries, 24)).astype(np.float32)
+    corpus = rng.normal(size=(n_corpus, 24)).astype(np.float32)
+    corpus[n_corpus // 2 :] = corpus[: n_corpus - n_corpus // 2]
+    corpus[n_corpus // 3 : n_corpus // 3 + 1] = 0
+    mesh = make_mesh(devices=jax.devices()[:devices])
+    scores, indices = cosine_topk(queries, corpus, k, block=96, mesh=mesh)
+    found = min(k, n_corpus)
+    assert (indices[:, found:] == -1).all()
+    assert (scores[:, found:] == -np.inf).all()
+    one = cosine_topk(queries, corpus, found or 1, block=8192)
+    np.testing.assert_array_equal(indices[:, :found], one[1][:, :found])
+    want_scores, want_indices, _ = reference(queries, corpus, found)
+    np.testing.assert_allclose(scores[:, :found], want_scores, rtol=0, atol=TOLERANCE)
+    # Of two copies the first; copies have equal scores to the last bit in float64 too.
+    np.testing.assert_array_equal(indices[:, :found], want_indices)
+
+
+def test_a_corpus_on_disk_or_on_devices(tmp_path):
+    rng = np.random.default_rng(8)
+    queries = rng.normal(size=(10, 16)).astype(np.float32)
+    corpus = rng.normal(size=(500, 16)).astype(np.float32)
+    np.save(tmp_path / "corpus.npy", corpus)
+    want = cosine_topk(queries, corpus, 3, block=128)
+    mapped = np.load(tmp_path / "corpus.npy", mmap_mode="r")
+    for other in (
+        mapped,
+        jnp.asarray(corpus),
+        Shards((corpus[:200], corpus[200:400], corpus[400:])),
+    ):
+        for got, wanted in zip(cosine_topk(queries, other, 3, block=128), want, strict=True):
+            np.testing.assert_array_equal(got, wanted)
 
 
 # One entry or none per row, a power of two: every cosine is exactly -1, 0 or 1.

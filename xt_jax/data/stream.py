@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,14 @@ from xt_jax.data.shape import Limits, ceil
 
 JUDGED = 2048  # features of a data set by which the length of the rows is chosen
 WIDEST = 1.5  # times the longest feature are the longest rows
+
+
+class Shape(NamedTuple):
+    """Of every step: rows, their length, and the most features in one."""
+
+    rows: int
+    length: int
+    segments: int
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ def plan_stream(
     row_multiple: int = 8,
     hidden_size: int = 768,
     step_tokens: int = 8192,
+    shape: Shape | None = None,
 ) -> Stream:
     """Each feature of each data set once; only the last step has rows without any.
 
@@ -87,24 +97,32 @@ def plan_stream(
         row_multiple: the length of the rows is a multiple of it.
         hidden_size: weighs attention when the length is chosen.
         step_tokens: the most columns of a step on each device, if one row is not longer.
+        shape: instead of one that is chosen, so that other data sets compile nothing anew; no
+            feature may be longer than its rows.
     """
-    limits = Limits(row_multiple, devices, hidden_size)
     lengths = [features.lengths for features in sets]
-    length = _length(lengths, limits, packing)
-    most = max(1, length // 8) if packing else 1
+    if shape is None:
+        length = _length(lengths, Limits(row_multiple, devices, hidden_size), packing)
+        most = max(1, length // 8) if packing else 1
+    else:
+        _, length, most = shape
     placed = [best_fit(some, length, most) for some in lengths]
     used = np.array([int(row.max(initial=-1)) + 1 for row, _, _ in placed])
     before = np.cumsum(used) - used
     row, slot, column = (np.concatenate(part) for part in zip(*placed, strict=True))
     row = row + np.repeat(before, [len(some) for some in lengths])
-    rows = _rows(int(used.sum()), max(1, step_tokens // length) * devices, devices)
+    if shape is None:
+        rows = _rows(int(used.sum()), max(1, step_tokens // length) * devices, devices)
+        segments = int(slot.max(initial=0)) + 1
+    else:
+        rows, _, segments = shape
     # The data sets' rows follow each other, so sorting by row keeps each set's features together.
     by_row = np.lexsort((slot, row))
     steps = -(-int(used.sum()) // rows)
     plan = Plan(
         rows,
         length,
-        int(slot.max(initial=0)) + 1,
+        segments,
         by_row.astype(np.int32),
         (row[by_row] % rows).astype(np.int32),
         slot[by_row],

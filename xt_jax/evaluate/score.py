@@ -19,7 +19,6 @@ from xt_jax.evaluate import mlqa, squad
 from xt_jax.evaluate.metrics import accuracy, binary_f1, set_scores
 from xt_jax.evaluate.squad_v2 import Prediction, squad_v2_scores
 from xt_jax.evaluate.tagging import entity_scores, tag_accuracy
-from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.tasks.table import Task
 
 AT_LAYER = "{metric}@layer={layer}"
@@ -41,25 +40,13 @@ def score(
     return {name: computed[name] for name in task.metrics}
 
 
-def nearest_foreign(embeddings: np.ndarray) -> np.ndarray:
-    """[L+1, n] line of the foreign sentence nearest to each English one, at every layer.
-
-    Args:
-        embeddings: [2n, L+1, D], English and foreign in turn.
-    """
-    english, foreign = embeddings[0::2], embeddings[1::2]
-    layers = range(embeddings.shape[1])
-    found = [cosine_topk(english[:, k], foreign[:, k], 1)[1] for k in layers]
-    return np.concatenate([np.asarray(indices).T for indices in found])
-
-
 def score_retrieval(
     nearest: np.ndarray, examples: Sequence[SentenceExample], layer: int
 ) -> dict[str, float]:
     """Tatoeba: share of English sentences whose nearest foreign one is their translation.
 
     Args:
-        nearest: [L+1, n], see `nearest_foreign`.
+        nearest: [L+1, n], see `xt_jax.tasks.retrieval.nearest_foreign`.
         layer: the hidden state (0 = embeddings) that counts as the task's accuracy.
 
     Returns:

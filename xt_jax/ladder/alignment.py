@@ -19,15 +19,14 @@ from flax import nnx
 from xt_jax import model as models
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
-from xt_jax.evaluate.predict import Predictor
-from xt_jax.evaluate.score import nearest_foreign
+from xt_jax.encoders import Source
 from xt_jax.mini.languages import LANGUAGES, Utterance, text
 from xt_jax.mini.lexicon import entries, word
 from xt_jax.mini.tasks.drawing import distinct, draw_utterance
 from xt_jax.mini.words import Language
+from xt_jax.predict import Predictor
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.sharding import make_mesh, place_params
-from xt_jax.study.encoders import Source
 from xt_jax.tasks import retrieval as retrieval_task
 
 ENGLISH = LANGUAGES["en"]
@@ -138,7 +137,7 @@ def retrieval(english: np.ndarray, foreign: np.ndarray) -> tuple[np.ndarray, np.
         english, foreign: [N, L+1, D], row i of one translates row i of the other.
     """
     english_found, foreign_found = (
-        nearest_foreign(np.stack(pair, axis=1).reshape(-1, *english.shape[1:]))
+        retrieval_task.nearest_foreign(np.stack(pair, axis=1).reshape(-1, *english.shape[1:]))
         for pair in ((english, foreign), (foreign, english))
     )
     gold = np.arange(len(english))

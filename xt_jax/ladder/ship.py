@@ -23,10 +23,10 @@ from xt_jax import model as models
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import Tokenizer, fingerprint, load_tokenizer
 from xt_jax.errors import ConfigError, DataError, UserError
-from xt_jax.evaluate.predict import Predictor
 from xt_jax.mini.ladder import NAMES
 from xt_jax.mini.tokenizer import ENCODERS, tokenizer_folder
 from xt_jax.model.hf_files import read_json, replace_folder
+from xt_jax.predict import Predictor
 from xt_jax.sharding import make_mesh, place_params
 from xt_jax.study.reader import tokenised
 from xt_jax.study.record import FILE

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -73,7 +74,7 @@ class Encoder(nnx.Module):
         """
         embedding_key, layers_key = split_key(key, 2)
         x = self.embeddings(input_ids, positions, token_type_ids, self.config, embedding_key)
-        x, _ = self._run_layers(x, segment_ids, layers_key, collect=False)
+        x, _ = self._run_layers(x, segment_ids, layers_key, None)
         return self._finish(x)
 
     def all_hidden_states(
@@ -83,16 +84,22 @@ class Encoder(nnx.Module):
         segment_ids: jax.Array,
         *,
         token_type_ids: jax.Array | None = None,
+        keep: Callable[[jax.Array], jax.Array] = lambda state: state,
     ) -> jax.Array:
         """Hidden states of packed rows at every depth, without dropout; arguments as in a call.
 
+        Args:
+            keep: what to keep of a state [B, T, D]; taken as each layer ends, so that what it
+                leaves out is never held for all layers.
+
         Returns:
-            [L+1, B, T, D]: 0 is the embeddings' output, k that of layer k; index L equals the
-            encoder's output, so in pre-LN models it has passed the final LayerNorm.
+            [L+1, B, T, D], or L+1 times what `keep` gives: 0 is the embeddings' output, k that of
+            layer k; index L equals the encoder's output, so in pre-LN models it has passed the
+            final LayerNorm.
         """
         x = self.embeddings(input_ids, positions, token_type_ids, self.config, None)
-        last, states = self._run_layers(x, segment_ids, None, collect=True)
-        return jnp.concatenate([x[None], states[:-1], self._finish(last)[None]])
+        last, kept = self._run_layers(x, segment_ids, None, keep)
+        return jnp.concatenate([keep(x)[None], kept[:-1], keep(self._finish(last))[None]])
 
     def hidden_states(
         self,
@@ -128,13 +135,13 @@ class Encoder(nnx.Module):
             )
         return _hidden_states(self, input_ids, attention_mask, token_type_ids)
 
-    def _run_layers(self, x, segment_ids, key, *, collect: bool):
+    def _run_layers(self, x, segment_ids, key, keep: Callable[[jax.Array], jax.Array] | None):
         keys = None if key is None else jax.random.split(key, self.config.num_layers)
 
         def body(x, layer_and_key):
             layer, layer_key = layer_and_key
             y = layer(x, segment_ids, self.config, layer_key)
-            return y, (y if collect else None)
+            return y, (keep(y) if keep else None)
 
         # Not with remat: outside of a loop the compiler would find what is computed twice.
         unroll = self.config.remat == "none" and self.config.num_layers <= UNROLLED

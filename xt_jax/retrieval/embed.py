@@ -1,10 +1,11 @@
-"""Sentence embeddings: the mean over a sentence's tokens, special tokens included, at any layer.
+"""Sentence embeddings from packed rows: mean or first token, at one layer or at all in one pass.
 
-The pooling of XTREME's Tatoeba (google-research/xtreme, third_party/evaluate_retrieval.py) and of
-jiant (nyu-mll/jiant, jiant/tasks/retrieval.py).
+Legend: R rows, T columns, S segments a row, D hidden size, L layers.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +17,46 @@ from xt_jax.model.heads import segment_mask
 # jiant. 12: the default of the same script, used there for mBERT.
 TATOEBA_LAYER = {24: 14, 12: 8}
 
+Pool = Callable[[jax.Array], jax.Array]  # [R, T, D] -> [R, S, D] fp32
+
 
 def tatoeba_layer(num_layers: int) -> int:
     """The published layer for 24 and 12 layers; 7/12 of the depth, rounded, for others."""
     return TATOEBA_LAYER.get(num_layers, max(1, round(num_layers * 14 / 24)))
+
+
+def segment_means(segment_ids: jax.Array, segments: int, counted: jax.Array | None = None) -> Pool:
+    """Means over each segment's tokens; 0 for an empty one.
+
+    With special tokens, this is the pooling of XTREME's Tatoeba (google-research/xtreme,
+    third_party/evaluate_retrieval.py) and of jiant (nyu-mll/jiant, jiant/tasks/retrieval.py).
+
+    Args:
+        segment_ids: [R, T].
+        counted: [R, T], nonzero where a token enters the mean; None: all of the segment.
+    """
+    ids = segment_ids if counted is None else jnp.where(counted != 0, segment_ids, 0)
+    member = segment_mask(ids, segments)
+    weights = member / jnp.maximum(member.sum(axis=-1, keepdims=True), 1)
+
+    def pool(state: jax.Array) -> jax.Array:
+        return jnp.einsum(
+            "rst,rtd->rsd",
+            weights.astype(jnp.float32),
+            state.astype(jnp.float32),
+            precision=jax.lax.Precision.HIGHEST,
+        )
+
+    return pool
+
+
+def segment_firsts(starts: jax.Array) -> Pool:
+    """The state of each segment's first token (<s> or [CLS]).
+
+    Args:
+        starts: [R, S], the first column of each segment; anything where there is none.
+    """
+    return lambda state: jnp.take_along_axis(state, starts[:, :, None], axis=1).astype(jnp.float32)
 
 
 def pooled_hidden_states(
@@ -27,22 +64,15 @@ def pooled_hidden_states(
     input_ids: jax.Array,
     positions: jax.Array,
     segment_ids: jax.Array,
+    pool: Pool,
     *,
-    segments: int,
     token_type_ids: jax.Array | None = None,
-    counted: jax.Array | None = None,
 ) -> jax.Array:
-    """[R, S, L+1, D] fp32: mean hidden state of each segment of packed rows [R, T]; 0 if empty.
-
-    Args:
-        counted: [R, T], nonzero where a token enters the mean; None: all of the segment. The
-            encoder sees every token.
-    """
-    states = encoder.all_hidden_states(
-        input_ids, positions, segment_ids, token_type_ids=token_type_ids
+    """[R, S, L+1, D] fp32: what `pool` makes of every hidden state of packed rows [R, T]."""
+    pooled = encoder.all_hidden_states(
+        input_ids, positions, segment_ids, token_type_ids=token_type_ids, keep=pool
     )
-    counted_ids = segment_ids if counted is None else jnp.where(counted != 0, segment_ids, 0)
-    return _segment_means("rst,lrtd->rsld", counted_ids, states, segments)
+    return jnp.moveaxis(pooled, 0, 2)
 
 
 def pooled_hidden_state(
@@ -50,35 +80,20 @@ def pooled_hidden_state(
     input_ids: jax.Array,
     positions: jax.Array,
     segment_ids: jax.Array,
+    pool: Pool,
     *,
     layer: int,
-    segments: int,
     token_type_ids: jax.Array | None = None,
 ) -> jax.Array:
     """[R, S, D]: `pooled_hidden_states` at one `layer` (0..L); the layers above are not run."""
     if not 0 <= layer <= encoder.config.num_layers:
         raise ValueError(f"layer must be from 0 to {encoder.config.num_layers}, got {layer}")
     if layer == encoder.config.num_layers:
-        state = encoder(input_ids, positions, segment_ids, token_type_ids=token_type_ids)
-    else:
-        state = encoder.embeddings(input_ids, positions, token_type_ids, encoder.config, None)
+        return pool(encoder(input_ids, positions, segment_ids, token_type_ids=token_type_ids))
+    state = encoder.embeddings(input_ids, positions, token_type_ids, encoder.config, None)
 
-        def run_layer(i: jax.Array, x: jax.Array) -> jax.Array:
-            stacked = jax.tree.map(lambda parameter: parameter[i], encoder.layers)
-            return stacked(x, segment_ids, encoder.config, None)
+    def run_layer(i: jax.Array, x: jax.Array) -> jax.Array:
+        stacked = jax.tree.map(lambda parameter: parameter[i], encoder.layers)
+        return stacked(x, segment_ids, encoder.config, None)
 
-        state = jax.lax.fori_loop(0, layer, run_layer, state)
-    return _segment_means("rst,rtd->rsd", segment_ids, state, segments)
-
-
-def _segment_means(
-    equation: str, segment_ids: jax.Array, states: jax.Array, segments: int
-) -> jax.Array:
-    member = segment_mask(segment_ids, segments)
-    weights = member / jnp.maximum(member.sum(axis=-1, keepdims=True), 1)
-    return jnp.einsum(
-        equation,
-        weights.astype(jnp.float32),
-        states.astype(jnp.float32),
-        precision=jax.lax.Precision.HIGHEST,
-    )
+    return pool(jax.lax.fori_loop(0, layer, run_layer, state))

@@ -19,6 +19,8 @@ import numpy as np
 from xt_jax.retrieval.topk import cosine_topk
 
 Pair = tuple[Any, Any]  # (source, target): indices or ids
+Rows = Any  # [N, D]: has a shape and a dtype, gives arrays for slices and lists of rows
+Search = Callable[[Rows, Rows, int], tuple[np.ndarray, np.ndarray]]
 _ROWS = 256  # rows whose neighbours are scored at a time
 
 
@@ -63,64 +65,66 @@ def repeated(texts: Sequence[str]) -> np.ndarray:
 
 
 def mine(
-    source: np.ndarray,
-    target: np.ndarray,
+    source: Rows,
+    target: Rows,
     *,
     k: int = 4,
     margin: str = "ratio",
-    block: int = 2048,
+    retrieval: str = "max",
+    search: Search = cosine_topk,
 ) -> Candidates:
-    """The best pairs of rows, each row in one pair at most.
+    """Pairs of rows that fit each other better than their neighbours do.
 
     A pair is scored by its cosine against the mean cosine of the `k` nearest neighbours of both
     its rows (of all, where there are fewer). Each row proposes the best-scored of its neighbours;
-    of the proposals from both sides the best is kept and its two rows are taken, and so on.
-    Scores of 0 and below are left out. Neighbours are searched by `cosine_topk` in fp32, what it
-    finds is scored in float64; N x M scores are never held.
+    `retrieval` says which proposals are kept. Scores of 0 and below are left out. Neighbours are
+    searched by `cosine_topk`, what it finds is scored in float64; N x M scores are never held.
 
     Args:
         source: [N, D], any real dtype, need not be normalised; a row of norm zero has cosine 0
-            with everything.
-        target: [M, D].
+            with everything. An array, or what gives arrays for slices and lists of its rows.
+        target: [M, D], likewise.
         margin: `ratio` (cosine / mean; 0 where the mean is 0), `distance` (cosine - mean) or
             `absolute` (the cosine alone).
-        block: see `cosine_topk`.
+        retrieval: `max`, from the best proposal of both sides down those whose rows are both free;
+            `forward`, those of the source rows; `backward`, those of the target rows; or
+            `intersection`, those that both rows make.
+        search: `cosine_topk` with what options it needs.
 
     Returns:
         Candidates of row indices; equal scores by lowest source, then lowest target.
 
     Raises:
-        ValueError: shapes that do not fit, an unknown margin, k below 1, or a row that is not
-            finite.
+        ValueError: shapes that do not fit, an unknown margin or retrieval, k below 1, or a row that
+            is not finite.
     """
-    source, target = np.asarray(source), np.asarray(target)
-    if margin not in _MARGINS:
-        raise ValueError(f"margin must be one of {', '.join(_MARGINS)}, got {margin!r}")
+    for name, value, known in (("margin", margin, MARGINS), ("retrieval", retrieval, RETRIEVALS)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    if source.ndim != 2 or target.ndim != 2 or source.shape[1] != target.shape[1]:
+    if len(source.shape) != 2 or len(target.shape) != 2 or source.shape[1] != target.shape[1]:
         raise ValueError(
             f"expected [N, D] and [M, D], got source {source.shape} and target {target.shape}"
         )
-    if not len(source) or not len(target):
+    if not source.shape[0] or not target.shape[0]:
         none = np.empty(0, np.int64)
         return Candidates(none, none, np.empty(0))
     _check_finite("source", source)
     _check_finite("target", target)
-    forward, forward_cosine = _neighbours(source, target, k, block)
-    backward, backward_cosine = _neighbours(target, source, k, block)
+    forward, forward_cosine = _neighbours(source, target, k, search)
+    backward, backward_cosine = _neighbours(target, source, k, search)
     source_mean, target_mean = forward_cosine.mean(axis=1), backward_cosine.mean(axis=1)
     best_target, forward_score = _best(
-        forward, forward_cosine, source_mean, target_mean, _MARGINS[margin]
+        forward, forward_cosine, source_mean, target_mean, MARGINS[margin]
     )
     best_source, backward_score = _best(
-        backward, backward_cosine, target_mean, source_mean, _MARGINS[margin]
+        backward, backward_cosine, target_mean, source_mean, MARGINS[margin]
     )
-    return _one_to_one(
-        np.concatenate([np.arange(len(source)), best_source]),
-        np.concatenate([best_target, np.arange(len(target))]),
-        np.concatenate([forward_score, backward_score]),
-    )
+    rows, columns = np.arange(len(best_target)), np.arange(len(best_source))
+    of_source = Candidates(rows, best_target, forward_score)
+    of_target = Candidates(best_source, columns, backward_score)
+    return RETRIEVALS[retrieval](of_source, of_target)
 
 
 def fit_threshold(candidates: Candidates, gold: Collection[Pair]) -> float:
@@ -164,34 +168,39 @@ def _ratio(cosine: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return np.divide(cosine, mean, out=np.zeros_like(cosine), where=mean != 0)
 
 
-_MARGINS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+MARGINS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "ratio": _ratio,
     "distance": np.subtract,
     "absolute": lambda cosine, mean: cosine,
 }
 
 
-def _check_finite(name: str, x: np.ndarray) -> None:
-    wrong = ~(np.isfinite(x.max(axis=1)) & np.isfinite(x.min(axis=1)))
-    if wrong.any():
+def _check_finite(name: str, x: Rows) -> None:
+    wrong = [
+        start + row
+        for start in range(0, x.shape[0], _ROWS)
+        for row in np.flatnonzero(~np.isfinite(x[start : start + _ROWS]).all(axis=1))
+    ]
+    if wrong:
         raise ValueError(
-            f"{wrong.sum()} rows of {name} hold NaN or infinity, the first is row {wrong.argmax()}"
+            f"{len(wrong)} rows of {name} hold NaN or infinity, the first is row {wrong[0]}"
         )
 
 
 def _neighbours(
-    queries: np.ndarray, corpus: np.ndarray, k: int, block: int
+    queries: Rows, corpus: Rows, k: int, search: Search
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices and cosines [Q, k] of the nearest rows of the corpus, or of all if there are fewer.
 
     The cosines are computed anew in float64: a pair has the same one from both sides, whatever
     the blocks of the search.
     """
-    indices = np.asarray(cosine_topk(queries, corpus, min(k, len(corpus)), block=block)[1])
+    indices = search(queries, corpus, min(k, corpus.shape[0]))[1]
     cosines = np.empty(indices.shape)
-    for start in range(0, len(queries), _ROWS):
+    for start in range(0, len(indices), _ROWS):
         here = slice(start, start + _ROWS)
-        cosines[here] = (_unit(queries[here])[:, None] * _unit(corpus[indices[here]])).sum(axis=-1)
+        found = corpus[indices[here].ravel()].reshape(*indices[here].shape, -1)
+        cosines[here] = (_unit(queries[here])[:, None] * _unit(found)).sum(axis=-1)
     return indices, cosines
 
 
@@ -218,16 +227,37 @@ def _best(
     )
 
 
-def _one_to_one(source: np.ndarray, target: np.ndarray, score: np.ndarray) -> Candidates:
-    """From the best proposal down, those whose rows are both free; scores above 0 only."""
-    order = np.lexsort((target, source, -score))
-    order = order[score[order] > 0]
+def _one_to_one(of_source: Candidates, of_target: Candidates) -> Candidates:
+    """From the best proposal down, those whose rows are both free."""
+    proposals = _best_first(
+        Candidates(*map(np.concatenate, zip(of_source, of_target, strict=True)))
+    )
     taken_source: set[int] = set()
     taken_target: set[int] = set()
     kept = []
-    for i, s, t in zip(order, source[order].tolist(), target[order].tolist(), strict=True):
-        if s not in taken_source and t not in taken_target:
-            taken_source.add(s)
-            taken_target.add(t)
+    for i, (source, target) in enumerate(proposals.pairs):
+        if source not in taken_source and target not in taken_target:
+            taken_source.add(source)
+            taken_target.add(target)
             kept.append(i)
-    return Candidates(source, target, score).take(np.array(kept, np.int64))
+    return proposals.take(np.array(kept, np.int64))
+
+
+def _intersection(of_source: Candidates, of_target: Candidates) -> Candidates:
+    """The pairs that are the best of both their rows."""
+    mutual = of_target.source[of_source.target] == of_source.source
+    return _best_first(of_source.take(mutual))
+
+
+def _best_first(found: Candidates) -> Candidates:
+    """Those above 0; equal scores by lowest source, then lowest target."""
+    order = np.lexsort((found.target, found.source, -found.score))
+    return found.take(order[found.score[order] > 0])
+
+
+RETRIEVALS: dict[str, Callable[[Candidates, Candidates], Candidates]] = {
+    "max": _one_to_one,
+    "forward": lambda of_source, of_target: _best_first(of_source),
+    "backward": lambda of_source, of_target: _best_first(of_target),
+    "intersection": _intersection,
+}

@@ -1,121 +1,177 @@
 """Exact nearest neighbours by cosine, streamed over blocks of the corpus.
 
-Dimensions: Q queries, N corpus rows, D embedding, T rows of a query tile, B rows of a block.
+Dimensions: Q queries, N corpus rows, D embedding.
 """
 
 from __future__ import annotations
 
-from functools import partial
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
-# Rows per tile and block come in multiples of this. With a single row, or rows left over from whole
-# vectors, the order of a dot product's sum depends on the place, and equal rows differ in a bit.
-_ROWS = 16
+from xt_jax.retrieval import blocks
+from xt_jax.retrieval.blocks import Best, Rows
+
+TILE = 4096  # queries compared at a time
+_AXIS = "corpus"
+_LENGTHS = 32  # that tiles, and blocks, can have
+_HELD = {"cpu": 2**26}  # bytes of queries in one pass over the corpus; other platforms: 1 GiB
 
 
 def cosine_topk(
-    queries: jax.Array | np.ndarray,
-    corpus: jax.Array | np.ndarray,
-    k: int,
-    *,
-    block: int = 2048,
-) -> tuple[jax.Array, jax.Array]:
+    queries: Any, corpus: Any, k: int, *, block: int = 8192, mesh: Mesh | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The `k` rows of `corpus` nearest to each query, nearest first.
 
-    Similarities are computed in fp32 at `Precision.HIGHEST`; a row of norm zero has similarity 0
-    to everything, and of equal similarities the lowest index comes first. `block` x `block` of
-    them are held at a time, never Q x N. Both sides are padded to whole blocks, so another N with
-    as many blocks does not recompile the search. Values must be finite: a row with NaN or infinity
-    shows as a score of NaN.
+    Exact: similarities are summed in fp32, of fp32 rows at `Precision.HIGHEST`, of bfloat16 rows
+    from exact products. A row of norm zero has similarity 0 to everything, and of equal
+    similarities the lowest index comes first. `TILE` x `block` of them are held on a device at a
+    time, never Q x N. Tiles and blocks have one of 32 lengths each, so that another Q or N seldom
+    compiles anew. Values must be finite: a row with NaN or infinity shows as a score of NaN.
 
     Args:
-        queries: [Q, D], any real dtype, need not be normalised.
-        corpus: [N, D].
-        k: neighbours per query, 1 <= k <= N.
-        block: corpus rows compared at a time and the most queries at a time, rounded up to a
-            multiple of 16.
+        queries: [Q, D], any real dtype, need not be normalised; a numpy, memory-mapped or JAX array
+            or anything else with a shape, a dtype, and arrays for slices of its rows.
+        corpus: [N, D], likewise; read in blocks, so it may be larger than memory.
+        k: neighbours per query, at least 1.
+        block: corpus rows compared at a time on each device, rounded up to a multiple of 32.
+        mesh: the corpus is cut over all its devices; None: the default device does it all.
 
     Returns:
-        Cosines [Q, k] fp32 and corpus indices [Q, k] int32.
+        Cosines [Q, k] fp32 and corpus indices [Q, k] int32; -inf and -1 in the last columns where
+        N < k.
 
     Raises:
-        ValueError: the arrays are not [Q, D] and [N, D], N < k, or k or block is below 1.
+        ValueError: the arrays are not [Q, D] and [N, D], or k or block is below 1.
     """
-    if queries.ndim != 2 or corpus.ndim != 2 or queries.shape[1] != corpus.shape[1]:
+    _check(queries, corpus, k, block)
+    (n_queries, dim), n_corpus = queries.shape, corpus.shape[0]
+    devices = tuple(mesh.devices.flat) if mesh is not None else (jax.devices()[0],)
+    search = _search(devices)
+    dtype = jnp.bfloat16 if queries.dtype == corpus.dtype == jnp.bfloat16 else jnp.float32
+    rows = _even(-(-n_corpus // len(devices)), block) * len(devices)
+    tile = _even(n_queries, TILE)
+    held = max(1, _HELD.get(jax.default_backend(), 2**30) // (tile * dim * 4)) * tile
+    found: list[Best] = []
+    for start in range(0, n_queries, held):
+        several = queries[start : start + held]
+        tiles = [search.tile(piece, dtype) for _, piece in _pieces(several, tile)]
+        best = before = [search.none(tile, k)] * len(tiles)
+        for first, piece in _pieces(corpus, rows):
+            placed = search.block(piece, dtype)
+            at = np.array([first, n_corpus], np.int32)
+            before, best = (
+                best,
+                [search.merge(*pair, placed, at) for pair in zip(best, tiles, strict=True)],
+            )
+            jax.block_until_ready(before)  # blocks must not pile up before a slower device
+        found += jax.device_get(best)
+    return _of_all_devices(found, k, n_queries)
+
+
+class _Search(NamedTuple):
+    """The compiled parts for some devices; `Best` carries a leading axis of them.
+
+    Attributes:
+        tile: ([T, D], dtype) -> Rows, on every device.
+        block: ([devices * B, D], dtype) -> Rows [M, devices * G, D], cut.
+        none: (T, k) -> Best.
+        merge: (Best, tile, block, [index of the block's first row, N]) -> Best.
+    """
+
+    tile: Callable[[Any, Any], Rows]
+    block: Callable[[Any, Any], Rows]
+    none: Callable[[int, int], Best]
+    merge: Callable[[Best, Rows, Rows, np.ndarray], Best]
+
+
+@functools.lru_cache
+def _search(devices: Sequence[jax.Device]) -> _Search:
+    mesh = Mesh(np.array(devices), (_AXIS,))
+    cut, grouped = P(_AXIS), P(None, _AXIS)
+    on_each = NamedSharding(mesh, cut)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def prepare_tile(x: jax.Array, dtype: Any) -> Rows:
+        return blocks.prepare(x, dtype)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def prepare_block(x: jax.Array, dtype: Any) -> Rows:
+        def of_one_device(x: jax.Array) -> Rows:
+            return blocks.group(blocks.prepare(x, dtype))
+
+        return jax.shard_map(of_one_device, mesh=mesh, in_specs=cut, out_specs=grouped)(x)
+
+    @functools.partial(jax.jit, out_shardings=on_each)
+    def merge(best: Best, tile: Rows, block: Rows, at: jax.Array) -> Best:
+        def of_one_device(best: Best, tile: Rows, block: Rows, at: jax.Array) -> Best:
+            first = at[0] + jax.lax.axis_index(_AXIS) * block.scale.size
+            merged = blocks.merge(jax.tree.map(lambda x: x[0], best), tile, block, first, at[1])
+            return jax.tree.map(lambda x: x[None], merged)
+
+        specs = (cut, P(), grouped, P())
+        return jax.shard_map(of_one_device, mesh=mesh, in_specs=specs, out_specs=cut)(
+            best, tile, block, at
+        )
+
+    @functools.partial(jax.jit, static_argnums=(0, 1), out_shardings=on_each)
+    def none(tile: int, k: int) -> Best:
+        return jax.tree.map(
+            lambda x: jnp.broadcast_to(x, (len(devices), *x.shape)), blocks.none(tile, k)
+        )
+
+    def placed(prepare: Callable[[Any, Any], Rows], spec: P) -> Callable[[Any, Any], Rows]:
+        sharding = NamedSharding(mesh, spec)
+        return lambda x, dtype: prepare(jax.device_put(x, sharding), dtype)
+
+    return _Search(placed(prepare_tile, P()), placed(prepare_block, cut), none, merge)
+
+
+def _check(queries: Any, corpus: Any, k: int, block: int) -> None:
+    if len(queries.shape) != 2 or len(corpus.shape) != 2 or queries.shape[1] != corpus.shape[1]:
         raise ValueError(
             f"expected [Q, D] and [N, D], got queries {queries.shape} and corpus {corpus.shape}"
         )
-    n_queries, n_corpus = len(queries), len(corpus)
-    if not 1 <= k <= n_corpus:
-        raise ValueError(f"k must be from 1 to the {n_corpus} rows of the corpus, got {k}")
-    if block < 1:
-        raise ValueError(f"block must be at least 1, got {block}")
-    block = _round_up(block)
-    tile = max(_ROWS, min(block, _round_up(n_queries)))
-    scores, indices = _search(
-        _as_blocks(queries, tile), _as_blocks(corpus, block), np.int32(n_corpus), k
+    for name, value in (("k", k), ("block", block)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def _even(n: int, most: int) -> int:
+    """The length of as few equal pieces of at most `most` as hold `n` rows."""
+    most = _ceil(most, blocks.ROWS)
+    length = -(-n // max(1, -(-n // most)))
+    return min(most, max(blocks.ROWS, _ceil(length, _ceil(most // _LENGTHS, blocks.ROWS))))
+
+
+def _ceil(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+def _pieces(x: Any, length: int) -> Iterator[tuple[int, Any]]:
+    """(index of the first row, [length, D]), the last piece filled up with zeros."""
+    for first in range(0, x.shape[0], length):
+        piece = x[first : first + length]
+        xp = jnp if isinstance(piece, jax.Array) else np
+        yield first, xp.pad(piece, ((0, length - piece.shape[0]), (0, 0)))
+
+
+def _of_all_devices(found: Sequence[Best], k: int, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of tiles [devices, T, k], of which the first `n_queries` rows count."""
+    if not found:
+        return np.empty((0, k), np.float32), np.empty((0, k), np.int32)
+    scores, indices = (
+        np.concatenate(parts, axis=1)[:, :n_queries].swapaxes(0, 1).reshape(n_queries, -1)
+        for parts in zip(*found, strict=True)
     )
-    return scores[:n_queries], indices[:n_queries]
-
-
-@partial(jax.jit, static_argnames="k")
-def _search(
-    tiles: jax.Array, blocks: jax.Array, n_corpus: jax.Array, k: int
-) -> tuple[jax.Array, jax.Array]:
-    """tiles [Q/T, T, D] against blocks [N/B, B, D], of which the first `n_corpus` rows count."""
-    n_blocks, block, _ = blocks.shape
-    starts = jnp.arange(n_blocks, dtype=jnp.int32) * block
-    column = jnp.arange(block, dtype=jnp.int32)
-
-    def search_tile(tile):
-        queries = _normalise(tile)
-
-        def merge(best, start_and_rows):
-            start, rows = start_and_rows
-            similarity = jnp.einsum(
-                "td,bd->tb",
-                queries,
-                _normalise(rows),
-                precision=lax.Precision.HIGHEST,
-                preferred_element_type=jnp.float32,
-            )
-            # top_k ranks -0.0 below 0.0, which would break the order of ties.
-            similarity = jnp.where(similarity == 0, 0.0, similarity)
-            similarity = jnp.where(start + column < n_corpus, similarity, -jnp.inf)
-            scores, columns = lax.top_k(similarity, min(k, block))
-            # top_k keeps the first of equals: what was found in earlier blocks has to stand first.
-            scores = jnp.concatenate([best[0], scores], axis=1)
-            indices = jnp.concatenate([best[1], start + columns], axis=1)
-            scores, kept = lax.top_k(scores, k)
-            return (scores, jnp.take_along_axis(indices, kept, axis=1)), None
-
-        none = (jnp.full((len(tile), k), -jnp.inf), jnp.zeros((len(tile), k), jnp.int32))
-        return lax.scan(merge, none, (starts, blocks))[0]
-
-    scores, indices = lax.map(search_tile, tiles)
-    n_rows = tiles.shape[0] * tiles.shape[1]
-    return scores.reshape(n_rows, k), indices.reshape(n_rows, k)
-
-
-def _round_up(n: int) -> int:
-    return -(-n // _ROWS) * _ROWS
-
-
-def _as_blocks(x: jax.Array | np.ndarray, block: int) -> jax.Array:
-    """[M, D] to [ceil(M / block), block, D], the last block filled up with zeros."""
-    xp = np if isinstance(x, np.ndarray) else jnp
-    padded = xp.pad(x, ((0, -len(x) % block), (0, 0)))
-    return jnp.asarray(padded.reshape(len(padded) // block, block, x.shape[1]))
-
-
-def _normalise(x: jax.Array) -> jax.Array:
-    """Rows of unit norm in fp32; scaled first, lest the squares of small or large values vanish."""
-    x = x.astype(jnp.float32)
-    largest = jnp.max(jnp.abs(x), axis=-1, keepdims=True)
-    x = x / jnp.where(largest == 0, 1.0, largest)
-    norm = jnp.sqrt(jnp.sum(x * x, axis=-1, keepdims=True))
-    return x / jnp.where(norm == 0, 1.0, norm)
+    if scores.shape[1] > k:
+        ahead = np.where(np.isnan(scores), np.inf, scores)
+        order = np.lexsort((indices, -ahead))[:, :k]
+        scores, indices = (np.take_along_axis(x, order, axis=1) for x in (scores, indices))
+    return scores, indices

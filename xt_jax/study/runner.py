@@ -14,10 +14,10 @@ from xt_jax import model as models
 from xt_jax.config import Config
 from xt_jax.data.mixture import SAMPLERS
 from xt_jax.data.tokenize import fingerprint
+from xt_jax.encoders import open_source
 from xt_jax.errors import ConfigError
 from xt_jax.sharding import RULES, make_mesh, place_param, place_params
 from xt_jax.study.data import SOURCES, open_data
-from xt_jax.study.encoders import open_source
 from xt_jax.study.phases import Start, Trainer
 from xt_jax.study.plan import Branch, branches
 from xt_jax.study.predictions import has_predictions, write_predictions, write_submission

@@ -10,13 +10,13 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from xt_jax.evaluate.predict import Predictor
-from xt_jax.evaluate.score import nearest_foreign, score, score_retrieval
+from xt_jax.encoders import Source
+from xt_jax.evaluate.score import score, score_retrieval
+from xt_jax.predict import Predictor
 from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.mining import Candidates
-from xt_jax.study.encoders import Source
 from xt_jax.study.reader import Dataset
-from xt_jax.tasks import mining
+from xt_jax.tasks import mining, retrieval
 from xt_jax.tasks.table import FAMILIES, Task
 
 Scores = dict[str, float] | None  # None: the data set is unlabelled
@@ -87,7 +87,7 @@ class Scorer:
 
     def _retrieved(self, dataset: Dataset, embeddings: np.ndarray) -> tuple[list, Scores]:
         layer = tatoeba_layer(self.source.config.num_layers)
-        nearest = nearest_foreign(embeddings)
+        nearest = retrieval.nearest_foreign(embeddings)
         scores = score_retrieval(nearest, dataset.examples, layer) if dataset.labelled else None
         return nearest[layer].tolist(), scores
 

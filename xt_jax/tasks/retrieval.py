@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax
+import numpy as np
 
 from xt_jax.data.examples import SentenceExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
 from xt_jax.model.encoder import Encoder
-from xt_jax.retrieval.embed import pooled_hidden_states
+from xt_jax.retrieval.embed import pooled_hidden_states, segment_means
+from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.tasks.packed import Batch
 
 
@@ -40,8 +42,19 @@ def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
         batch["input_ids"],
         batch["positions"],
         batch["segment_ids"],
-        segments=batch["starts"].shape[1],
+        segment_means(batch["segment_ids"], batch["starts"].shape[1], batch.get("counted")),
         token_type_ids=batch.get("token_type_ids"),
-        counted=batch.get("counted"),
     )
     return {"fields": {"embedding": pooled}, "tokens": {}}
+
+
+def nearest_foreign(embeddings: np.ndarray) -> np.ndarray:
+    """[L+1, n] line of the foreign sentence nearest to each English one, at every layer.
+
+    Args:
+        embeddings: [2n, L+1, D], English and foreign in turn.
+    """
+    english, foreign = embeddings[0::2], embeddings[1::2]
+    layers = range(embeddings.shape[1])
+    found = [cosine_topk(english[:, k], foreign[:, k], 1)[1] for k in layers]
+    return np.concatenate([indices.T for indices in found])

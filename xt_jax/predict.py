@@ -13,7 +13,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from xt_jax.data.packing import Features, spread
-from xt_jax.data.stream import Stream, plan_stream
+from xt_jax.data.stream import Shape, Stream, plan_stream
 from xt_jax.model.config import EncoderConfig
 from xt_jax.sharding import place_batch, row_multiple, step_tokens
 
@@ -31,8 +31,10 @@ class Predictor:
     mesh: Mesh
     config: EncoderConfig
 
-    def stream(self, sets: Sequence[Features], *, packing: bool = True) -> Stream:
-        """The data sets in a shape that suits the devices."""
+    def stream(
+        self, sets: Sequence[Features], *, packing: bool = True, shape: Shape | None = None
+    ) -> Stream:
+        """The data sets in the given shape, or in one that suits them and the devices."""
         return plan_stream(
             sets,
             packing=packing,
@@ -40,6 +42,7 @@ class Predictor:
             row_multiple=row_multiple(),
             hidden_size=self.config.hidden_size,
             step_tokens=step_tokens(self.config.hidden_size),
+            shape=shape,
         )
 
     def __call__(

@@ -1,0 +1,149 @@
+r"""Finds the sentences of two files that are translations of each other.
+
+    python -m xt_jax.mine --model=M --source=A.txt --target=B.txt --output=FILE.tsv
+
+A line is a sentence. FILE gets a pair a line, best first: score, source, target, and the numbers of
+their lines; tabs and carriage returns within a sentence are written as spaces. Empty lines are left
+out, of equal lines the first stands for all; what a sentence has beyond --max_length tokens is not
+compared. Embeddings are kept beside FILE while the program runs: after a stop the same command goes
+on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+from etils import epath
+
+from xt_jax.errors import ConfigError, DataError, UserError
+from xt_jax.files import atomic_write_text
+from xt_jax.retrieval.encode import POOLINGS, SentenceEncoder
+from xt_jax.retrieval.lines import Lines, distinct
+from xt_jax.retrieval.mining import MARGINS, RETRIEVALS, Candidates, above, mine
+from xt_jax.retrieval.shards import Shards, embed_to_disk
+from xt_jax.retrieval.topk import cosine_topk
+from xt_jax.sharding import make_mesh
+
+SHARD = 16_384  # sentences of a file of embeddings
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = _parse(argv)
+    began = time.perf_counter()
+    sides = {name: _read(name, getattr(args, name)) for name in ("source", "target")}
+    mesh = make_mesh()
+    encoder = SentenceEncoder.load(
+        args.model,
+        tokenizer=args.tokenizer,
+        layer=args.layer,
+        pooling=args.pooling,
+        max_length=args.max_length,
+        mesh=mesh,
+    )
+    folder = Path(args.embeddings or f"{args.output}.embeddings")
+    rows = {
+        name: _embedded(name, lines, encoder, folder / name, args) for name, lines in sides.items()
+    }
+    found = _mined(rows["source"], rows["target"], mesh, args)
+    found = above(found, args.threshold) if args.threshold is not None else found
+    atomic_write_text(epath.Path(args.output), _table(found, sides["source"], sides["target"]))
+    if not args.embeddings:
+        shutil.rmtree(folder)
+    _say(f"{len(found.score)} pairs in {args.output}, {time.perf_counter() - began:.0f} s")
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m xt_jax.mine",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--model", required=True, help="a Hugging Face folder, hub id or preset (mini-64, ...)")
+    add("--source", required=True, help="a text file, one sentence a line, UTF-8")
+    add("--target", required=True, help="the file to find translations in")
+    add("--output", required=True, help="FILE.tsv")
+    add("--tokenizer", default="", help="folder or hub id, if not the model's own")
+    add("--layer", type=int, help="hidden state; default: 14 of 24, 8 of 12, 7/12 of others")
+    add("--pooling", default="mean", choices=POOLINGS)
+    add("--max_length", type=int, default=512, help="tokens of a sentence")
+    add("--margin", default="ratio", choices=tuple(MARGINS), help="score of a pair")
+    add("--retrieval", default="max", choices=tuple(RETRIEVALS), help="which pairs are kept")
+    add("--k", type=int, default=4, help="neighbours in the margin")
+    add("--threshold", type=float, help="keep pairs of this score or more; default: all above 0")
+    add("--dtype", default="float32", choices=("float32", "float16"), help="of embeddings on disk")
+    add("--embeddings", default="", help="a folder to keep them in; default: removed at the end")
+    return parser.parse_args(argv)
+
+
+def _read(name: str, path: str) -> Lines:
+    lines = Lines(path)
+    first, count = distinct(lines)
+    empty = len(lines) - int(count.sum())
+    _say(
+        f"{name}: {len(lines):,} lines, {len(first):,} different sentences"
+        + (f", {empty:,} empty lines left out" if empty else "")
+    )
+    if not len(first):
+        raise DataError("There is no sentence in the file.", where=path)
+    return first
+
+
+def _embedded(
+    name: str, lines: Lines, encoder: SentenceEncoder, folder: Path, args: argparse.Namespace
+) -> Shards:
+    stat = lines.path.stat()
+    key = {
+        "model": encoder.key,
+        "layer": encoder.layer,
+        "pooling": encoder.pooling,
+        "max_length": encoder.max_length,
+        "file": [stat.st_size, stat.st_mtime_ns],
+    }
+    began = time.perf_counter()
+    embed = functools.partial(encoder.stream, chunk=SHARD, show_progress_bar=None)
+    rows = embed_to_disk(lines, embed, folder, shard=SHARD, dtype=args.dtype, key=key)
+    _say(f"{name}: embedded in {time.perf_counter() - began:.0f} s")
+    return rows
+
+
+def _mined(source: Shards, target: Shards, mesh: jax.sharding.Mesh, args) -> Candidates:
+    search = functools.partial(cosine_topk, mesh=mesh)
+    try:
+        return mine(
+            source, target, k=args.k, margin=args.margin, retrieval=args.retrieval, search=search
+        )
+    except ValueError as error:
+        raise ConfigError(
+            str(error), where="--model", remedy="use a model with sound weights"
+        ) from error
+
+
+def _table(found: Candidates, source: Lines, target: Lines) -> str:
+    def clean(text: str) -> str:
+        return text.strip().replace("\t", " ").replace("\r", " ")
+
+    rows = zip(found.source.tolist(), found.target.tolist(), found.score.tolist(), strict=True)
+    return "".join(
+        f"{score:.6f}\t{clean(source[s])}\t{clean(target[t])}"
+        f"\t{source.rows[s] + 1}\t{target.rows[t] + 1}\n"
+        for s, t, score in rows
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from None

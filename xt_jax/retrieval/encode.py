@@ -1,0 +1,208 @@
+"""Sentences to vectors with one encoder: packed, in a few static shapes, one layer or all."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from xt_jax.config import ModelConfig
+from xt_jax.data.packing import Features
+from xt_jax.data.shape import ceil
+from xt_jax.data.stream import Shape
+from xt_jax.data.tokenize import Tokenizer, ragged
+from xt_jax.encoders import open_source
+from xt_jax.errors import ConfigError
+from xt_jax.model.encoder import Encoder
+from xt_jax.predict import Predictor
+from xt_jax.retrieval.embed import (
+    Pool,
+    pooled_hidden_state,
+    pooled_hidden_states,
+    segment_firsts,
+    segment_means,
+    tatoeba_layer,
+)
+from xt_jax.sharding import make_mesh, place_param, row_multiple, step_tokens
+
+POOLINGS = ("mean", "mean_no_special", "first")
+ALL_LAYERS = -1
+_CHUNK = 16_384  # sentences tokenised and packed at a time
+_SHORTEST = 64  # tokens of a row
+
+
+class SentenceEncoder:
+    """Embeds sentences: mean or first token of a hidden state of one encoder.
+
+    It can be handed to MTEB and to the evaluators of sentence-transformers as a model.
+
+    Args:
+        encoder: its parameters are used where they are.
+        layer: hidden state, 0 (embeddings) to the number of layers; None: that of
+            `tatoeba_layer`; ALL_LAYERS: every one.
+        pooling: `mean` over all tokens, `mean_no_special` without the special ones, or `first`.
+        max_length: tokens at which a sentence is cut, special ones included.
+        mesh: sentences are spread over its axis `data`; None: one device.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        tokenizer: Tokenizer,
+        *,
+        layer: int | None = None,
+        pooling: str = "mean",
+        max_length: int = 512,
+        mesh: Mesh | None = None,
+    ):
+        config = encoder.config
+        layer = tatoeba_layer(config.num_layers) if layer is None else layer
+        if not ALL_LAYERS <= layer <= config.num_layers:
+            raise ConfigError(
+                f"There is no hidden state {layer} in an encoder of {config.num_layers} layers.",
+                where="layer",
+                remedy=f"name one from 0 (embeddings) to {config.num_layers}",
+            )
+        if pooling not in POOLINGS:
+            raise ConfigError(
+                f"Unknown pooling {pooling!r}.",
+                where="pooling",
+                remedy=f"use {', '.join(POOLINGS)}",
+            )
+        if max_length > config.max_length:
+            raise ConfigError(
+                f"The encoder reads {config.max_length} tokens, not {max_length}.",
+                where="max_length",
+                remedy=f"use {config.max_length} or fewer",
+            )
+        self.layer, self.pooling, self.max_length = layer, pooling, max_length
+        self.key = ""
+        self.tokenizer, self.config = tokenizer, config
+        graphdef, self._params = nnx.split(encoder)
+        mesh = mesh or make_mesh(devices=jax.devices()[:1])
+        ask = functools.partial(_embed, layer=layer, pooling=pooling)
+        self._predictor = Predictor(graphdef, ask, mesh, config)
+
+    @classmethod
+    def load(
+        cls, name: str, *, tokenizer: str = "", dtype: str = "auto", **options: Any
+    ) -> SentenceEncoder:
+        """Of a folder, a hub id or a preset's name.
+
+        Raises:
+            ConfigError, WeightsError: what is wrong with the name, the weights or the tokenizer.
+        """
+        source = open_source(ModelConfig(name=name, tokenizer=tokenizer, dtype=dtype), "")
+        mesh = options.pop("mesh", None) or make_mesh(devices=jax.devices()[:1])
+        encoder = source.load(None, lambda path, x: place_param(path, x, mesh, "replicated"))
+        length = options.pop("max_length", min(512, source.config.max_length))
+        made = cls(encoder, source.tokenizer, mesh=mesh, max_length=length, **options)
+        made.key = source.key
+        return made
+
+    @property
+    def dim(self) -> int:
+        return self.config.hidden_size
+
+    def encode(
+        self,
+        sentences: str | Sequence[str] | Iterable[dict[str, list[str]]],
+        *_: Any,
+        show_progress_bar: bool | None = None,
+        normalize_embeddings: bool = False,
+        convert_to_tensor: bool = False,
+        **__: Any,
+    ) -> Any:
+        """[n, D] fp32, or [n, L+1, D] of all layers; [D] of a single string.
+
+        Args:
+            sentences: strings, or as MTEB gives them: batches with a list of strings under `text`.
+            show_progress_bar: None: on a terminal.
+            normalize_embeddings: to unit norm.
+            convert_to_tensor: a tensor of PyTorch instead of an array.
+
+        What else the callers pass (batch sizes, prompts, devices, names of tasks) has no effect.
+        """
+        if isinstance(sentences, str):
+            texts = [sentences]
+        else:
+            texts = [text for item in sentences for text in _texts(item)]
+        found = list(self.stream(texts, show_progress_bar=show_progress_bar))
+        shape = (
+            (0, self.dim) if self.layer != ALL_LAYERS else (0, self.config.num_layers + 1, self.dim)
+        )
+        embeddings = np.concatenate([np.empty(shape, np.float32), *found])
+        if normalize_embeddings:
+            norm = np.linalg.norm(embeddings, axis=-1, keepdims=True)
+            embeddings /= np.where(norm == 0, 1, norm)
+        if isinstance(sentences, str):
+            embeddings = embeddings[0]
+        if convert_to_tensor:
+            import torch
+
+            return torch.from_numpy(embeddings)
+        return embeddings
+
+    def stream(
+        self, texts: Sequence[str], *, chunk: int = _CHUNK, show_progress_bar: bool | None = False
+    ) -> Iterator[np.ndarray]:
+        """[chunk, D] at a time, the last one shorter; held in memory are two chunks at most."""
+        hidden = None if show_progress_bar is None else not show_progress_bar
+        with tqdm(total=len(texts), unit="sentence", disable=hidden, leave=False) as bar:
+            for start in range(0, len(texts), chunk):
+                yield self._chunk(list(texts[start : start + chunk]), bar)
+
+    def _chunk(self, texts: list[str], bar: tqdm) -> np.ndarray:
+        features = self._tokenize(texts)
+        stream = self._predictor.stream([features], shape=self._shape(features))
+        ((_, outputs),) = self._predictor(self._params, stream)
+        bar.update(len(texts))
+        return outputs["embedding"]
+
+    def _tokenize(self, texts: list[str]) -> Features:
+        encoded = self.tokenizer(
+            texts,
+            truncation=True,
+            max_length=self.max_length,
+            return_attention_mask=False,
+            return_special_tokens_mask=self.pooling == "mean_no_special",
+        )
+        rows = dict(encoded)
+        special = rows.pop("special_tokens_mask", None)
+        if special is not None:
+            rows["counted"] = [[1 - flag for flag in mask] for mask in special]
+        return ragged(rows, {"example": range(len(texts))})
+
+    def _shape(self, features: Features) -> Shape:
+        """Rows of 64, 128, 256, ... tokens: every chunk fits one of few compiled programs."""
+        longest, length = int(features.lengths.max()), ceil(_SHORTEST, row_multiple())
+        while length < longest:
+            length *= 2
+        rows = max(1, step_tokens(self.dim) // length) * self._predictor.mesh.shape["data"]
+        return Shape(rows, length, length // 8)
+
+
+def _embed(encoder: Encoder, batch: dict[str, jax.Array], *, layer: int, pooling: str):
+    pool: Pool
+    if pooling == "first":
+        pool = segment_firsts(batch["starts"])
+    else:
+        segments = batch["starts"].shape[1]
+        pool = segment_means(batch["segment_ids"], segments, batch.get("counted"))
+    rows = (batch["input_ids"], batch["positions"], batch["segment_ids"], pool)
+    options: dict[str, Any] = {"token_type_ids": batch.get("token_type_ids")}
+    if layer == ALL_LAYERS:
+        embedding = pooled_hidden_states(encoder, *rows, **options)
+    else:
+        embedding = pooled_hidden_state(encoder, *rows, layer=layer, **options)
+    return {"fields": {"embedding": embedding}, "tokens": {}}
+
+
+def _texts(item: str | dict[str, list[str]]) -> list[str]:
+    return [item] if isinstance(item, str) else list(item["text"])
