@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -42,6 +43,9 @@ class SentenceEncoder:
 
     It can be handed to MTEB and to the evaluators of sentence-transformers as a model.
 
+    Attributes:
+        name, key: of the encoder where it was loaded by name; `key` decides its weights.
+
     Args:
         encoder: its parameters are used where they are.
         layer: hidden state, 0 (embeddings) to the number of layers; None: that of
@@ -50,6 +54,10 @@ class SentenceEncoder:
         max_length: tokens at which a sentence is cut, special ones included.
         mesh: sentences are spread over its axis `data`; None: one device.
     """
+
+    # What sentence-transformers' evaluators look for.
+    similarity_fn_name = "cosine"
+    model_card_data = types.SimpleNamespace(set_evaluation_metrics=lambda *_: None)
 
     def __init__(
         self,
@@ -82,7 +90,7 @@ class SentenceEncoder:
                 remedy=f"use {config.max_length} or fewer",
             )
         self.layer, self.pooling, self.max_length = layer, pooling, max_length
-        self.key = ""
+        self.name, self.key = "encoder", ""
         self.tokenizer, self.config = tokenizer, config
         graphdef, self._params = nnx.split(encoder)
         mesh = mesh or make_mesh(devices=jax.devices()[:1])
@@ -103,7 +111,7 @@ class SentenceEncoder:
         encoder = source.load(None, lambda path, x: place_param(path, x, mesh, "replicated"))
         length = options.pop("max_length", min(512, source.config.max_length))
         made = cls(encoder, source.tokenizer, mesh=mesh, max_length=length, **options)
-        made.key = source.key
+        made.name, made.key = source.name, source.key
         return made
 
     @property
@@ -116,7 +124,9 @@ class SentenceEncoder:
         *_: Any,
         show_progress_bar: bool | None = None,
         normalize_embeddings: bool = False,
+        convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
+        truncate_dim: int | None = None,
         **__: Any,
     ) -> Any:
         """[n, D] fp32, or [n, L+1, D] of all layers; [D] of a single string.
@@ -125,9 +135,11 @@ class SentenceEncoder:
             sentences: strings, or as MTEB gives them: batches with a list of strings under `text`.
             show_progress_bar: None: on a terminal.
             normalize_embeddings: to unit norm.
-            convert_to_tensor: a tensor of PyTorch instead of an array.
+            convert_to_numpy, convert_to_tensor: an array; a tensor of PyTorch instead, or with
+                neither a list of tensors.
+            truncate_dim: only so many numbers of each embedding.
 
-        What else the callers pass (batch sizes, prompts, devices, names of tasks) has no effect.
+        What else evaluators pass (batch sizes, prompts, devices, names of tasks) has no effect.
         """
         if isinstance(sentences, str):
             texts = [sentences]
@@ -137,17 +149,33 @@ class SentenceEncoder:
         shape = (
             (0, self.dim) if self.layer != ALL_LAYERS else (0, self.config.num_layers + 1, self.dim)
         )
-        embeddings = np.concatenate([np.empty(shape, np.float32), *found])
+        embeddings = np.concatenate([np.empty(shape, np.float32), *found])[..., :truncate_dim]
         if normalize_embeddings:
             norm = np.linalg.norm(embeddings, axis=-1, keepdims=True)
             embeddings /= np.where(norm == 0, 1, norm)
         if isinstance(sentences, str):
             embeddings = embeddings[0]
-        if convert_to_tensor:
-            import torch
+        if convert_to_numpy and not convert_to_tensor:
+            return embeddings
+        import torch
 
-            return torch.from_numpy(embeddings)
-        return embeddings
+        tensor = torch.from_numpy(embeddings)
+        return tensor if convert_to_tensor else list(tensor)
+
+    def similarity(self, a: Any, b: Any) -> np.ndarray:
+        """[n, m] fp32 cosines of rows [n, D] and [m, D]; 0 with a row of norm zero."""
+        return np.asarray(_unit(a) @ _unit(b).T)
+
+    def similarity_pairwise(self, a: Any, b: Any) -> np.ndarray:
+        """[n] fp32 cosines of equal rows of two arrays [n, D]."""
+        return np.asarray((_unit(a) * _unit(b)).sum(-1))
+
+    @property
+    def mteb_model_meta(self) -> Any:
+        """What MTEB asks of a model's name; needs mteb."""
+        from mteb.models import ModelMeta
+
+        return ModelMeta.create_empty({"name": f"xt_jax/{self.name}", "revision": "local"})
 
     def stream(
         self, texts: Sequence[str], *, chunk: int = _CHUNK, show_progress_bar: bool | None = False
@@ -202,6 +230,12 @@ def _embed(encoder: Encoder, batch: dict[str, jax.Array], *, layer: int, pooling
     else:
         embedding = pooled_hidden_state(encoder, *rows, layer=layer, **options)
     return {"fields": {"embedding": embedding}, "tokens": {}}
+
+
+def _unit(x: Any) -> np.ndarray:
+    x = np.atleast_2d(np.asarray(x, np.float32))
+    norm = np.linalg.norm(x, axis=-1, keepdims=True)
+    return x / np.where(norm == 0, 1, norm)
 
 
 def _texts(item: str | dict[str, list[str]]) -> list[str]:
