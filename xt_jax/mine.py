@@ -36,6 +36,8 @@ SHARD = 16_384  # sentences of a file of embeddings
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parse(argv)
+    if args.k < 1:
+        raise ConfigError(f"{args.k} neighbours are none.", where="--k", remedy="use 1 or more")
     began = time.perf_counter()
     sides = {name: _read(name, getattr(args, name)) for name in ("source", "target")}
     mesh = make_mesh()

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-MEMBERS = 32  # of a group; a power of 2
+MEMBERS = 32  # of a group
 # Rows come in multiples of this. With a single row, or rows left over from whole vectors, the order
 # of a dot product's sum depends on the place, and equal rows differ in a bit.
 ROWS = 32
@@ -22,11 +22,23 @@ class Rows(NamedTuple):
 
     Attributes:
         values: [R, D] fp32 of unit norm, or bfloat16 with 1 <= largest magnitude < 2.
-        scale: [R] fp32: 1, or one over the norm; 0 for a row of norm zero.
+        scale: [R] fp32, one over the norm, or 0 for a row of norm zero; None: all 1.
     """
 
     values: jax.Array
-    scale: jax.Array
+    scale: jax.Array | None
+
+
+class Block(NamedTuple):
+    """`Rows` as they are multiplied with: the first members of all groups, the second ones, ...
+
+    Attributes:
+        values: [D, M * G].
+        scale: [M, G] or None.
+    """
+
+    values: jax.Array
+    scale: jax.Array | None
 
 
 class Best(NamedTuple):
@@ -56,57 +68,60 @@ def prepare(x: jax.Array, dtype: Any) -> Rows:
     norm = jnp.where(norm == 0, 1.0, norm)
     if dtype == jnp.bfloat16:
         return Rows(x.astype(dtype), 1 / norm[:, 0])
-    return Rows(x / norm, jnp.ones(len(x)))
+    return Rows(x / norm, None)
 
 
-def group(rows: Rows) -> Rows:
-    """The block [B, D] as [M, G, D]: the best members of all groups are one vector operation."""
+def group(rows: Rows) -> Block:
+    """B rows as a block: groups lie side by side, so that their best members are one reduction."""
+    size, dim = rows.values.shape
+    groups = size // MEMBERS
+    values = rows.values.reshape(groups, MEMBERS, dim).transpose(2, 1, 0).reshape(dim, size)
+    scale = None if rows.scale is None else rows.scale.reshape(groups, MEMBERS).T
+    return Block(values, scale)
 
-    def by_member(x: jax.Array) -> jax.Array:
-        return x.reshape(-1, MEMBERS, *x.shape[1:]).swapaxes(0, 1)
 
-    return Rows(*map(by_member, rows))
-
-
-def merge(best: Best, tile: Rows, block: Rows, first: jax.Array, count: jax.Array) -> Best:
+def merge(best: Best, tile: Rows, block: Block, first: jax.Array, count: jax.Array) -> Best:
     """`best` of what came before and of the block.
 
     Groups are ranked by their best members. A row among the k best is in one of the k best groups,
-    or each of those would have a member before it: a higher score, or an equal one earlier.
+    or each of those would have a member before it: a higher score, or an equal one earlier. One
+    group more is looked at, for one may be ranked too high by rows that do not count.
 
     Args:
         best: of rows before `first`.
-        tile: [T, D].
-        block: [M, G, D].
         first: index of the block's first row.
         count: the corpus has so many rows; those of the block from there on do not count.
     """
-    k = best.scores.shape[1]
-    members, groups = block.scale.shape
-    product = jnp.einsum(
-        "td,mgd->tmg",
+    k, size = best.scores.shape[1], block.values.shape[1]
+    groups = size // MEMBERS
+    product = lax.dot(
         tile.values,
         block.values,
         precision=lax.Precision.HIGHEST,
         preferred_element_type=jnp.float32,
-    )
-    index = first + jnp.arange(groups) * members + jnp.arange(members)[:, None]
-    score = product * tile.scale[:, None, None] * block.scale
-    score = jnp.where(index < count, score, -jnp.inf)
-    _, chosen = lax.top_k(_no_negative_zero(score.max(axis=1)), min(k, groups))
+    ).reshape(-1, MEMBERS, groups)
+    if block.scale is not None:
+        product = product * block.scale
+    start = first + jnp.arange(groups) * MEMBERS
+    greatest = jnp.where(start < count, _no_negative_zero(product.max(axis=1)), -jnp.inf)
+    _, chosen = lax.top_k(greatest, min(k + 1, groups))
     chosen = jnp.sort(chosen, axis=1)
-    found = jnp.take_along_axis(score, chosen[:, None, :], axis=2)  # [T, M, k]
-    indices = jnp.arange(members)[:, None] + chosen[:, None, :] * members + first
-
-    def in_order(x: jax.Array) -> jax.Array:
-        return x.swapaxes(1, 2).reshape(len(x), -1)
-
+    score = _in_order(jnp.take_along_axis(product, chosen[:, None, :], axis=2))
+    index = _in_order(start[chosen][:, None, :] + jnp.arange(MEMBERS)[:, None])
+    if tile.scale is not None:
+        score = score * tile.scale[:, None]
+    score = jnp.where(index < count, _no_negative_zero(score), -jnp.inf)
     # top_k keeps the first of equals: what was found in earlier blocks has to stand first.
-    scores = jnp.concatenate([best.scores, _no_negative_zero(in_order(found))], axis=1)
-    indices = jnp.concatenate([best.indices, in_order(indices)], axis=1)
+    scores = jnp.concatenate([best.scores, score], axis=1)
+    indices = jnp.concatenate([best.indices, index], axis=1)
     scores, kept = lax.top_k(scores, k)
     indices = jnp.take_along_axis(indices, kept, axis=1)
     return Best(scores, jnp.where(scores == -jnp.inf, -1, indices))
+
+
+def _in_order(x: jax.Array) -> jax.Array:
+    """[T, M, groups] to [T, groups * M], in the order of the rows."""
+    return x.swapaxes(1, 2).reshape(len(x), -1)
 
 
 def _no_negative_zero(x: jax.Array) -> jax.Array:

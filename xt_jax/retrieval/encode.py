@@ -13,11 +13,11 @@ from flax import nnx
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from xt_jax.config import ModelConfig
+from xt_jax.config import ModelConfig, digest
 from xt_jax.data.packing import Features
 from xt_jax.data.shape import ceil
 from xt_jax.data.stream import Shape
-from xt_jax.data.tokenize import Tokenizer, ragged
+from xt_jax.data.tokenize import Tokenizer, fingerprint, ragged
 from xt_jax.encoders import open_source
 from xt_jax.errors import ConfigError
 from xt_jax.model.encoder import Encoder
@@ -44,7 +44,8 @@ class SentenceEncoder:
     It can be handed to MTEB and to the evaluators of sentence-transformers as a model.
 
     Attributes:
-        name, key: of the encoder where it was loaded by name; `key` decides its weights.
+        name, key: of the encoder where it was loaded by name; `key` stands for its weights,
+            its tokenizer and its precision.
 
     Args:
         encoder: its parameters are used where they are.
@@ -83,11 +84,13 @@ class SentenceEncoder:
                 where="pooling",
                 remedy=f"use {', '.join(POOLINGS)}",
             )
-        if max_length > config.max_length:
+        shortest = tokenizer.num_special_tokens_to_add() + 1
+        if not shortest <= max_length <= config.max_length:
             raise ConfigError(
-                f"The encoder reads {config.max_length} tokens, not {max_length}.",
+                f"Sentences cannot be cut at {max_length} tokens: the encoder reads up to "
+                f"{config.max_length}, of which {shortest - 1} are special.",
                 where="max_length",
-                remedy=f"use {config.max_length} or fewer",
+                remedy=f"use {shortest} to {config.max_length}",
             )
         self.layer, self.pooling, self.max_length = layer, pooling, max_length
         self.name, self.key = "encoder", ""
@@ -111,7 +114,8 @@ class SentenceEncoder:
         encoder = source.load(None, lambda path, x: place_param(path, x, mesh, "replicated"))
         length = options.pop("max_length", min(512, source.config.max_length))
         made = cls(encoder, source.tokenizer, mesh=mesh, max_length=length, **options)
-        made.name, made.key = source.name, source.key
+        made.name = source.name
+        made.key = digest(source.key, source.numerics, fingerprint(source.tokenizer))
         return made
 
     @property

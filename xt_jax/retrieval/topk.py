@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from xt_jax.retrieval import blocks
-from xt_jax.retrieval.blocks import Best, Rows
+from xt_jax.retrieval.blocks import Best, Block, Rows
 
 TILE = 4096  # queries compared at a time
 _AXIS = "corpus"
@@ -80,15 +80,15 @@ class _Search(NamedTuple):
 
     Attributes:
         tile: ([T, D], dtype) -> Rows, on every device.
-        block: ([devices * B, D], dtype) -> Rows [M, devices * G, D], cut.
+        block: ([devices * B, D], dtype) -> Block, cut.
         none: (T, k) -> Best.
         merge: (Best, tile, block, [index of the block's first row, N]) -> Best.
     """
 
     tile: Callable[[Any, Any], Rows]
-    block: Callable[[Any, Any], Rows]
+    block: Callable[[Any, Any], Block]
     none: Callable[[int, int], Best]
-    merge: Callable[[Best, Rows, Rows, np.ndarray], Best]
+    merge: Callable[[Best, Rows, Block, np.ndarray], Best]
 
 
 @functools.lru_cache
@@ -102,16 +102,16 @@ def _search(devices: Sequence[jax.Device]) -> _Search:
         return blocks.prepare(x, dtype)
 
     @functools.partial(jax.jit, static_argnums=1)
-    def prepare_block(x: jax.Array, dtype: Any) -> Rows:
-        def of_one_device(x: jax.Array) -> Rows:
+    def prepare_block(x: jax.Array, dtype: Any) -> Block:
+        def of_one_device(x: jax.Array) -> Block:
             return blocks.group(blocks.prepare(x, dtype))
 
         return jax.shard_map(of_one_device, mesh=mesh, in_specs=cut, out_specs=grouped)(x)
 
     @functools.partial(jax.jit, out_shardings=on_each)
-    def merge(best: Best, tile: Rows, block: Rows, at: jax.Array) -> Best:
-        def of_one_device(best: Best, tile: Rows, block: Rows, at: jax.Array) -> Best:
-            first = at[0] + jax.lax.axis_index(_AXIS) * block.scale.size
+    def merge(best: Best, tile: Rows, block: Block, at: jax.Array) -> Best:
+        def of_one_device(best: Best, tile: Rows, block: Block, at: jax.Array) -> Best:
+            first = at[0] + jax.lax.axis_index(_AXIS) * block.values.shape[1]
             merged = blocks.merge(jax.tree.map(lambda x: x[0], best), tile, block, first, at[1])
             return jax.tree.map(lambda x: x[None], merged)
 
@@ -126,7 +126,7 @@ def _search(devices: Sequence[jax.Device]) -> _Search:
             lambda x: jnp.broadcast_to(x, (len(devices), *x.shape)), blocks.none(tile, k)
         )
 
-    def placed(prepare: Callable[[Any, Any], Rows], spec: P) -> Callable[[Any, Any], Rows]:
+    def placed(prepare: Callable[[Any, Any], Any], spec: P) -> Callable[[Any, Any], Any]:
         sharding = NamedSharding(mesh, spec)
         return lambda x, dtype: prepare(jax.device_put(x, sharding), dtype)
 
@@ -158,8 +158,10 @@ def _pieces(x: Any, length: int) -> Iterator[tuple[int, Any]]:
     """(index of the first row, [length, D]), the last piece filled up with zeros."""
     for first in range(0, x.shape[0], length):
         piece = x[first : first + length]
-        xp = jnp if isinstance(piece, jax.Array) else np
-        yield first, xp.pad(piece, ((0, length - piece.shape[0]), (0, 0)))
+        if missing := length - piece.shape[0]:
+            xp = jnp if isinstance(piece, jax.Array) else np
+            piece = xp.pad(piece, ((0, missing), (0, 0)))
+        yield first, piece
 
 
 def _of_all_devices(found: Sequence[Best], k: int, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
