@@ -177,7 +177,7 @@ def test_non_finite_rows_show():
         ((2, 3), (4, 3), 0, 8, "k must be at least 1, got 0"),
         ((2, 3), (4, 5), 1, 8, r"queries \(2, 3\) and corpus \(4, 5\)"),
         ((3,), (4, 3), 1, 8, r"queries \(3,\)"),
-        ((2, 3), (4, 3), 1, 0, "block must be at least 1, got 0"),
+        ((2, 3), (4, 3), 1, -1, "block must be at least 0, got -1"),
     ],
 )
 def test_errors(queries, corpus, k, block, message):

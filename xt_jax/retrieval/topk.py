@@ -18,21 +18,37 @@ from jax.sharding import PartitionSpec as P
 from xt_jax.retrieval import blocks
 from xt_jax.retrieval.blocks import Best, Block, Rows
 
-TILE = 4096  # queries compared at a time
 _AXIS = "corpus"
 _LENGTHS = 32  # that tiles, and blocks, can have
-_HELD = {"cpu": 2**26}  # bytes of queries in one pass over the corpus; other platforms: 1 GiB
+
+
+class Sizes(NamedTuple):
+    """How much is looked at together.
+
+    Attributes:
+        tile: queries.
+        block: corpus rows on each device.
+        held: bytes of queries in one pass over the corpus.
+    """
+
+    tile: int
+    block: int
+    held: int
+
+
+SIZES = {"cpu": Sizes(2048, 4096, 2**26)}
+ON_ACCELERATORS = Sizes(8192, 8192, 2**30)
 
 
 def cosine_topk(
-    queries: Any, corpus: Any, k: int, *, block: int = 8192, mesh: Mesh | None = None
+    queries: Any, corpus: Any, k: int, *, block: int = 0, mesh: Mesh | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `k` rows of `corpus` nearest to each query, nearest first.
 
     Exact: similarities are summed in fp32, of fp32 rows at `Precision.HIGHEST`, of bfloat16 rows
     from exact products. A row of norm zero has similarity 0 to everything, and of equal
-    similarities the lowest index comes first. `TILE` x `block` of them are held on a device at a
-    time, never Q x N. Tiles and blocks have one of 32 lengths each, so that another Q or N seldom
+    similarities the lowest index comes first. A tile of queries times a block of the corpus is held
+    on a device at a time (`SIZES`: 32 MiB on a CPU), never Q x N. Tiles and blocks have one of 32 lengths each, so that another Q or N seldom
     compiles anew. Values must be finite: a row with NaN or infinity shows as a score of NaN.
 
     Args:
@@ -40,7 +56,8 @@ def cosine_topk(
             or anything else with a shape, a dtype, and arrays for slices of its rows.
         corpus: [N, D], likewise; read in blocks, so it may be larger than memory.
         k: neighbours per query, at least 1.
-        block: corpus rows compared at a time on each device, rounded up to a multiple of 32.
+        block: corpus rows compared at a time on each device, rounded up to a multiple of 32; 0: that
+            of `SIZES`.
         mesh: the corpus is cut over all its devices; None: the default device does it all.
 
     Returns:
@@ -48,16 +65,17 @@ def cosine_topk(
         N < k.
 
     Raises:
-        ValueError: the arrays are not [Q, D] and [N, D], or k or block is below 1.
+        ValueError: the arrays are not [Q, D] and [N, D], k is below 1, or block below 0.
     """
     _check(queries, corpus, k, block)
     (n_queries, dim), n_corpus = queries.shape, corpus.shape[0]
     devices = tuple(mesh.devices.flat) if mesh is not None else (jax.devices()[0],)
     search = _search(devices)
     dtype = jnp.bfloat16 if queries.dtype == corpus.dtype == jnp.bfloat16 else jnp.float32
-    rows = _even(-(-n_corpus // len(devices)), block) * len(devices)
-    tile = _even(n_queries, TILE)
-    held = max(1, _HELD.get(jax.default_backend(), 2**30) // (tile * dim * 4)) * tile
+    sizes = SIZES.get(devices[0].platform, ON_ACCELERATORS)
+    rows = _even(-(-n_corpus // len(devices)), block or sizes.block) * len(devices)
+    tile = _even(n_queries, sizes.tile)
+    held = max(1, sizes.held // (tile * dim * 4)) * tile
     found: list[Best] = []
     for start in range(0, n_queries, held):
         several = queries[start : start + held]
@@ -138,9 +156,9 @@ def _check(queries: Any, corpus: Any, k: int, block: int) -> None:
         raise ValueError(
             f"expected [Q, D] and [N, D], got queries {queries.shape} and corpus {corpus.shape}"
         )
-    for name, value in (("k", k), ("block", block)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    for name, value, least in (("k", k, 1), ("block", block, 0)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def _even(n: int, most: int) -> int:
