@@ -1,0 +1,351 @@
+"""The command, from two files to a file of pairs, with the smallest encoder."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from xt_jax import mine as command
+from xt_jax.errors import ConfigError, DataError, UserError
+from xt_jax.retrieval import encode
+from xt_jax.retrieval.encode import SentenceEncoder
+from xt_jax.sharding import make_mesh
+
+WORDS = "the old cat dog bird house sees finds and then small green river".split()
+COMMON = 12  # sentences that both files have
+
+
+def sentences(count, seed):
+    rng = np.random.default_rng(seed)
+    return list(dict.fromkeys(" ".join(rng.choice(WORDS, 4 + i % 6)) for i in range(count)))
+
+
+# Of the target the common sentences come last and in another order.
+SOURCE = [*sentences(COMMON, 0), *sentences(20, 1)]
+TARGET = [*sentences(30, 2), *SOURCE[:COMMON][::-1]]
+
+
+load = functools.cache(SentenceEncoder.load)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """One device, small steps, and what is compiled for an encoder is used again."""
+    monkeypatch.setattr(command, "make_mesh", lambda: make_mesh(devices=jax.devices()[:1]))
+    monkeypatch.setattr(encode, "step_tokens", lambda _: 512)
+    monkeypatch.setattr(SentenceEncoder, "load", load)
+
+
+@pytest.fixture
+def mined(tmp_path):
+    """Mines two lists of lines, or the bytes of two files; gives what the output has."""
+
+    def run(source=SOURCE, target=TARGET, *options):
+        for name, lines in (("a.txt", source), ("b.txt", target)):
+            data = lines if isinstance(lines, bytes) else "\n".join(lines).encode()
+            path = tmp_path / name
+            if not path.exists() or path.read_bytes() != data:
+                path.write_bytes(data)
+        command.main(arguments(tmp_path, *options))
+        return rows(tmp_path)
+
+    return run
+
+
+def arguments(folder, *options):
+    return [
+        "--model=mini-48",
+        f"--source={folder / 'a.txt'}",
+        f"--target={folder / 'b.txt'}",
+        f"--output={folder / 'out.tsv'}",
+        *options,
+    ]
+
+
+def rows(folder):
+    """[(score, source, target, line of source, line of target)]."""
+    text = (folder / "out.tsv").read_text(encoding="utf-8")
+    assert text.endswith("\n") or not text
+    found = [line.split("\t") for line in text.split("\n")[:-1]]
+    assert all(len(row) == 5 for row in found)
+    return [(float(score), s, t, int(i), int(j)) for score, s, t, i, j in found]
+
+
+def numbers(found):
+    return {(i, j) for *_, i, j in found}
+
+
+def test_what_both_files_have_is_found(mined, tmp_path, capsys):
+    found = mined()
+    for _, source, target, i, j in found:
+        assert source == SOURCE[i - 1]
+        assert target == TARGET[j - 1]
+    scores = [row[0] for row in found]
+    assert scores == sorted(scores, reverse=True)
+    assert all(score > 0 for score in scores)
+    assert len({i for *_, i, _ in found}) == len({j for *_, j in found}) == len(found) > COMMON
+    common = {(i + 1, TARGET.index(text) + 1) for i, text in enumerate(SOURCE[:COMMON])}
+    assert common <= numbers(found)
+    nearest = mined(SOURCE, TARGET, "--margin=absolute")
+    assert numbers(nearest[:COMMON]) == common
+    assert {row[0] for row in nearest[:COMMON]} == {1.0}
+    assert nearest[COMMON][0] < 0.9999
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt", "out.tsv"]
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"source: {len(SOURCE)} lines, {len(SOURCE)} different sentences\n" in err
+    assert f"{len(found)} pairs in {tmp_path / 'out.tsv'}" in err
+
+
+def test_all_devices_find_the_same(mined, monkeypatch):
+    wanted = mined()
+    monkeypatch.setattr(command, "make_mesh", make_mesh)
+    found = mined()
+    assert len(jax.devices()) > 1
+    scores = {row[1:]: row[0] for row in wanted}
+    assert {row[1:]: row[0] for row in found} == pytest.approx(scores, rel=0, abs=1e-5)
+
+
+def test_blank_and_repeated_lines_take_no_part(mined, capsys):
+    """Line numbers are those of the file; of equal lines it is the first."""
+    plain = mined()
+    capsys.readouterr()
+    source = ["", *SOURCE[:3], " \t", SOURCE[1], *SOURCE[3:], f" {SOURCE[0]}", "\u3000", ""]
+    found = mined(source, [*TARGET, *TARGET[:2]])
+    assert found == [(*row[:3], row[3] + (1 if row[3] <= 3 else 3), row[4]) for row in plain]
+    err = capsys.readouterr().err
+    assert (
+        f"source: {len(SOURCE) + 5} lines, {len(SOURCE)} different sentences, "
+        "3 empty lines left out" in err
+    )
+    assert f"target: {len(TARGET) + 2} lines, {len(TARGET)} different sentences\n" in err
+
+
+def test_line_ends_and_a_bom_make_no_difference(mined):
+    wanted = mined()
+    crlf = "".join(f"{line}\r\n" for line in SOURCE).encode()
+    cr = "\r".join(TARGET).encode()
+    assert mined(crlf, b"\xef\xbb\xbf" + cr) == wanted
+    assert mined(SOURCE, b"\xef\xbb\xbf" + "\r\n".join(TARGET).encode()) == wanted
+
+
+def test_tabs_and_returns_within_a_sentence_become_spaces(mined):
+    source = ["  the\told\rcat \t", "a\x0bdog\u2028finds\x85it", "the house"]
+    found = mined(source, ["the\told\rcat", "the house", source[1]])
+    assert {row[1:] for row in found} == {
+        ("the old cat", "the old cat", 1, 1),
+        ("a\x0bdog\u2028finds\x85it", "a\x0bdog\u2028finds\x85it", 2, 3),
+        ("the house", "the house", 3, 2),
+    }
+
+
+def test_which_pairs_are_kept(mined):
+    for margin in ("ratio", "distance", "absolute"):
+        found = {
+            kind: mined(SOURCE, TARGET, f"--retrieval={kind}", f"--margin={margin}")
+            for kind in ("forward", "backward", "intersection", "max")
+        }
+        pairs = {kind: numbers(rows) for kind, rows in found.items()}
+        assert pairs["intersection"] == pairs["forward"] & pairs["backward"]
+        assert pairs["intersection"] <= pairs["max"] <= pairs["forward"] | pairs["backward"]
+        sources = [i for i, _ in sorted(pairs["forward"])]
+        targets = sorted(j for _, j in pairs["backward"])
+        assert len(set(sources)) == len(sources) > len(pairs["max"])
+        assert len(set(targets)) == len(targets) > len(pairs["max"])
+        if margin != "distance":  # not all of those are above 0
+            assert (len(sources), len(targets)) == (len(SOURCE), len(TARGET))
+        assert COMMON <= len(pairs["intersection"]) < len(pairs["max"]) < len(TARGET)
+        assert mined(SOURCE, TARGET, f"--margin={margin}") == found["max"]
+        if margin == "ratio":
+            assert mined() == found["max"]
+
+
+def test_the_other_way_round_finds_the_same(mined):
+    """What the sources propose here, the targets propose there."""
+    forward = mined(SOURCE, TARGET, "--retrieval=forward", "--margin=absolute")
+    backward = mined(TARGET, SOURCE, "--retrieval=backward", "--margin=absolute")
+    assert {(i, j) for *_, j, i in backward} == numbers(forward)
+
+
+def test_neighbours_and_threshold(mined):
+    every = mined(SOURCE, TARGET, "--k=2")
+    assert every != mined()
+    middle = every[len(every) // 2][0]
+    some = mined(SOURCE, TARGET, "--k=2", f"--threshold={middle - 1e-6}")
+    assert some == [row for row in every if row[0] >= middle]
+    assert 0 < len(some) < len(every)
+    assert mined(SOURCE, TARGET, "--k=2", "--threshold=99") == []
+    assert mined(SOURCE, TARGET, "--k=2", "--threshold=0") == every
+    assert mined(SOURCE[:2], TARGET[-12:], "--k=50")  # more than there are
+
+
+def test_options_of_the_encoder_have_an_effect(mined):
+    plain = mined()
+    for option in ("--layer=2", "--pooling=first", "--max_length=5", "--pooling=mean_no_special"):
+        assert [row[0] for row in mined(SOURCE, TARGET, option)] != [row[0] for row in plain]
+    half = mined(SOURCE, TARGET, "--dtype=float16")
+    assert [row[0] for row in half] != [row[0] for row in plain]
+    sets = [numbers(rows[:COMMON]) for rows in (half, plain)]
+    assert sets[0] == sets[1]
+
+
+def stopping(monkeypatch, chunks, stop=None):
+    """Counts the chunks that are embedded, and stops at the one with the number `stop`."""
+    whole = SentenceEncoder._chunk
+
+    def chunk(self, texts, bar):
+        if len(chunks) == stop:
+            raise KeyboardInterrupt
+        chunks.append(texts)
+        return whole(self, texts, bar)
+
+    monkeypatch.setattr(SentenceEncoder, "_chunk", chunk)
+
+
+@pytest.mark.parametrize("stop", [1, 5])  # in the source file, in the target file
+def test_after_a_stop_it_goes_on_where_it_was(mined, tmp_path, monkeypatch, stop):
+    monkeypatch.setattr(command, "SHARD", 8)
+    total = -(-len(SOURCE) // 8) - (-len(TARGET) // 8)
+    mined()
+    wanted = (tmp_path / "out.tsv").read_bytes()
+    (tmp_path / "out.tsv").unlink()
+    with monkeypatch.context() as patch:
+        stopping(patch, before := [], stop)
+        with pytest.raises(KeyboardInterrupt):
+            mined()
+    assert len(before) == stop
+    assert not (tmp_path / "out.tsv").exists()
+    assert len(list((tmp_path / "out.tsv.embeddings").rglob("*.npy"))) == stop
+    stopping(monkeypatch, after := [])
+    mined()
+    assert (tmp_path / "out.tsv").read_bytes() == wanted
+    assert len(after) == total - stop
+    embedded = [text for chunk in before + after for text in chunk]
+    assert embedded == SOURCE + TARGET
+    assert not (tmp_path / "out.tsv.embeddings").exists()
+
+
+def test_embeddings_are_kept_where_asked(mined, tmp_path, monkeypatch):
+    folder = tmp_path / "kept" / "here"
+    wanted = mined(SOURCE, TARGET, f"--embeddings={folder}")
+    held = np.load(folder / "source" / "000000.npy")
+    assert held.shape == (len(SOURCE), 48)
+    assert held.dtype == np.float32
+    stopping(monkeypatch, chunks := [], 0)
+    assert mined(SOURCE, TARGET, f"--embeddings={folder}") == wanted
+    assert mined(SOURCE, TARGET, f"--embeddings={folder}", "--k=2") != wanted
+    assert chunks == []
+    assert len(list(folder.rglob("*.npy"))) == 2
+
+
+def test_embeddings_of_something_else_are_not_used(mined, tmp_path):
+    kept = f"--embeddings={tmp_path / 'kept'}"
+    mined(SOURCE, TARGET, kept)
+    for option, named in (
+        ("--layer=0", "layer"),
+        ("--pooling=first", "pooling"),
+        ("--dtype=float16", "dtype"),
+        ("--max_length=100", "max_length"),
+        ("--model=mini-64", "model"),
+    ):
+        with pytest.raises(DataError, match=f"another {named}") as error:
+            mined(SOURCE, TARGET, kept, option)
+        assert error.value.where == str(tmp_path / "kept" / "source")
+    with pytest.raises(DataError, match="another file, sentences") as error:
+        mined(SOURCE, TARGET[1:], kept)
+    assert error.value.where == str(tmp_path / "kept" / "target")
+    assert len(mined(SOURCE, TARGET[1:])) > 0
+
+
+@pytest.mark.parametrize(
+    ("data", "problem", "line"),
+    [
+        (b"a cat\nthe \xff dog\n", "byte 0xff is not UTF-8", ":2"),
+        (b"", "the file is empty", ""),
+        (b"\n \n\t\r\n\n", "no sentence in the file", ""),
+        (b"\xef\xbb\xbf", "no sentence in the file", ""),
+        (None, "cannot be opened", ""),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.txt", "b.txt"])
+def test_files_that_cannot_be_mined_are_named(tmp_path, monkeypatch, name, data, problem, line):
+    """Before the encoder is loaded."""
+    monkeypatch.setattr(command.SentenceEncoder, "load", None)
+    for file in ("a.txt", "b.txt"):
+        (tmp_path / file).write_text("the old cat\n")
+    (tmp_path / name).unlink()
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=problem) as error:
+        command.main(arguments(tmp_path))
+    assert error.value.where == f"{tmp_path / name}{line}"
+    assert not (tmp_path / "out.tsv.embeddings").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "problem", "where"),
+    [
+        ("--k=0", "0 neighbours", "--k"),
+        ("--layer=3", "no hidden state 3", "layer"),
+        ("--max_length=2", "cut at 2 tokens", "max_length"),
+        ("--model=mini-47", "mini-47", "--config.model.name"),
+    ],
+)
+def test_options_that_cannot_be_are_named(mined, tmp_path, option, problem, where):
+    with pytest.raises(ConfigError, match=problem) as error:
+        mined(SOURCE[:3], TARGET[:3], option)
+    assert error.value.where == where
+    assert not (tmp_path / "out.tsv.embeddings").exists()
+
+
+def test_options_that_are_not_known(mined, capsys):
+    for option in ("--retrieval=both", "--margin=cosine", "--pooling=max", "--dtype=int8", "--x"):
+        with pytest.raises(SystemExit):
+            mined(SOURCE[:3], TARGET[:3], option)
+        assert option.split("=")[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_embeddings_that_are_no_numbers(mined, tmp_path, monkeypatch, value):
+    stream = SentenceEncoder.stream
+
+    def broken(self, texts, **options):
+        for rows in stream(self, texts, **options):
+            rows = np.array(rows)
+            rows[2, 7] = value
+            yield rows
+
+    monkeypatch.setattr(SentenceEncoder, "stream", broken)
+    with pytest.raises(
+        ConfigError, match=r"1 rows of source hold NaN or infinity.* row 2"
+    ) as error:
+        mined()
+    assert error.value.where == "--model"
+    assert error.value.remedy
+    assert not (tmp_path / "out.tsv").exists()
+
+
+def test_the_command_line(tmp_path, repository):
+    def run(*options):
+        return subprocess.run(
+            [sys.executable, "-m", "xt_jax.mine", *options],
+            capture_output=True,
+            text=True,
+            cwd=repository,
+            check=False,
+        )
+
+    done = run(*arguments(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the file cannot be opened (No such file")
+    assert f"where: {tmp_path / 'a.txt'}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    shown = run("--help")
+    assert shown.returncode == 0
+    assert "--retrieval {max,forward,backward,intersection}" in shown.stdout
