@@ -28,7 +28,16 @@ from xt_jax.retrieval.embed import (
     segment_means,
     tatoeba_layer,
 )
-from xt_jax.retrieval.mining import Candidates, above, fit_threshold, mine, repeated, unify
+from xt_jax.retrieval.mining import (
+    RETRIEVALS,
+    Candidates,
+    above,
+    fit_threshold,
+    mine,
+    repeated,
+    unify,
+)
+from xt_jax.retrieval.shards import Shards
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.sharding import make_mesh
 from xt_jax.tasks import mining
@@ -262,6 +271,100 @@ def test_blocks_change_nothing():
     np.testing.assert_array_equal(swapped.score, want.score)
 
 
+def laser(source, target, k, margin, retrieval):
+    """[(source, target, score)], best first, by every cosine: what LASER's mine_bitexts.py keeps.
+
+    Without the scores of 0 and below, which it keeps.
+    """
+    x, y = (z / np.linalg.norm(z, axis=1, keepdims=True) for z in (source, target))
+    cosine = x @ y.T
+    kth_of_row, kth_of_column = -np.sort(-cosine, 1)[:, k - 1], -np.sort(-cosine, 0)[k - 1]
+    of_row, of_column = cosine >= kth_of_row[:, None], cosine >= kth_of_column
+    assert (of_row.sum(1) == k).all()
+    assert (of_column.sum(0) == k).all()
+    row_mean = np.where(of_row, cosine, 0).sum(1) / k
+    column_mean = np.where(of_column, cosine, 0).sum(0) / k
+    mean = (row_mean[:, None] + column_mean) / 2
+    score = {"ratio": cosine / mean, "distance": cosine - mean, "absolute": cosine}[margin]
+    forward = np.where(of_row, score, -np.inf).argmax(1)
+    backward = np.where(of_column, score, -np.inf).argmax(0)
+    ahead = {(i, int(j)) for i, j in enumerate(forward)}
+    back = {(int(i), j) for j, i in enumerate(backward)}
+    best = sorted(ahead | back, key=lambda pair: -score[pair])
+    if retrieval == "max":
+        sources, targets, kept = set(), set(), []
+        for i, j in best:
+            if i not in sources and j not in targets:
+                kept.append((i, j))
+                sources.add(i)
+                targets.add(j)
+        best = kept
+    else:
+        allowed = {"forward": ahead, "backward": back, "intersection": ahead & back}[retrieval]
+        best = [pair for pair in best if pair in allowed]
+    found = [(*pair, score[pair]) for pair in best if score[pair] > 0]
+    assert np.diff([score for *_, score in found]).max(initial=-1) < -1e-9, "a tie"
+    return found
+
+
+@pytest.mark.parametrize("retrieval", ["forward", "backward", "intersection", "max"])
+@pytest.mark.parametrize("margin", ["ratio", "distance", "absolute"])
+@pytest.mark.parametrize(
+    ("n", "m", "k", "common"), [(80, 60, 4, 1.0), (30, 90, 2, 1.0), (50, 50, 7, 0.2), (3, 40, 3, 1)]
+)
+def test_which_proposals_are_kept(n, m, k, common, margin, retrieval):
+    """`common`: of the direction that all rows share; with little of it cosines are negative."""
+    rng = np.random.default_rng(n + m)
+    source, target = rng.standard_normal((n, 16)), rng.standard_normal((m, 16))
+    shared = min(n, m) // 2
+    source[:shared] = target[:shared] + 0.7 * rng.standard_normal((shared, 16))
+    direction = common * rng.standard_normal(16)
+    source, target = source + direction, target + direction
+    want = laser(source, target, k, margin, retrieval)
+    found = mine(source, target, k=k, margin=margin, retrieval=retrieval)
+    assert found.pairs == [(i, j) for i, j, _ in want]
+    np.testing.assert_allclose(found.score, [score for *_, score in want], rtol=1e-12)
+    if margin == "absolute" and retrieval != "intersection":
+        assert (
+            len(want) > (n if retrieval == "forward" else m if retrieval == "backward" else 1) / 2
+        )
+
+
+def test_proposals_that_are_not_mutual():
+    """Both sources propose target 0, which proposes source 0; target 1 proposes source 1."""
+    source = np.array([[1.0, 0.0], [0.8, 0.6]])
+    target = np.array([[1.0, 0.0], [0.0, 1.0]])
+    options = {"k": 2, "margin": "absolute"}
+    pairs = {kind: mine(source, target, retrieval=kind, **options).pairs for kind in RETRIEVALS}
+    assert pairs == {
+        "forward": [(0, 0), (1, 0)],
+        "backward": [(0, 0), (1, 1)],
+        "intersection": [(0, 0)],
+        "max": [(0, 0), (1, 1)],
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_rows_in_several_files_are_mined_as_one_array(tmp_path, dtype):
+    rng = np.random.default_rng(2)
+    source, target = (rng.standard_normal((n, 12)).astype(dtype) for n in (610, 300))
+
+    def filed(name, x, size):
+        pieces = []
+        for start in range(0, len(x), size):
+            np.save(path := tmp_path / f"{name}-{start}.npy", x[start : start + size])
+            pieces.append(np.load(path, mmap_mode="r"))
+        return Shards(tuple(pieces))
+
+    want = mine(source, target)
+    found = mine(filed("source", source, 100), filed("target", target, 70))
+    for got, wanted in zip(found, want, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    source[605, 3] = np.nan
+    with pytest.raises(ValueError, match=r"1 rows of source .* row 605"):
+        mine(filed("wrong", source, 100), target)
+
+
 def scored(*scores):
     index = np.arange(len(scores))
     return Candidates(index, index, np.array(scores, np.float64))
@@ -312,6 +415,8 @@ def test_bad_input_is_named():
             mine(good, bad)
     with pytest.raises(ValueError, match="margin"):
         mine(good, good, margin="cosine")
+    with pytest.raises(ValueError, match=r"retrieval must be one of .*max.*, got 'both'"):
+        mine(good, good, retrieval="both")
     with pytest.raises(ValueError, match="k must"):
         mine(good, good, k=0)
     with pytest.raises(ValueError, match=r"\(3, 4\).*\(3, 5\)"):
