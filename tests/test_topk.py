@@ -5,6 +5,8 @@ Tolerances, fixed: scores 1e-6 absolute; indices wherever float64 separates neig
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xt_jax.errors import ConfigError
 from xt_jax.retrieval import blocks, topk
 from xt_jax.retrieval.shards import Shards
 from xt_jax.retrieval.topk import cosine_topk
@@ -187,7 +190,7 @@ def test_errors(queries, corpus, k, block, message):
 
 def test_other_sizes_seldom_compile():
     rng = np.random.default_rng(6)
-    merge = topk._search((jax.devices()[0],)).merge
+    merge = topk._search((jax.devices()[0],), blocks.merge).merge
     before = merge._cache_size()
     for n_queries, n_corpus in [(48, 33), (48, 150), (37, 448), (33, 640), (60, 1000)]:
         queries = rng.normal(size=(n_queries, 11)).astype(np.float32)
@@ -198,7 +201,7 @@ def test_other_sizes_seldom_compile():
 @pytest.mark.parametrize("n", [1, 31, 4096, 4097, 40_960, 1_000_003])
 def test_pieces_are_few_and_nearly_full(n):
     for most in (32, 4096, 8192):
-        length = topk._even(n, most)
+        length = topk._even(n, most, blocks.ROWS)
         pieces = -(-n // length)
         assert length <= most
         assert length % blocks.ROWS == 0
@@ -297,3 +300,88 @@ def test_any_values(seed, sizes):
     corpus = rng.standard_cauchy(size=(n_corpus, 8)).astype(np.float32)
     corpus[rng.integers(0, n_corpus, 4)] = corpus[rng.integers(0, n_corpus, 4)]
     assert_agrees(queries, corpus, k, block=16)
+
+
+@pytest.fixture
+def interpreted(monkeypatch):
+    """The TPU's kernel runs on a CPU; a partial function of each test its own, so compiled anew."""
+    monkeypatch.setattr(topk, "_INTERPRET", True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16])
+@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize(("n_queries", "n_corpus", "k"), [(5, 700, 4), (3, 3, 9), (40, 300, 128)])
+def test_the_kernel_finds_what_xla_finds(interpreted, dtype, devices, n_queries, n_corpus, k):
+    """Rows of norm 2, whose cosines are exact: ties by the dozen, in the same order."""
+    rng = np.random.default_rng(9)
+    rows = np.zeros((n_queries + n_corpus, 12), dtype)
+    for row in rows:
+        row[rng.choice(12, 4, replace=False)] = rng.choice([-1, 1], 4)
+    queries, corpus = rows[:n_queries], rows[n_queries:]
+    mesh = make_mesh(devices=jax.devices()[:devices])
+    got, want = (
+        cosine_topk(queries, corpus, k, block=256, mesh=mesh, kernel=kernel)
+        for kernel in ("pallas", "xla")
+    )
+    np.testing.assert_array_equal(got[0], want[0])
+    np.testing.assert_array_equal(got[1], want[1])
+
+
+def test_the_kernel_agrees_with_float64(interpreted):
+    rng = np.random.default_rng(10)
+    queries, corpus = (rng.normal(size=(n, 40)).astype(np.float32) for n in (33, 1000))
+    corpus[17] = 0
+    assert_agrees(queries, corpus, 5, block=384, kernel="pallas")
+    corpus[400, 3] = np.nan
+    assert np.isnan(cosine_topk(queries, corpus, 1, kernel="pallas")[0]).all()
+
+
+def test_the_kernel_runs_on_a_tpu_or_raises():
+    rows = np.ones((2, 3), np.float32)
+    with pytest.raises(ConfigError, match="TPU, not on cpu"):
+        cosine_topk(rows, rows, 1, kernel="pallas")
+    with pytest.raises(ValueError, match="128 neighbours, not 129"):
+        cosine_topk(rows, rows, 129, kernel="pallas")
+    with pytest.raises(ValueError, match="xla or pallas, got 'cuda'"):
+        cosine_topk(rows, rows, 1, kernel="cuda")
+
+
+TPU_PROGRAM = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+from jax.experimental import topologies
+from jax.sharding import Mesh, NamedSharding
+from xt_jax.retrieval import blocks, kernel
+
+device = topologies.get_topology_desc(sys.argv[1], "tpu").devices[:1]
+here = NamedSharding(Mesh(np.array(device), ("x",)), jax.P())
+rows = jax.ShapeDtypeStruct((4096, 768), jnp.float32)
+for dtype in (jnp.float32, jnp.bfloat16):
+    tile = jax.eval_shape(lambda x: blocks.prepare(x, dtype), rows)
+    shapes = blocks.none(4096, 4), tile, jax.eval_shape(blocks.group, tile), *2 * [jnp.int32(0)]
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), shapes)
+    for merge in (blocks.merge, kernel.merge):
+        compiled = jax.jit(merge).lower(*shapes).compile()
+        print(compiled.memory_analysis().temp_size_in_bytes)
+"""
+
+
+@pytest.mark.parametrize("topology", ["v5e:2x2", "v4:2x2x1"])
+def test_the_kernel_compiles_for_a_tpu_and_holds_no_similarities(topology):
+    if importlib.util.find_spec("libtpu") is None:
+        pytest.skip("needs libtpu (pip install 'xt_jax[tpu]'), no TPU")
+    done = subprocess.run(
+        [sys.executable, "-c", TPU_PROGRAM, topology],
+        env={
+            **os.environ,
+            "JAX_PLATFORMS": "cpu",
+            "TPU_SKIP_MDS_QUERY": "1",
+            "JAX_ENABLE_COMPILATION_CACHE": "0",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    xla, pallas, xla_half, pallas_half = map(int, done.stdout.split())
+    assert min(xla, xla_half) >= 4 * 4096 * 4096  # a float32 for every similarity
+    assert max(pallas, pallas_half) < 2**20

@@ -15,11 +15,16 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from xt_jax.errors import ConfigError
 from xt_jax.retrieval import blocks
+from xt_jax.retrieval import kernel as pallas
 from xt_jax.retrieval.blocks import Best, Block, Rows
 
 _AXIS = "corpus"
 _LENGTHS = 32  # that tiles, and blocks, can have
+_INTERPRET = False  # True: tests run the TPU's kernel step by step on a CPU
+
+Merge = Callable[[Best, Rows, Block, jax.Array, jax.Array], Best]
 
 
 class Sizes(NamedTuple):
@@ -41,40 +46,53 @@ ON_ACCELERATORS = Sizes(8192, 8192, 2**30)
 
 
 def cosine_topk(
-    queries: Any, corpus: Any, k: int, *, block: int = 0, mesh: Mesh | None = None
+    queries: Any,
+    corpus: Any,
+    k: int,
+    *,
+    block: int = 0,
+    mesh: Mesh | None = None,
+    kernel: str = "xla",
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `k` rows of `corpus` nearest to each query, nearest first.
 
     Exact: similarities are summed in fp32, of fp32 rows at `Precision.HIGHEST`, of bfloat16 rows
     from exact products. A row of norm zero has similarity 0 to everything, and of equal
     similarities the lowest index comes first. A tile of queries times a block of the corpus is held
-    on a device at a time (`SIZES`: 32 MiB on a CPU), never Q x N. Tiles and blocks have one of 32 lengths each, so that another Q or N seldom
-    compiles anew. Values must be finite: a row with NaN or infinity shows as a score of NaN.
+    on a device at a time (`SIZES`: 32 MiB on a CPU), never Q x N. Tiles and blocks have one of 32
+    lengths each, so that another Q or N seldom compiles anew. Values must be finite: a row with NaN
+    or infinity shows as a score of NaN.
 
     Args:
         queries: [Q, D], any real dtype, need not be normalised; a numpy, memory-mapped or JAX array
             or anything else with a shape, a dtype, and arrays for slices of its rows.
         corpus: [N, D], likewise; read in blocks, so it may be larger than memory.
         k: neighbours per query, at least 1.
-        block: corpus rows compared at a time on each device, rounded up to a multiple of 32; 0: that
-            of `SIZES`.
+        block: corpus rows compared at a time on each device, rounded up to a multiple of 32 (of 128
+            for `pallas`); 0: that of `SIZES`.
         mesh: the corpus is cut over all its devices; None: the default device does it all.
+        kernel: `xla`, or `pallas`, one kernel that keeps the product in a TPU's fast memory (k up
+            to 128). It compiles for TPU v4 and v5e and needs none of the memory that `xla` takes
+            for similarities; which is faster has not been measured on a TPU.
 
     Returns:
         Cosines [Q, k] fp32 and corpus indices [Q, k] int32; -inf and -1 in the last columns where
         N < k.
 
     Raises:
-        ValueError: the arrays are not [Q, D] and [N, D], k is below 1, or block below 0.
+        ValueError: the arrays are not [Q, D] and [N, D], k is below 1 or above what the kernel
+            takes, or block below 0.
+        ConfigError: the kernel does not run on the devices.
     """
     _check(queries, corpus, k, block)
     (n_queries, dim), n_corpus = queries.shape, corpus.shape[0]
     devices = tuple(mesh.devices.flat) if mesh is not None else (jax.devices()[0],)
-    search = _search(devices)
+    search = _search(devices, _merge(kernel, k, devices[0].platform))
     dtype = jnp.bfloat16 if queries.dtype == corpus.dtype == jnp.bfloat16 else jnp.float32
     sizes = SIZES.get(devices[0].platform, ON_ACCELERATORS)
-    rows = _even(-(-n_corpus // len(devices)), block or sizes.block) * len(devices)
-    tile = _even(n_queries, sizes.tile)
+    multiple = blocks.ROWS if kernel == "xla" else pallas.LANES
+    rows = _even(-(-n_corpus // len(devices)), block or sizes.block, multiple) * len(devices)
+    tile = _even(n_queries, sizes.tile, blocks.ROWS)
     held = max(1, sizes.held // (tile * dim * 4)) * tile
     found: list[Best] = []
     for start in range(0, n_queries, held):
@@ -110,7 +128,7 @@ class _Search(NamedTuple):
 
 
 @functools.lru_cache
-def _search(devices: Sequence[jax.Device]) -> _Search:
+def _search(devices: Sequence[jax.Device], merge_block: Merge) -> _Search:
     mesh = Mesh(np.array(devices), (_AXIS,))
     cut, grouped = P(_AXIS), P(None, _AXIS)
     on_each = NamedSharding(mesh, cut)
@@ -130,13 +148,15 @@ def _search(devices: Sequence[jax.Device]) -> _Search:
     def merge(best: Best, tile: Rows, block: Block, at: jax.Array) -> Best:
         def of_one_device(best: Best, tile: Rows, block: Block, at: jax.Array) -> Best:
             first = at[0] + jax.lax.axis_index(_AXIS) * block.values.shape[1]
-            merged = blocks.merge(jax.tree.map(lambda x: x[0], best), tile, block, first, at[1])
+            merged = merge_block(jax.tree.map(lambda x: x[0], best), tile, block, first, at[1])
             return jax.tree.map(lambda x: x[None], merged)
 
         specs = (cut, P(), grouped, P())
-        return jax.shard_map(of_one_device, mesh=mesh, in_specs=specs, out_specs=cut)(
-            best, tile, block, at
+        # Kernels do not say over which axes their results vary.
+        run = jax.shard_map(
+            of_one_device, mesh=mesh, in_specs=specs, out_specs=cut, check_vma=False
         )
+        return run(best, tile, block, at)
 
     @functools.partial(jax.jit, static_argnums=(0, 1), out_shardings=on_each)
     def none(tile: int, k: int) -> Best:
@@ -151,6 +171,23 @@ def _search(devices: Sequence[jax.Device]) -> _Search:
     return _Search(placed(prepare_tile, P()), placed(prepare_block, cut), none, merge)
 
 
+def _merge(kernel: str, k: int, platform: str) -> Merge:
+    """The function of that name."""
+    if kernel == "xla":
+        return blocks.merge
+    if kernel != "pallas":
+        raise ValueError(f"kernel must be xla or pallas, got {kernel!r}")
+    if k > pallas.LANES:
+        raise ValueError(f"the kernel pallas finds up to {pallas.LANES} neighbours, not {k}")
+    if platform != "tpu" and not _INTERPRET:
+        raise ConfigError(
+            f"The kernel `pallas` runs on a TPU, not on {platform}.",
+            where="kernel",
+            remedy="use kernel='xla'",
+        )
+    return functools.partial(pallas.merge, interpret=True) if _INTERPRET else pallas.merge
+
+
 def _check(queries: Any, corpus: Any, k: int, block: int) -> None:
     if len(queries.shape) != 2 or len(corpus.shape) != 2 or queries.shape[1] != corpus.shape[1]:
         raise ValueError(
@@ -161,11 +198,11 @@ def _check(queries: Any, corpus: Any, k: int, block: int) -> None:
             raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def _even(n: int, most: int) -> int:
+def _even(n: int, most: int, multiple: int) -> int:
     """The length of as few equal pieces of at most `most` as hold `n` rows."""
-    most = _ceil(most, blocks.ROWS)
+    most = _ceil(most, multiple)
     length = -(-n // max(1, -(-n // most)))
-    return min(most, max(blocks.ROWS, _ceil(length, _ceil(most // _LENGTHS, blocks.ROWS))))
+    return min(most, max(multiple, _ceil(length, _ceil(most // _LENGTHS, multiple))))
 
 
 def _ceil(n: int, multiple: int) -> int:
