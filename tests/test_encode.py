@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from tokenizers.processors import TemplateProcessing
 
 from xt_jax.errors import ConfigError
 from xt_jax.model import Encoder, preset
@@ -51,7 +52,7 @@ def encoder(request, mini, mini_tokenizer):
     return random_encoder(request.param, len(mini_tokenizer))
 
 
-def random_encoder(kind, entries):
+def random_encoder(kind, entries, **changes):
     config = dataclasses.replace(
         preset("mini-128", entries).config,
         model_type=kind,
@@ -59,6 +60,7 @@ def random_encoder(kind, entries):
         intermediate_size=64,
         num_layers=3,
         initializer_range=0.2,  # else all layers are nearly equal
+        **changes,
     )
     return Encoder(config, rngs=nnx.Rngs(0))
 
@@ -74,8 +76,10 @@ def one_by_one(encoder, tokenizer, texts, max_length=512):
         width = 32 if len(ids) <= 32 else 512
         padded = np.full((1, width), tokenizer.pad_token_id)
         padded[0, : len(ids)] = ids
-        mask = np.arange(width)[None] < len(ids)
-        states = np.asarray(encoder.hidden_states(padded, mask.astype(np.int32)))
+        types = np.zeros_like(padded)
+        types[0, : len(ids)] = encoded.get("token_type_ids", 0)
+        mask = (np.arange(width)[None] < len(ids)).astype(np.int32)
+        states = np.asarray(encoder.hidden_states(padded, mask, token_type_ids=types))
         states = states[:, 0, : len(ids)].astype(np.float64)
         own = np.array(encoded["special_tokens_mask"]) == 0
         found["first"].append(states[:, 0])
@@ -107,12 +111,19 @@ def test_equal_to_one_sentence_at_a_time(encoder, mini_tokenizer):
 
 
 def test_token_types_reach_the_encoder(mini_tokenizer):
-    """BERT's tokenizer gives them; its positions count padding, too."""
-    encoder = random_encoder("bert", len(mini_tokenizer))
+    """BERT's tokenizer gives them, here not the zeros that the encoder takes where there are none.
+
+    The positions of BERT count padding, too.
+    """
+    encoder = random_encoder("bert", len(mini_tokenizer), type_vocab_size=2)
     tokenizer = copy.deepcopy(mini_tokenizer)
     tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s>:0 $A:1 </s>:1",
+        special_tokens=[(t, tokenizer.convert_tokens_to_ids(t)) for t in ("<s>", "</s>")],
+    )
+    assert tokenizer("cat")["token_type_ids"] == [0, 1, 1]
     made = SentenceEncoder(encoder, tokenizer, layer=2)
-    assert "token_type_ids" in made._tokenize(TEXTS).tokens
     close(made.encode(TEXTS), one_by_one(encoder, tokenizer, TEXTS)["mean"][:, 2])
 
 
