@@ -36,8 +36,7 @@ SHARD = 16_384  # sentences of a file of embeddings
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parse(argv)
-    if args.k < 1:
-        raise ConfigError(f"{args.k} neighbours are none.", where="--k", remedy="use 1 or more")
+    _check(args)
     began = time.perf_counter()
     sides = {name: _read(name, getattr(args, name)) for name in ("source", "target")}
     mesh = make_mesh()
@@ -83,6 +82,17 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--dtype", default="float32", choices=("float32", "float16"), help="of embeddings on disk")
     add("--embeddings", default="", help="a folder to keep them in; default: removed at the end")
     return parser.parse_args(argv)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.k < 1:
+        raise ConfigError(f"{args.k} neighbours are none.", where="--k", remedy="use 1 or more")
+    if Path(args.output).is_dir():
+        raise ConfigError(f"{args.output} is a folder.", where="--output", remedy="name a file")
+    if args.embeddings and Path(args.embeddings).is_file():
+        raise ConfigError(
+            f"{args.embeddings} is a file.", where="--embeddings", remedy="name a folder"
+        )
 
 
 def _read(name: str, path: str) -> Lines:
