@@ -25,7 +25,7 @@ class Searching:
     """A search over both arrays of a folder, [Q, D] and [N, D] of unit norm."""
 
     def start(self, folder: str, library: str, k: int, device: str = "cpu", **options: Any) -> dict:
-        """Loads and compiles; says how much memory that and a first search need beside the inputs."""
+        """Loads and compiles; the memory that this and a search need beside the inputs."""
         self.k = k
         self.queries, self.corpus = (
             np.load(Path(folder, f"{name}.npy")) for name in ("queries", "corpus")

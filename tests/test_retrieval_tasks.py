@@ -15,6 +15,7 @@ from xt_jax.data.examples import MiningExample
 from xt_jax.data.sources import Found, open_source
 from xt_jax.errors import DataError
 from xt_jax.evaluate.score import score_retrieval
+from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.study import runner
 from xt_jax.study.prepare import _is_wanted
 from xt_jax.study.reader import Reader
@@ -66,6 +67,22 @@ def test_test_is_scored_with_the_threshold_of_dev(config, tmp_path):
     assert 0 < found["f1"] <= found["f1@oracle_threshold"]
     lines = (tmp_path / "work/submissions/tiny-direct-s0/bucc2018/test-de.tsv").read_text()
     assert all(len(line.split("\t")) == 2 for line in lines.splitlines())
+
+
+def test_every_layer_is_mined_where_asked(config, tmp_path):
+    """The layer that counts scores the same; rows already there without the others are completed."""
+    alone = rows_of(config, tmp_path)
+    config.mine_all_layers = True
+    swept = rows_of(config, tmp_path)
+    layers = 2
+    assert {name: swept[name] for name in alone} == alone
+    at = [swept[f"f1@layer={k}"] for k in range(layers + 1)]
+    assert swept["f1"] == at[tatoeba_layer(layers)]
+    assert len(set(at)) > 1
+    assert set(swept) - set(alone) == {f"f1@layer={k}" for k in range(layers + 1)}
+    rows = len(runner.read_rows(tmp_path / "results.jsonl"))
+    runner.run(config, str(tmp_path))
+    assert len(runner.read_rows(tmp_path / "results.jsonl")) == rows
 
 
 def test_another_dev_is_another_result(config, data, tmp_path):

@@ -136,6 +136,8 @@ class Config:
     # First seed and number of seeds.
     seed: int = 0
     seeds: int = 1
+    # BUCC at every layer, as Tatoeba always is: takes the memory of so many embeddings a sentence.
+    mine_all_layers: bool = False
     # Predict test sets that are not scored too; all test sets are written as XTREME's submission.
     submission: bool = True
     # Go on without files that are not there; each one is named in the log.

@@ -38,6 +38,7 @@ class TaskData:
         scored: one labelled split per language.
         submitted: the test splits that are not scored; predicted and written.
         fitted: by language, the split on which a mining threshold is fitted.
+        all_layers: mine at every layer.
     """
 
     task: Task
@@ -47,6 +48,7 @@ class TaskData:
     scored: tuple[Dataset, ...] = ()
     submitted: tuple[Dataset, ...] = ()
     fitted: dict[str, Dataset] = field(default_factory=dict)
+    all_layers: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _target(reader: Reader, task: Task, recipe: Recipe) -> TaskData | None:
     scored, submitted = _evaluated(reader, task, recipe)
     if task.family == "mining":
         scored, submitted, fitted = _fitted(reader, task, recipe, scored, submitted)
-        data = replace(data, fitted=fitted)
+        data = replace(data, fitted=fitted, all_layers=reader.config.mine_all_layers)
     if not scored and not submitted:
         logging.warning("%s is left out: nothing to score", task.name)
         return None

@@ -16,6 +16,7 @@ from xt_jax.data.mixture import SAMPLERS
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.encoders import open_source
 from xt_jax.errors import ConfigError
+from xt_jax.evaluate.score import AT_LAYER
 from xt_jax.sharding import RULES, make_mesh, place_param, place_params
 from xt_jax.study.data import SOURCES, open_data
 from xt_jax.study.phases import Start, Trainer
@@ -197,10 +198,14 @@ def _score(study: Study, data: TaskData, trained: Start, intermediate: str, seed
 def _todo(study: Study, data: TaskData, trained: Start, intermediate: str, seed: int) -> set[str]:
     """The keys of the data sets that this model has no rows or predictions for."""
     mine = (_short(trained.key), intermediate, seed, data.task.name)
+    last = data.task.metrics[0]
+    if data.all_layers:
+        last = AT_LAYER.format(metric=last, layer=study.trainer.source.config.num_layers)
     have = {
         (row["language"], row["data"])
         for row in read_rows(study.results)
         if (row["run"], row["intermediate"], row["seed"], row["target"]) == mine
+        and row["metric"] == last
     }
     home = study.trainer.home(trained)
     return {
@@ -228,7 +233,14 @@ def _load(trainer: Trainer, data: TaskData, trained: Start) -> tuple[Scorer, nnx
             trained.folder, dtype=how.dtype, attention=how.attention, put=place
         )
     graphdef, params = nnx.split(model)
-    scorer = Scorer(data.task, graphdef, trainer.source, trainer.mesh, trainer.config.packing)
+    scorer = Scorer(
+        data.task,
+        graphdef,
+        trainer.source,
+        trainer.mesh,
+        trainer.config.packing,
+        data.all_layers,
+    )
     return scorer, place_params(params, trainer.mesh, layout)
 
 

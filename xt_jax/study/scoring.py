@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
 from xt_jax.encoders import Source
-from xt_jax.evaluate.score import score, score_retrieval
-from xt_jax.predict import Predictor
+from xt_jax.evaluate.score import AT_LAYER, score, score_retrieval
+from xt_jax.predict import PredictFn, Predictor
 from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.mining import Candidates
 from xt_jax.study.reader import Dataset
@@ -20,6 +20,8 @@ from xt_jax.tasks import mining, retrieval
 from xt_jax.tasks.table import FAMILIES, Task
 
 Scores = dict[str, float] | None  # None: the data set is unlabelled
+T = TypeVar("T")
+ByLayer = dict[int, T]
 ORACLE = "{metric}@oracle_threshold"
 
 
@@ -32,6 +34,7 @@ class Scorer:
     source: Source
     mesh: Mesh
     packing: bool = True
+    all_layers: bool = False  # in mining; retrieval always scores all
 
     def predictions(
         self,
@@ -61,23 +64,29 @@ class Scorer:
             for i, d in enumerate(ordered)
             if is_wanted[i] or (d in devs and d.language in languages)
         ]
-        predictor = Predictor(
-            self.graphdef, FAMILIES[self.task.family].predict, self.mesh, self.source.config
-        )
+        predictor = Predictor(self.graphdef, self._predict(), self.mesh, self.source.config)
         stream = predictor.stream([d.features for d in ordered], packing=self.packing)
-        least: dict[str, float] = {}
+        least: dict[str, ByLayer[float]] = {}
         for i, outputs in predictor(params, stream, needed):
             dataset = ordered[i]
             if self.task.family == "mining":
-                found = mining.candidates(outputs["embedding"], dataset.examples)
+                found = self._candidates(dataset, outputs["embedding"])
                 if dataset in devs:
-                    least[dataset.language] = mining.threshold(found, dataset.examples)
+                    least[dataset.language] = {
+                        k: mining.threshold(of_layer, dataset.examples)
+                        for k, of_layer in found.items()
+                    }
                 if is_wanted[i]:
                     yield dataset, *self._mined(dataset, found, least[dataset.language])
             elif self.task.family == "retrieval":
                 yield dataset, *self._retrieved(dataset, outputs["embedding"])
             else:
                 yield dataset, *self._decoded(dataset, outputs)
+
+    def _predict(self) -> PredictFn:
+        if self.task.family == "mining" and self.all_layers:
+            return retrieval.predict
+        return FAMILIES[self.task.family].predict
 
     def _decoded(self, dataset: Dataset, outputs: dict[str, np.ndarray]) -> tuple[list, Scores]:
         decode = FAMILIES[self.task.family].decode
@@ -86,20 +95,41 @@ class Scorer:
         return predictions, self._scores(dataset, predictions)
 
     def _retrieved(self, dataset: Dataset, embeddings: np.ndarray) -> tuple[list, Scores]:
-        layer = tatoeba_layer(self.source.config.num_layers)
         nearest = retrieval.nearest_foreign(embeddings)
-        scores = score_retrieval(nearest, dataset.examples, layer) if dataset.labelled else None
-        return nearest[layer].tolist(), scores
+        scores = (
+            score_retrieval(nearest, dataset.examples, self._layer) if dataset.labelled else None
+        )
+        return nearest[self._layer].tolist(), scores
 
-    def _mined(self, dataset: Dataset, found: Candidates, least: float) -> tuple[list, Scores]:
-        """At the threshold `least`, and with labels at the oracle's too."""
-        predictions = mining.decode(found, least)
-        scores = self._scores(dataset, predictions)
+    def _candidates(self, dataset: Dataset, embeddings: np.ndarray) -> ByLayer[Candidates]:
+        """`embeddings` [n, D], or [n, L+1, D] of all layers."""
+        if embeddings.ndim == 2:
+            return {self._layer: mining.candidates(embeddings, dataset.examples)}
+        return {
+            k: mining.candidates(embeddings[:, k], dataset.examples)
+            for k in range(embeddings.shape[1])
+        }
+
+    def _mined(
+        self, dataset: Dataset, found: ByLayer[Candidates], least: ByLayer[float]
+    ) -> tuple[list, Scores]:
+        """At the thresholds `least`, and with labels at the oracle's and at every layer too."""
+        main = self.task.metrics[0]
+        predictions = {k: mining.decode(found[k], least[k]) for k in found}
+        scores = self._scores(dataset, predictions[self._layer])
         if scores is not None:
-            oracle = mining.decode(found, mining.threshold(found, dataset.examples))
-            best = self._scores(dataset, oracle) or {}
-            scores |= {ORACLE.format(metric=name): best[name] for name in self.task.metrics[:1]}
-        return predictions, scores
+            of_layer = found[self._layer]
+            oracle = mining.decode(of_layer, mining.threshold(of_layer, dataset.examples))
+            scores[ORACLE.format(metric=main)] = (self._scores(dataset, oracle) or {})[main]
+        if scores is not None and self.all_layers:
+            for k, pairs in predictions.items():
+                name = AT_LAYER.format(metric=main, layer=k)
+                scores[name] = (self._scores(dataset, pairs) or {})[main]
+        return predictions[self._layer], scores
+
+    @property
+    def _layer(self) -> int:
+        return tatoeba_layer(self.source.config.num_layers)
 
     def _scores(self, dataset: Dataset, predictions: list) -> Scores:
         if not dataset.labelled:
