@@ -70,7 +70,7 @@ def test_test_is_scored_with_the_threshold_of_dev(config, tmp_path):
 
 
 def test_every_layer_is_mined_where_asked(config, tmp_path):
-    """The layer that counts scores the same; rows already there without the others are completed."""
+    """The layer that counts scores the same; a study without the others is completed."""
     alone = rows_of(config, tmp_path)
     config.mine_all_layers = True
     swept = rows_of(config, tmp_path)

@@ -21,7 +21,7 @@ class Rows(NamedTuple):
     """Rows to be compared: the cosine of two is the product of their values and their scales.
 
     Attributes:
-        values: [R, D] fp32 of unit norm, or bfloat16 with 1 <= largest magnitude < 2.
+        values: [R, D] fp32 of unit norm, or bfloat16 with 2 <= largest magnitude < 8.
         scale: [R] fp32, one over the norm, or 0 for a row of norm zero; None: all 1.
     """
 
@@ -33,7 +33,7 @@ class Block(NamedTuple):
     """`Rows` as they are multiplied with: the first members of all groups, the second ones, ...
 
     Attributes:
-        values: [D, M * G].
+        values: [M * G, D].
         scale: [M, G] or None.
     """
 
@@ -62,22 +62,19 @@ def prepare(x: jax.Array, dtype: Any) -> Rows:
     """`x` [R, D] for products in `dtype`, fp32 or bfloat16."""
     x = x.astype(jnp.float32)
     # By a power of two, which rounds nothing, lest squares of small or large values vanish.
-    _, exponent = jnp.frexp(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
-    x = jnp.ldexp(x, 1 - exponent)
-    norm = jnp.sqrt(jnp.sum(x * x, axis=-1, keepdims=True))
+    power = _inverse_power(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
+    norm = jnp.sqrt(jnp.sum(jnp.square(x * power), axis=-1, keepdims=True))
     norm = jnp.where(norm == 0, 1.0, norm)
     if dtype == jnp.bfloat16:
-        return Rows(x.astype(dtype), 1 / norm[:, 0])
-    return Rows(x / norm, None)
+        return Rows((x * power).astype(dtype), 1 / norm[:, 0])
+    return Rows(x * (power / norm), None)
 
 
 def group(rows: Rows) -> Block:
     """B rows as a block: groups lie side by side, so that their best members are one reduction."""
-    size, dim = rows.values.shape
-    groups = size // MEMBERS
-    values = rows.values.reshape(groups, MEMBERS, dim).transpose(2, 1, 0).reshape(dim, size)
-    scale = None if rows.scale is None else rows.scale.reshape(groups, MEMBERS).T
-    return Block(values, scale)
+    values = rows.values.reshape(-1, MEMBERS, rows.values.shape[1]).swapaxes(0, 1)
+    scale = None if rows.scale is None else rows.scale.reshape(-1, MEMBERS).T
+    return Block(values.reshape(rows.values.shape), scale)
 
 
 def merge(best: Best, tile: Rows, block: Block, first: jax.Array, count: jax.Array) -> Best:
@@ -92,11 +89,11 @@ def merge(best: Best, tile: Rows, block: Block, first: jax.Array, count: jax.Arr
         first: index of the block's first row.
         count: the corpus has so many rows; those of the block from there on do not count.
     """
-    k, size = best.scores.shape[1], block.values.shape[1]
-    groups = size // MEMBERS
-    product = lax.dot(
+    k, groups = best.scores.shape[1], len(block.values) // MEMBERS
+    product = lax.dot_general(
         tile.values,
         block.values,
+        (((1,), (1,)), ((), ())),
         precision=lax.Precision.HIGHEST,
         preferred_element_type=jnp.float32,
     ).reshape(-1, MEMBERS, groups)
@@ -117,6 +114,12 @@ def merge(best: Best, tile: Rows, block: Block, first: jax.Array, count: jax.Arr
     scores, kept = lax.top_k(scores, k)
     indices = jnp.take_along_axis(indices, kept, axis=1)
     return Best(scores, jnp.where(scores == -jnp.inf, -1, indices))
+
+
+def _inverse_power(x: jax.Array) -> jax.Array:
+    """The power of two that brings `x` >= 0 to [2, 4); the greatest there is where none does."""
+    exponent = jnp.clip(lax.bitcast_convert_type(x, jnp.int32) >> 23, 1, 253)
+    return lax.bitcast_convert_type((255 - exponent) << 23, jnp.float32)
 
 
 def _in_order(x: jax.Array) -> jax.Array:

@@ -37,7 +37,7 @@ def merge(
     Args:
         interpret: runs the kernel step by step on any platform, for tests.
     """
-    (queries, k), (dim, size) = best.scores.shape, block.values.shape
+    (queries, k), (size, dim) = best.scores.shape, block.values.shape
     t = next(n for n in range(min(_TILE, queries), 0, -8) if queries % n == 0)
     b = next(n for n in _COLUMNS if size % n == 0)
     padding = ((0, 0), (0, LANES - k))
@@ -55,7 +55,7 @@ def merge(
             in_specs=[
                 pl.BlockSpec((t, dim), lambda i, j, *_: (i, 0)),
                 pl.BlockSpec((t, 1), lambda i, j, *_: (i, 0)),
-                pl.BlockSpec((dim, b), lambda i, j, *_: (0, j)),
+                pl.BlockSpec((b, dim), lambda i, j, *_: (j, 0)),
                 pl.BlockSpec((1, b), lambda i, j, *_: (0, j)),
                 found,
                 found,
@@ -86,9 +86,10 @@ def _kernel(at, tile, row_scale, block, column_scale, *found, k: int, groups: in
     def _():
         scores[...], indices[...] = best_scores[...], best_indices[...]
 
-    product = jnp.dot(
+    product = lax.dot_general(
         tile[...],
         block[...],
+        (((1,), (1,)), ((), ())),
         precision=lax.Precision.HIGHEST if tile.dtype == jnp.float32 else None,
         preferred_element_type=jnp.float32,
     )

@@ -41,7 +41,7 @@ class Sizes(NamedTuple):
     held: int
 
 
-SIZES = {"cpu": Sizes(2048, 4096, 2**26)}
+SIZES = {"cpu": Sizes(512, 4096, 2**26)}
 ON_ACCELERATORS = Sizes(8192, 8192, 2**30)
 
 
@@ -59,7 +59,7 @@ def cosine_topk(
     Exact: similarities are summed in fp32, of fp32 rows at `Precision.HIGHEST`, of bfloat16 rows
     from exact products. A row of norm zero has similarity 0 to everything, and of equal
     similarities the lowest index comes first. A tile of queries times a block of the corpus is held
-    on a device at a time (`SIZES`: 32 MiB on a CPU), never Q x N. Tiles and blocks have one of 32
+    on a device at a time (`SIZES`: 8 MiB on a CPU), never Q x N. Tiles and blocks have one of 32
     lengths each, so that another Q or N seldom compiles anew. Values must be finite: a row with NaN
     or infinity shows as a score of NaN.
 
@@ -116,7 +116,7 @@ class _Search(NamedTuple):
 
     Attributes:
         tile: ([T, D], dtype) -> Rows, on every device.
-        block: ([devices * B, D], dtype) -> Block, cut.
+        block: ([devices * B, D], dtype) -> Block of each device's rows, cut.
         none: (T, k) -> Best.
         merge: (Best, tile, block, [index of the block's first row, N]) -> Best.
     """
@@ -130,7 +130,8 @@ class _Search(NamedTuple):
 @functools.lru_cache
 def _search(devices: Sequence[jax.Device], merge_block: Merge) -> _Search:
     mesh = Mesh(np.array(devices), (_AXIS,))
-    cut, grouped = P(_AXIS), P(None, _AXIS)
+    cut = P(_AXIS)
+    of_block = Block(cut, P(None, _AXIS))  # type: ignore[arg-type]
     on_each = NamedSharding(mesh, cut)
 
     @functools.partial(jax.jit, static_argnums=1)
@@ -142,16 +143,16 @@ def _search(devices: Sequence[jax.Device], merge_block: Merge) -> _Search:
         def of_one_device(x: jax.Array) -> Block:
             return blocks.group(blocks.prepare(x, dtype))
 
-        return jax.shard_map(of_one_device, mesh=mesh, in_specs=cut, out_specs=grouped)(x)
+        return jax.shard_map(of_one_device, mesh=mesh, in_specs=cut, out_specs=of_block)(x)
 
     @functools.partial(jax.jit, out_shardings=on_each)
     def merge(best: Best, tile: Rows, block: Block, at: jax.Array) -> Best:
         def of_one_device(best: Best, tile: Rows, block: Block, at: jax.Array) -> Best:
-            first = at[0] + jax.lax.axis_index(_AXIS) * block.values.shape[1]
+            first = at[0] + jax.lax.axis_index(_AXIS) * len(block.values)
             merged = merge_block(jax.tree.map(lambda x: x[0], best), tile, block, first, at[1])
             return jax.tree.map(lambda x: x[None], merged)
 
-        specs = (cut, P(), grouped, P())
+        specs = (cut, P(), of_block, P())
         # Kernels do not say over which axes their results vary.
         run = jax.shard_map(
             of_one_device, mesh=mesh, in_specs=specs, out_specs=cut, check_vma=False
