@@ -18,7 +18,6 @@ from xt_jax.data.packing import Features
 from xt_jax.data.shape import ceil
 from xt_jax.data.stream import Shape
 from xt_jax.data.tokenize import Tokenizer, fingerprint, ragged
-from xt_jax.encoders import open_source
 from xt_jax.errors import ConfigError
 from xt_jax.model.encoder import Encoder
 from xt_jax.predict import Predictor
@@ -109,6 +108,8 @@ class SentenceEncoder:
         Raises:
             ConfigError, WeightsError: what is wrong with the name, the weights or the tokenizer.
         """
+        from xt_jax.encoders import open_source  # its presets know the tasks, which know of this
+
         source = open_source(ModelConfig(name=name, tokenizer=tokenizer, dtype=dtype), "")
         mesh = options.pop("mesh", None) or make_mesh(devices=jax.devices()[:1])
         encoder = source.load(None, lambda path, x: place_param(path, x, mesh, "replicated"))
