@@ -50,6 +50,18 @@ def parts(args: argparse.Namespace) -> dict[str, list[str]]:
             f"--repeats={args.repeats}",
             "--peer_batches=32,128,512",
         ],
+        **{
+            f"retrieval in {dtype}": [
+                "retrieval.py",
+                "--queries=400000",
+                "--corpus=400000",
+                "--device=cuda",
+                f"--dtype={dtype}",
+                "--peers=product,torch",
+                f"--repeats={args.repeats}",
+            ]
+            for dtype in ("float32", "bfloat16")
+        },
         "scaling": [
             "scaling.py",
             f"--output={Path(args.output, 'scaling')}",

@@ -154,11 +154,12 @@ def bucc(shared):
     return rows("zh"), rows("en"), rows("gold")
 
 
-@pytest.mark.parametrize(("seed", "dim", "noise"), [(0, 32, 1.5), (1, 64, 2.5)])
-def test_the_real_corpus_is_mined_as_the_official_evaluation_does(bucc, seed, dim, noise):
+@pytest.mark.parametrize("seed", range(10))
+def test_the_real_corpus_is_mined_as_the_official_evaluation_does(bucc, seed):
     """Vectors by text that share a direction; translations are near each other, some more."""
     chinese, english, gold = bucc
     rng = np.random.default_rng(seed)
+    dim, noise = ((32, 1.5), (64, 2.5))[seed % 2]
     partner = dict(gold)
 
     def vectors(lines):
