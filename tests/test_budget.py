@@ -106,6 +106,22 @@ def test_a_budget_too_small_for_the_longest_example_says_what_is_needed(name):
         planned(needed - 1)
 
 
+def test_a_budget_of_a_target_is_checked_before_the_intermediate_task_is_trained(
+    world, mini_tokenizer_folder, one_device, tmp_path
+):
+    config = Config(
+        model=ModelConfig("tiny", str(mini_tokenizer_folder)),
+        data=DataConfig(dir=str(world), max_train_examples=64, max_eval_examples=20),
+        languages=("en",),
+        targets=("tydiqa",),
+        intermediates=("mnli",),
+        target=RecipeOverrides(batch_tokens=16),
+    )
+    with pytest.raises(ConfigError, match="16 tokens is too small for tydiqa"):
+        runner.run(config, str(tmp_path))
+    assert not list(epath.Path(tmp_path).glob("phases/*"))
+
+
 def test_a_study_trains_on_a_budget(world, mini_tokenizer_folder, one_device, tmp_path):
     recipe = RecipeOverrides(learning_rate=1e-3, epochs=2, eval_every=50, batch_tokens=1024)
     config = Config(

@@ -89,6 +89,19 @@ class Plan:
         return float(lengths[self.feature].sum()) / (self.steps * self.rows * self.length)
 
 
+def check_budget(
+    lengths: np.ndarray,
+    batch_tokens: int,
+    *,
+    row_multiple: int = 8,
+    rows_multiple: int = 1,
+    group: int = 1,
+) -> None:
+    """Raises a NoRoomError where `plan_training` would, at once."""
+    longest = int(_unit_lengths(lengths, group).max())
+    check_room(batch_tokens, ceil(longest, row_multiple), rows_multiple)
+
+
 def plan_training(
     lengths: np.ndarray,
     batch_size: int,

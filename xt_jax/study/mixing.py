@@ -121,11 +121,17 @@ def _plan(
         options |= {"group": per_example(part.task), "steps": steps}
         return plan_batches(lengths, recipe.batch_size, recipe.epochs, seed, **options)
     except NoRoomError as error:
-        raise ConfigError(
-            f"A step of {recipe.batch_tokens} tokens is too small for {part.task.name}: {error}.",
-            where="--config.intermediate.batch_tokens, --config.target.batch_tokens",
-            remedy=f"use {error.needed} or more, a smaller max_length, or fewer devices",
-        ) from error
+        raise no_room(part, error) from error
+
+
+def no_room(part: TaskData, error: NoRoomError) -> ConfigError:
+    """The error for a budget that does not hold the task's longest example."""
+    tokens = part.recipe.batch_tokens
+    return ConfigError(
+        f"A step of {tokens} tokens is too small for {part.task.name}: {error}.",
+        where="--config.intermediate.batch_tokens, --config.target.batch_tokens",
+        remedy=f"use {error.needed} or more, a smaller max_length, or fewer devices",
+    )
 
 
 def _per_step(part: TaskData, config: MixtureConfig, plan_batches: PlanBatches) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,19 +18,20 @@ from jax.sharding import Mesh
 
 from xt_jax import model as models
 from xt_jax.config import MixtureConfig, TrainConfig, digest
-from xt_jax.data.packing import Plan, plan_training
+from xt_jax.data.packing import Plan, check_budget, plan_training
+from xt_jax.data.shape import NoRoomError
 from xt_jax.data.tokenize import save_tokenizer
 from xt_jax.encoders import Source
 from xt_jax.files import atomic_write_text
 from xt_jax.sharding import row_multiple
 from xt_jax.study.heads import Models, new_models
-from xt_jax.study.mixing import plan_phase
+from xt_jax.study.mixing import no_room, plan_phase
 from xt_jax.study.prepare import MLM, Phase, TaskData
 from xt_jax.study.reader import Dataset
 from xt_jax.study.record import write_record
 from xt_jax.study.scoring import Scorer
 from xt_jax.study.seeds import sensible_seeds, together
-from xt_jax.tasks.table import FAMILIES
+from xt_jax.tasks.table import FAMILIES, per_example
 from xt_jax.train.folding import decayed, occurring_words, renumber
 from xt_jax.train.loop import Job, Progress, Run, Stream, fit
 from xt_jax.train.optim import make_optimizer
@@ -134,6 +135,22 @@ class Trainer:
         if len(group) == 1:
             return group[0].directory / "checkpoints"
         return self.directory / f"together-{digest([member.key for member in group])[:12]}"
+
+    def check_budgets(self, parts: Iterable[TaskData]) -> None:
+        """Raises a ConfigError, before anything is trained, where `batch_tokens` are too few."""
+        for part in parts:
+            if part.train is None or not part.recipe.batch_tokens:
+                continue
+            try:
+                check_budget(
+                    part.train.features.lengths,
+                    part.recipe.batch_tokens,
+                    row_multiple=row_multiple() if self.config.packing else 8,
+                    rows_multiple=self.mesh.shape["data"] * self.config.accumulate,
+                    group=per_example(part.task),
+                )
+            except NoRoomError as error:
+                raise no_room(part, error) from error
 
     def _plan_batches(
         self, lengths: np.ndarray, batch_size: int, epochs: float, seed: int, **options: Any

@@ -76,8 +76,11 @@ def open_study(config: Config, workdir: epath.Path) -> Study:
     _check_something_to_run(config, set(intermediates), set(targets))
     results = workdir / "results.jsonl"
     read_rows(results)
+    trainer = Trainer(config.train, config.mixture, source, mesh, workdir / "phases")
+    trainer.check_budgets([part for phase in intermediates.values() for part in phase.parts])
+    trainer.check_budgets(targets.values())
     return Study(
-        Trainer(config.train, config.mixture, source, mesh, workdir / "phases"),
+        trainer,
         intermediates,
         targets,
         results,
