@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-MEMBERS = 32  # of a group
+MEMBERS = 16  # of a group
 # Rows come in multiples of this. With a single row, or rows left over from whole vectors, the order
 # of a dot product's sum depends on the place, and equal rows differ in a bit.
 ROWS = 32

@@ -41,7 +41,7 @@ class Sizes(NamedTuple):
     held: int
 
 
-SIZES = {"cpu": Sizes(512, 4096, 2**26)}
+SIZES = {"cpu": Sizes(1024, 4096, 2**26)}
 ON_ACCELERATORS = Sizes(8192, 8192, 2**30)
 
 
@@ -59,7 +59,7 @@ def cosine_topk(
     Exact: similarities are summed in fp32, of fp32 rows at `Precision.HIGHEST`, of bfloat16 rows
     from exact products. A row of norm zero has similarity 0 to everything, and of equal
     similarities the lowest index comes first. A tile of queries times a block of the corpus is held
-    on a device at a time (`SIZES`: 8 MiB on a CPU), never Q x N. Tiles and blocks have one of 32
+    on a device at a time (`SIZES`: 16 MiB on a CPU), never Q x N. Tiles and blocks have one of 32
     lengths each, so that another Q or N seldom compiles anew. Values must be finite: a row with NaN
     or infinity shows as a score of NaN.
 
