@@ -65,7 +65,7 @@ def test_layers_drop_different_elements():
     nnx.update(encoder, state)
     ids, positions, segments = packed_batch(np.random.default_rng(0), [[400]], 400, 50)
     x = encoder.embeddings(ids, positions, None, config, None)
-    _, states = encoder._run_layers(x, segments, jax.random.key(0), collect=True)
+    _, states = encoder._run_layers(x, segments, jax.random.key(0), keep=lambda state: state)
     steps = np.asarray(states - jnp.concatenate([x[None], states[:-1]])).round()
     for layer in steps:  # sum of two independent drops of {0, 2}
         shares = [(layer == value).mean() for value in (0, 2, 4)]

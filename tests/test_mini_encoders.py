@@ -16,7 +16,7 @@ from flax import nnx
 from safetensors import safe_open
 
 from configs import pretrain_mini
-from xt_jax import encoders, runner
+from xt_jax import encoders
 from xt_jax import model as models
 from xt_jax.config import Config, MixtureConfig, ModelConfig
 from xt_jax.data.examples import SpanExample, TagExample
@@ -28,6 +28,7 @@ from xt_jax.mini import ladder
 from xt_jax.mini import tokenizer as mini_pieces
 from xt_jax.mini.tokenizer import START, train_tokenizer, world_text
 from xt_jax.sharding import make_mesh
+from xt_jax.study import runner
 from xt_jax.study.mixing import plan_phase
 from xt_jax.study.prepare import Phase, TaskData
 from xt_jax.study.reader import Dataset
