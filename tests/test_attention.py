@@ -6,17 +6,15 @@ The TPU's kernel runs in Pallas' interpret mode here, cuDNN's is lowered for CUD
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import subprocess
 import sys
-import textwrap
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from encoders import new_encoder, packed_batch, small_config
+from tpu_compiler import compile_for_tpu
 
 from xt_jax import model as xm
 from xt_jax.config import ModelConfig
@@ -319,20 +317,6 @@ TPU_PROGRAM = """
 
 def test_splash_compiles_for_a_slice_of_tpus():
     """Forward, both backward kernels for both layers; rows and heads stay where they are."""
-    if importlib.util.find_spec("libtpu") is None:
-        pytest.skip("needs libtpu (pip install 'xt_jax[tpu]'), no TPU")
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(TPU_PROGRAM), "splash"],
-        env={
-            **os.environ,
-            "JAX_PLATFORMS": "cpu",
-            "TPU_SKIP_MDS_QUERY": "1",
-            "JAX_ENABLE_COMPILATION_CACHE": "0",
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    kernels, collectives = map(int, done.stdout.split())
+    kernels, collectives = map(int, compile_for_tpu(TPU_PROGRAM, "splash").split())
     assert kernels == 6
     assert collectives == 0
