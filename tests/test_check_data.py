@@ -1,24 +1,20 @@
-"""`check_data`: what it counts in the real files, and that every kind of damage is located."""
+"""`check_data`: what it counts in the real files, and the command around it."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from checking import Copies, run
 
 from xt_jax import check_data
 from xt_jax.data import survey
-from xt_jax.data.examples import ChoiceExample, MiningExample, SpanExample, TagExample
 from xt_jax.data.sources import open_source
-from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.tasks.audit import check
-from xt_jax.tasks.table import FAMILIES, TASKS
+from xt_jax.tasks.table import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -195,164 +191,6 @@ def test_what_the_official_lists_have_and_the_folder_does_not(checked):
     assert ("udpos", "dev") not in missing  # kk, th, tl and yo have none
     assert ("tatoeba", "test") not in missing
     assert not {task for task, _ in missing} & {"anli_plus", "mlm"}
-
-
-# ------------------------------------------------------------------ warnings
-
-
-def warned(capsys, root: Path, task: str) -> list[tuple[str, str]]:
-    """(file name, problem) of each warning; there is no fault."""
-    status, _, report = run(capsys, root, f"--task={task}", "--language=en", "--language=de")
-    assert status == 0
-    assert report["faults"] == []
-    return [(Path(w["where"]).name, w["problem"]) for w in report["warnings"]]
-
-
-def test_training_text_in_an_evaluation_set(world, tmp_path, capsys):
-    root = Path(shutil.copytree(world, tmp_path / "data")) / "panx"
-    train = (root / "train-en.tsv").read_text().split("\n\n")
-    fresh = ["Nowhere\tB-LOC\nsleeps\tO", "Nobody\tB-PER\nruns\tO"]
-    for name, sentences in (
-        ("dev-en", fresh),
-        ("test-en", fresh[::-1]),
-        ("dev-de", train[:4]),  # the training data is in another language
-    ):
-        (root / f"{name}.tsv").write_text("\n\n".join(sentences) + "\n")
-    arguments = (root.parent, "--task=panx", "--language=en", "--language=de", "--strict")
-    status, _, report = run(capsys, *arguments)
-    assert (status, report["warnings"], report["missing"]) == (0, [], [])
-    (root / "dev-en.tsv").write_text("\n\n".join(train[:3] + fresh) + "\n")
-    status, out, report = run(capsys, *arguments)
-    assert (status, report["faults"], report["missing"]) == (1, [], [])
-    [warning] = report["warnings"]
-    assert warning["where"] == str(root / "dev-en.tsv")
-    assert warning["problem"] == (
-        f"3 of 5 examples are also in the training data {root / 'train-en.tsv'}"
-    )
-    assert "0 faults, 1 warning, 0 missing official pieces." in out
-    assert run(capsys, *arguments[:-1])[0] == 0
-
-
-def test_a_copy_of_another_language_and_a_foreign_script(shared, tmp_path, capsys):
-    copies = Copies(shared / "data", tmp_path)
-    english = copies / "xnli/dev-en.tsv"
-    shutil.copyfile(english, copies / "xnli/dev-ru.tsv")
-    status, _, report = run(capsys, tmp_path, "--task=xnli")
-    assert status == 0
-    assert [Path(w["where"]).name for w in report["warnings"]] == ["dev-ru.tsv"] * 2
-    problems = " / ".join(w["problem"] for w in report["warnings"])
-    assert f"the same texts as those of en, {english}" in problems
-    assert "Latin, which is not the script of ru" in problems
-
-
-def test_a_class_that_training_never_shows(shared, tmp_path, capsys):
-    path = Copies(shared / "data", tmp_path) / "mnli/train.tsv"
-    lines = path.read_text().split("\n")
-    path.write_text("\n".join(line for line in lines if not line.endswith("\tcontradiction")))
-    problems = [problem for _, problem in warned(capsys, tmp_path, "mnli")]
-    assert "no training example has the label contradiction" in problems
-
-
-def test_parallel_files_of_different_lengths(shared, tmp_path, capsys):
-    copies = Copies(shared / "data", tmp_path)
-    for language in ("en", "fr"):
-        _ = copies / f"xnli/dev-{language}.tsv"
-    path = copies / "xnli/dev-de.tsv"
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
-    assert warned(capsys, tmp_path, "xnli") == [
-        ("dev-de.tsv", "598 examples, 600 in other languages")
-    ]
-
-
-def test_a_dev_split_without_labels(shared, tmp_path, capsys):
-    path = Copies(shared / "data", tmp_path) / "xnli/dev-de.tsv"
-    rows = [line.split("\t")[:2] for line in path.read_bytes().decode().split("\r\n")]
-    path.write_bytes("\r\n".join("\t".join(row) for row in rows).encode())
-    assert warned(capsys, tmp_path, "xnli") == [("dev-de.tsv", "a dev split without labels")]
-
-
-def test_ids_that_stand_for_two_examples(shared, tmp_path, capsys):
-    path = Copies(shared / "data", tmp_path) / "qqp/dev.tsv"
-    lines = path.read_text().split("\n")
-    lines[9] = "\t".join([lines[4].split("\t")[0], *lines[9].split("\t")[1:]])
-    path.write_text("\n".join(lines))
-    id_ = lines[4].split("\t")[0]
-    found = warned(capsys, tmp_path, "qqp")
-    assert ("dev.tsv", f"ids that occur more than once: 1, the first is {id_!r}") in found
-
-
-def test_a_gold_pair_without_its_sentence_is_found_whatever_the_reader():
-    sentences = [
-        MiningExample("de-1", "eins", False, ("en-1", "en-9")),
-        MiningExample("de-2", "zwei", False, ()),
-        MiningExample("en-1", "one", True, None),
-    ]
-    assert survey.unknown_partners(sentences) == [("de-1", "en-9")]
-    assert survey.unlabelled(sentences) == []
-    assert len(survey.labelled(sentences)) == 2
-
-
-# ------------------------------------------------------------------ lengths
-
-
-@pytest.mark.parametrize(
-    ("task", "language"), [("xnli", "tr"), ("pawsx", "de"), ("panx", "de"), ("tatoeba", "tr")]
-)
-def test_lengths_are_those_of_the_features(world, mini_tokenizer_folder, task, language):
-    tokenizer = load_tokenizer(str(mini_tokenizer_folder))
-    row = TASKS[task]
-    examples = open_source("files", str(world)).find(task, "test", language)[0].read(row.labels)
-    features = FAMILIES[row.family].tokenize(
-        examples, tokenizer, row.labels, max_length=10_000, doc_stride=128
-    )
-    ruler = survey.tokens_ruler(load_tokenizer(str(mini_tokenizer_folder)), "mini")
-    limit = int(np.median(features.lengths))
-    found = survey.lengths(examples, ruler, limit)
-    p50, p95 = np.percentile(features.lengths, (50, 95), method="higher")
-    assert (found.p50, found.p95, found.max) == (p50, p95, max(features.lengths))
-    assert found.over == np.mean(features.lengths > limit)
-    assert 0 < found.over < 1
-
-
-def test_lengths_of_questions_count_the_whole_context(mini_tokenizer):
-    examples = [SpanExample(str(n), "who runs ?", "the dog " * n, ()) for n in (1, 9, 40)]
-    whole = [len(mini_tokenizer(e.question, e.context)["input_ids"]) for e in examples]
-    found = survey.lengths(examples, survey.tokens_ruler(mini_tokenizer, "mini"), whole[1])
-    assert (found.p50, found.max) == (whole[1], whole[2])
-    assert found.over == pytest.approx(1 / 3)
-
-
-def test_lengths_of_choices_are_those_of_the_longest(mini_tokenizer):
-    choices = ("runs .", "the dog sees the cat .", "sleeps .")
-    example = ChoiceExample("0", "the dog", choices, "1")
-    whole = [len(mini_tokenizer(example.text, choice)["input_ids"]) for choice in choices]
-    found = survey.lengths([example], survey.tokens_ruler(mini_tokenizer, "mini"), 1000)
-    assert (found.p50, found.max) == (max(whole), max(whole))
-    assert max(whole) > whole[0]
-
-
-def test_words_stand_in_for_tokens_only_where_none_are_asked_for(world, tmp_path, capsys):
-    arguments = [f"--data_dir={world}", "--task=xnli", "--language=en"]
-    assert check_data.main([*arguments, f"--tokenizer={tmp_path}"]) == 2
-    assert f"--tokenizer={tmp_path}" in capsys.readouterr().err
-    assert check_data.main([*arguments, "--tokenizer=words"]) == 0
-    assert "white-space words" in capsys.readouterr().out
-
-
-def test_words_are_counted_between_white_space():
-    assert survey.words_ruler().count(["a b  c", "", "d"]) == [3, 0, 1]
-
-
-def test_a_word_without_tokens_counts_as_the_unknown_token():
-    example = TagExample("0", ("a", "", "b"), None)
-    assert survey.lengths([example], survey.words_ruler(), 100).max == 3
-
-
-def test_the_script_of_a_language_pair_is_that_of_the_context():
-    example = SpanExample("0", "who runs ?", "собака бежит", None)
-    assert survey.wrong_script([example], "ru-en") == ""
-    assert survey.wrong_script([example], "en-ru") == "CYRILLIC"
-    assert survey.wrong_script([example], "xx") == ""
 
 
 # ------------------------------------------------------------------ command

@@ -138,6 +138,20 @@ def test_a_stop_while_a_shard_is_written_leaves_no_half_of_it(tmp_path, monkeypa
     assert list(tmp_path.glob("*.tmp"))
     (tmp_path / "000001.123.tmp").write_bytes(b"half")
     np.testing.assert_array_equal(made(tmp_path)[:], vectors(TEXTS), strict=True)
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float32", np.nan), ("float16", 1e5)])
+def test_what_is_not_finite_is_not_kept(tmp_path, dtype, value):
+    def embed(texts):
+        rows = vectors(texts)
+        rows[texts.index("text 5"), 1] = value
+        yield from np.split(rows, [SHARD, 2 * SHARD])
+
+    with pytest.raises(DataError, match="'text 5' holds NaN or infinity") as error:
+        made(tmp_path, embed, dtype=dtype)
+    assert ("float32" in error.value.remedy) == (dtype == "float16")
+    assert [path.name for path in tmp_path.glob("*.npy")] == ["000000.npy"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 from etils import epath
 
 from xt_jax.errors import ConfigError, DataError, UserError
@@ -52,7 +51,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = {
         name: _embedded(name, lines, encoder, folder / name, args) for name, lines in sides.items()
     }
-    found = _mined(rows["source"], rows["target"], mesh, args)
+    found = mine(
+        *rows.values(),
+        k=args.k,
+        margin=args.margin,
+        retrieval=args.retrieval,
+        search=functools.partial(cosine_topk, mesh=mesh),
+    )
     found = above(found, args.threshold) if args.threshold is not None else found
     atomic_write_text(epath.Path(args.output), _table(found, sides["source"], sides["target"]))
     if not args.embeddings:
@@ -124,18 +129,6 @@ def _embedded(
     rows = embed_to_disk(lines, embed, folder, shard=SHARD, dtype=args.dtype, key=key)
     _say(f"{name}: embedded in {time.perf_counter() - began:.0f} s")
     return rows
-
-
-def _mined(source: Shards, target: Shards, mesh: jax.sharding.Mesh, args) -> Candidates:
-    search = functools.partial(cosine_topk, mesh=mesh)
-    try:
-        return mine(
-            source, target, k=args.k, margin=args.margin, retrieval=args.retrieval, search=search
-        )
-    except ValueError as error:
-        raise ConfigError(
-            str(error), where="--model", remedy="use a model with sound weights"
-        ) from error
 
 
 def _table(found: Candidates, source: Lines, target: Lines) -> str:

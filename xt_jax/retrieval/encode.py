@@ -20,7 +20,7 @@ from xt_jax.data.stream import Shape
 from xt_jax.data.tokenize import Tokenizer, fingerprint, ragged
 from xt_jax.errors import ConfigError
 from xt_jax.model.encoder import Encoder
-from xt_jax.predict import Predictor
+from xt_jax.predict import PredictFn, Predictor
 from xt_jax.retrieval.embed import (
     Pool,
     pooled_hidden_state,
@@ -96,8 +96,7 @@ class SentenceEncoder:
         self.tokenizer, self.config = tokenizer, config
         graphdef, self._params = nnx.split(encoder)
         mesh = mesh or make_mesh(devices=jax.devices()[:1])
-        ask = functools.partial(_embed, layer=layer, pooling=pooling)
-        self._predictor = Predictor(graphdef, ask, mesh, config)
+        self._predictor = Predictor(graphdef, _asking(layer, pooling), mesh, config)
 
     @classmethod
     def load(
@@ -156,8 +155,7 @@ class SentenceEncoder:
         )
         embeddings = np.concatenate([np.empty(shape, np.float32), *found])[..., :truncate_dim]
         if normalize_embeddings:
-            norm = np.linalg.norm(embeddings, axis=-1, keepdims=True)
-            embeddings /= np.where(norm == 0, 1, norm)
+            embeddings = _unit(embeddings)
         if isinstance(sentences, str):
             embeddings = embeddings[0]
         if convert_to_numpy and not convert_to_tensor:
@@ -169,11 +167,11 @@ class SentenceEncoder:
 
     def similarity(self, a: Any, b: Any) -> np.ndarray:
         """[n, m] fp32 cosines of rows [n, D] and [m, D]; 0 with a row of norm zero."""
-        return np.asarray(_unit(a) @ _unit(b).T)
+        return _rows(a) @ _rows(b).T
 
     def similarity_pairwise(self, a: Any, b: Any) -> np.ndarray:
         """[n] fp32 cosines of equal rows of two arrays [n, D]."""
-        return np.asarray((_unit(a) * _unit(b)).sum(-1))
+        return (_rows(a) * _rows(b)).sum(-1)
 
     @property
     def mteb_model_meta(self) -> Any:
@@ -221,6 +219,11 @@ class SentenceEncoder:
         return Shape(rows, length, length // 8)
 
 
+@functools.cache  # jit compiles once for each function
+def _asking(layer: int, pooling: str) -> PredictFn:
+    return functools.partial(_embed, layer=layer, pooling=pooling)
+
+
 def _embed(encoder: Encoder, batch: dict[str, jax.Array], *, layer: int, pooling: str):
     pool: Pool
     if pooling == "first":
@@ -237,8 +240,11 @@ def _embed(encoder: Encoder, batch: dict[str, jax.Array], *, layer: int, pooling
     return {"fields": {"embedding": embedding}, "tokens": {}}
 
 
-def _unit(x: Any) -> np.ndarray:
-    x = np.atleast_2d(np.asarray(x, np.float32))
+def _rows(x: Any) -> np.ndarray:
+    return _unit(np.atleast_2d(np.asarray(x, np.float32)))
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
     norm = np.linalg.norm(x, axis=-1, keepdims=True)
     return x / np.where(norm == 0, 1, norm)
 

@@ -45,7 +45,7 @@ class Shards:
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
             assert step == 1
-            parts = range(start // size, -(-stop // size)) if stop > start else range(0)
+            parts = range(start // size, -(-stop // size))
             pieces = [self.arrays[i][max(0, start - i * size) : stop - i * size] for i in parts]
             return np.concatenate([self.arrays[0][:0], *pieces])
         found = np.empty((len(rows), self.shape[1]), self.dtype)
@@ -74,18 +74,38 @@ def embed_to_disk(
         key: all that decides the numbers; a folder made with another one is not touched.
 
     Raises:
-        DataError: the folder holds embeddings of other texts or of another encoder.
+        DataError: the folder holds embeddings of other texts or of another encoder, or a number is
+            not finite in `dtype`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, {**key, "sentences": len(texts), "shard": shard, "dtype": dtype})
+    for unfinished in folder.glob("*.tmp"):
+        unfinished.unlink()
     paths = [folder / f"{i:06d}.npy" for i in range(-(-len(texts) // shard))]
     done = next((i for i, path in enumerate(paths) if not path.exists()), len(paths))
-    for path, rows in zip(paths[done:], embed(texts[done * shard :]), strict=True):
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    left = range(done, len(paths))
+    for i, rows in zip(left, embed(texts[done * shard :]), strict=True):
+        rows = _finite(rows, dtype, texts, i * shard)
+        temporary = paths[i].with_suffix(f".{os.getpid()}.tmp")
         with temporary.open("wb") as file:
-            np.save(file, rows.astype(dtype))
-        temporary.replace(path)
+            np.save(file, rows)
+        temporary.replace(paths[i])
     return Shards(tuple(np.load(path, mmap_mode="r") for path in paths))
+
+
+def _finite(rows: np.ndarray, dtype: str, texts: Sequence[str], first: int) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        rows = rows.astype(dtype)
+    wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(wrong):
+        raise DataError(
+            f"The embedding of {texts[first + int(wrong[0])][:80]!r} holds NaN or infinity, and so "
+            f"do {len(wrong) - 1} of the {len(rows)} embeddings made with it.",
+            where="the encoder",
+            remedy="use a model with sound weights"
+            + (", or float32" if dtype == "float16" else ""),
+        )
+    return rows
 
 
 def _claim(folder: Path, about: dict[str, Any]) -> None:

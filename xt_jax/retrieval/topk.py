@@ -131,7 +131,7 @@ class _Search(NamedTuple):
 def _search(devices: Sequence[jax.Device], merge_block: Merge) -> _Search:
     mesh = Mesh(np.array(devices), (_AXIS,))
     cut = P(_AXIS)
-    of_block = Block(cut, P(None, _AXIS))  # type: ignore[arg-type]
+    of_block = Block._make((cut, P(None, _AXIS)))
     on_each = NamedSharding(mesh, cut)
 
     @functools.partial(jax.jit, static_argnums=1)
