@@ -41,7 +41,7 @@ class Sizes(NamedTuple):
     held: int
 
 
-SIZES = {"cpu": Sizes(1024, 4096, 2**26)}
+SIZES = {"cpu": Sizes(1024, 4096, 2**24)}
 ON_ACCELERATORS = Sizes(8192, 8192, 2**30)
 
 
