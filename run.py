@@ -12,15 +12,17 @@ import logging as python_logging
 import os
 import sys
 
-import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from xt_jax.compilation import keep_programs
 from xt_jax.config import Config, unknown_field
 from xt_jax.errors import ConfigError, UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where states, predictions and results go.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would be run and its cost, and stop.")
+_MFU = flags.DEFINE_float("mfu", 0.4, "Share of a chip's peak that --dry_run reckons with.")
 _COMPILATION_CACHE = flags.DEFINE_string(
     "compilation_cache",
     os.environ.get("JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/xt_jax/xla")),
@@ -35,9 +37,12 @@ def main(_: list[str]) -> None:
             where="--config",
             remedy="name a file of configs/, or one of your own with a get_config() like theirs",
         )
-    if jax.default_backend() != "cpu" or jax.device_count() == 1:
-        # Programs for several CPU devices crash when they come from the cache (jaxlib 0.10.2).
-        jax.config.update("jax_compilation_cache_dir", _COMPILATION_CACHE.value)
+    keep_programs(str(_COMPILATION_CACHE.value))
+    if _DRY_RUN.value:
+        from xt_jax.study.forecast import forecast
+
+        print(forecast(_CONFIG.value, str(_WORKDIR.value), float(_MFU.value)))
+        return
     from xt_jax.study.runner import run
 
     print(run(_CONFIG.value, str(_WORKDIR.value)))

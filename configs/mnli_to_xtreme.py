@@ -7,14 +7,15 @@ Seen: size=tiny (random weights, so near chance) on pieces of 3,000 to 6,000 row
 minutes on 2 CPU cores. With published weights and the full data: not run by us yet.
 
 Options after the colon: `size`, any preset (minilm-l6, minilm-l12, base, large, xl, xxl, mbert;
-mini-48, mini-64, mini-128, mini-192, mini-256, pretrained on the embedded world; tiny and small
-have random weights and need --config.model.tokenizer). Run configs/direct_to_xtreme.py with the
+mini-32 to mini-256, pretrained on the embedded world; tiny and small have random weights and need
+--config.model.tokenizer). Run configs/direct_to_xtreme.py with the
 same --workdir for the baseline: the table then shows the gap.
 """
 
 from xt_jax.config import Config, ModelConfig, RecipeOverrides, parse_arg
+from xt_jax.mini.ladder import NAMES as MINI
 
-SMALL_SIZES = ("tiny", "small", "mini-48", "mini-64", "mini-128", "mini-192", "mini-256")
+SMALL_SIZES = ("tiny", "small", *MINI)
 
 
 def get_config(arg: str | None = None) -> Config:

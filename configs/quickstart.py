@@ -12,12 +12,13 @@ from xt_jax.mini import LANGUAGES
 from xt_jax.tasks.table import DIRECT
 
 # A rate that suits the size; mini-128 learns no NLI at 1e-3. A guess for mini-256.
+USUAL_RATE = 1e-3
 LEARNING_RATES = {"mini-128": 5e-4, "mini-192": 3e-4, "mini-256": 2e-4}
 
 
 def get_config(arg: str | None = None) -> Config:
     options = parse_arg(arg, size="mini-48", seeds=3, random=False)
-    learning_rate = LEARNING_RATES.get(options["size"], 1e-3)
+    learning_rate = LEARNING_RATES.get(options["size"], USUAL_RATE)
     recipe = RecipeOverrides(learning_rate=learning_rate, epochs=2, max_length=128, eval_every=1000)
     return Config(
         model=ModelConfig(name=options["size"], random_init=options["random"]),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xt_jax import encoders
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, TrainConfig
-from xt_jax.study import runner
+from xt_jax.study import results, runner
 
 
 def scored(source: str, directory: Path, workdir: Path, tokenizer, monkeypatch) -> dict[str, set]:
@@ -29,6 +29,6 @@ def scored(source: str, directory: Path, workdir: Path, tokenizer, monkeypatch) 
     )
     runner.run(config, str(workdir))
     found: dict[str, set] = {}
-    for row in runner.read_rows(workdir / "results.jsonl"):
+    for row in results.read_rows(workdir / "results.jsonl"):
         found.setdefault(row["target"], set()).add(row["language"])
     return found

@@ -18,7 +18,7 @@ from xt_jax import model as models
 from xt_jax.config import Config, DataConfig, ModelConfig, parse_arg, unknown_field
 from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError, DataError, UserError, WeightsError
-from xt_jax.study import runner
+from xt_jax.study import opening, runner
 
 TARGETS = ("xnli", "pawsx", "udpos", "panx", "xquad", "tatoeba")  # those that the world has
 LANGUAGES = ("en", "de")
@@ -47,7 +47,7 @@ def opened(config, tmp_path, monkeypatch):
     def no_training(*_):
         raise AssertionError("training began")
 
-    monkeypatch.setattr(runner, "_run_branch", no_training)
+    monkeypatch.setattr(runner, "perform", no_training)
 
     def run(error: type[UserError] = DataError) -> UserError:
         with pytest.raises(error) as caught:
@@ -69,10 +69,10 @@ def edit(path: Path, old: str, new: str) -> int:
 
 def test_the_undamaged_world_reaches_training(config, tmp_path, monkeypatch):
     reached = []
-    monkeypatch.setattr(runner, "_run_branch", lambda study, branch: {reached.append(branch)})
+    monkeypatch.setattr(runner, "perform", lambda study, piece, keep: {reached.append(piece)})
     runner.run(config, str(tmp_path / "work"))
-    assert [branch.intermediate for branch in reached] == ["mnli"]
-    assert set(reached[0].targets) == set(TARGETS)
+    assert {piece.intermediate for piece in reached} == {"mnli"}
+    assert {target for piece in reached for target in piece.targets} == set(TARGETS)
 
 
 def test_a_truncated_line_of_a_tsv(data, opened):
@@ -125,7 +125,7 @@ def test_a_missing_language_names_its_file(data, config, opened, tmp_path, monke
     assert "allow_missing" in error.remedy
     config.allow_missing = True
     seen = []
-    monkeypatch.setattr(runner, "_run_branch", lambda study, branch: {seen.append(study)})
+    monkeypatch.setattr(runner, "perform", lambda study, piece, keep: {seen.append(study)})
     runner.run(config, str(tmp_path / "work"))
     assert [d.language for d in seen[0].targets["panx"].scored] == ["en"]
 
@@ -134,7 +134,7 @@ def test_missing_training_data_leaves_the_task_out_only_when_allowed(data, confi
     (data / "paws_x" / "train-en.tsv").unlink()
     assert str(data / "paws_x" / "train-en.tsv") in opened().where
     config.allow_missing = True
-    study = runner.open_study(config, epath.Path(data.parent / "work"))
+    study = opening.open_study(config, epath.Path(data.parent / "work"))
     assert "pawsx" not in study.targets
     assert "xnli" in study.targets
 
@@ -178,7 +178,7 @@ def test_a_small_official_file_gives_way_to_a_stand_in_only_when_files_may_be_mi
     )
 
     def rows_trained_on() -> int:
-        study = runner.open_study(config, epath.Path(tmp_path / "work"))
+        study = opening.open_study(config, epath.Path(tmp_path / "work"))
         return len(study.targets["pawsx"].train.examples)
 
     assert rows_trained_on() == 4
@@ -194,7 +194,7 @@ def test_fewer_examples_are_spaced_over_a_file_that_is_sorted_by_label(data, con
     path.write_text(header + "".join(sorted(lines, key=lambda line: line.split("\t")[-1])))
     config.data.max_train_examples = 30
     train = (
-        runner.open_study(config, epath.Path(tmp_path / "work"))
+        opening.open_study(config, epath.Path(tmp_path / "work"))
         .intermediates["mnli"]
         .parts[0]
         .train
@@ -203,10 +203,10 @@ def test_fewer_examples_are_spaced_over_a_file_that_is_sorted_by_label(data, con
 
 
 def test_a_damaged_cache_is_made_again(config, tmp_path):
-    first = runner.open_study(config, epath.Path(tmp_path / "work"))
+    first = opening.open_study(config, epath.Path(tmp_path / "work"))
     for path in (tmp_path / "work" / "cache").glob("*.npz"):
         path.write_bytes(path.read_bytes()[:100])
-    again = runner.open_study(config, epath.Path(tmp_path / "work"))
+    again = opening.open_study(config, epath.Path(tmp_path / "work"))
     before, after = (s.targets["panx"].train.features for s in (first, again))
     np.testing.assert_array_equal(before.tokens["input_ids"], after.tokens["input_ids"])
 
@@ -287,7 +287,7 @@ def weights(config, tmp_path, mini_tokenizer) -> Path:
 
 
 def test_a_weights_folder_that_fits_is_loaded(config, weights, tmp_path):
-    study = runner.open_study(config, epath.Path(tmp_path / "work"))
+    study = opening.open_study(config, epath.Path(tmp_path / "work"))
     encoder = study.trainer.source.load(None, lambda path, array: jax.numpy.asarray(array))
     stored = load_file(weights / "model.safetensors")
     np.testing.assert_array_equal(

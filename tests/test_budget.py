@@ -9,7 +9,7 @@ from etils import epath
 from xt_jax.config import Config, DataConfig, MixtureConfig, ModelConfig, RecipeOverrides
 from xt_jax.data.packing import Features, plan_training
 from xt_jax.errors import ConfigError
-from xt_jax.study import runner
+from xt_jax.study import results, runner
 from xt_jax.study.mixing import plan_phase
 from xt_jax.study.prepare import Phase, TaskData
 from xt_jax.study.reader import Dataset
@@ -136,4 +136,4 @@ def test_a_study_trains_on_a_budget(world, mini_tokenizer_folder, one_device, tm
     (record,) = epath.Path(tmp_path).glob("phases/*/phase.json")
     text = record.read_text()
     assert '"batch_tokens": 1024' in text
-    assert len(runner.read_rows(epath.Path(tmp_path) / "results.jsonl")) == 2
+    assert len(results.read_rows(epath.Path(tmp_path) / "results.jsonl")) == 2

@@ -25,7 +25,7 @@ from xt_jax.mini import ladder
 from xt_jax.mini import tokenizer as mini_pieces
 from xt_jax.mini.tokenizer import train_tokenizer
 from xt_jax.sharding import make_mesh
-from xt_jax.study import runner
+from xt_jax.study import opening, runner
 from xt_jax.study.mixing import plan_phase
 from xt_jax.study.prepare import Phase, TaskData
 from xt_jax.study.reader import Dataset
@@ -35,9 +35,9 @@ from xt_jax.train.optim import make_optimizer
 
 
 def test_the_ladder():
-    sizes = {"mini-48": 0.057, "mini-64": 0.15, "mini-128": 0.79, "mini-192": 2.7, "mini-256": 7.9}
-    assert ladder.NAMES == tuple(sizes) == tuple(pretrain_mini.SIZES)
-    for name, millions in sizes.items():
+    sizes = (0.025, 0.057, 0.15, 0.79, 2.7, 7.9)
+    assert tuple(pretrain_mini.SIZES) == ladder.NAMES
+    for name, millions in zip(ladder.NAMES, sizes, strict=True):
         config = models.preset(name, 1234).config
         encoder, _ = models.count_params(models.abstract_encoder(config))
         assert encoder / 1e6 == pytest.approx(millions, rel=0.02)
@@ -117,7 +117,7 @@ def trained(text, folder, tmp_path_factory) -> tuple[Path, str]:
     """(the phase's folder, what the run printed)."""
     workdir = tmp_path_factory.mktemp("pretraining")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "make_mesh", _one_device)
+        patch.setattr(opening, "make_mesh", _one_device)
         printed = runner.run(pretraining(text, folder), str(workdir))
     (phase,) = (workdir / "phases").iterdir()
     return phase, printed

@@ -10,7 +10,7 @@ from etils import epath
 
 from xt_jax import encoders
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
-from xt_jax.study import runner
+from xt_jax.study import results, runner
 from xt_jax.tasks.__main__ import table
 from xt_jax.tasks.recipes import SOURCES
 from xt_jax.tasks.table import EXTRA_TARGETS, INTERMEDIATES, TARGETS, TASKS
@@ -66,7 +66,7 @@ def test_a_target_is_scored_in_real_languages(task, config, tmp_path):
     if task == "bucc":  # mined whole, else few partners would be left
         config.data.max_eval_examples = 0
     runner.run(config, str(tmp_path))
-    rows = runner.read_rows(tmp_path / "results.jsonl")
+    rows = results.read_rows(tmp_path / "results.jsonl")
     assert {row["language"] for row in rows} == set(config.languages)
     assert {row["metric"] for row in rows if "@" not in row["metric"]} == set(TASKS[task].metrics)
     assert {row["split"] for row in rows} == {SPLITS.get(task, "dev")}

@@ -16,7 +16,7 @@ from xt_jax.data.sources import Found, open_source
 from xt_jax.errors import DataError
 from xt_jax.evaluate.score import score_retrieval
 from xt_jax.retrieval.embed import tatoeba_layer
-from xt_jax.study import runner
+from xt_jax.study import opening, results, runner
 from xt_jax.study.prepare import _is_wanted
 from xt_jax.study.reader import Reader
 from xt_jax.tasks import retrieval
@@ -55,7 +55,7 @@ def config(data, mini_tokenizer_folder, one_device) -> Config:
 
 def rows_of(config, workdir) -> dict[str, float]:
     runner.run(config, str(workdir))
-    rows = runner.read_rows(workdir / "results.jsonl")
+    rows = results.read_rows(workdir / "results.jsonl")
     assert len({row["split"] for row in rows}) == 1
     return {"split": rows[-1]["split"], **{row["metric"]: row["value"] for row in rows}}
 
@@ -80,9 +80,9 @@ def test_every_layer_is_mined_where_asked(config, tmp_path):
     assert swept["f1"] == at[tatoeba_layer(layers)]
     assert len(set(at)) > 1
     assert set(swept) - set(alone) == {f"f1@layer={k}" for k in range(layers + 1)}
-    rows = len(runner.read_rows(tmp_path / "results.jsonl"))
+    rows = len(results.read_rows(tmp_path / "results.jsonl"))
     runner.run(config, str(tmp_path))
-    assert len(runner.read_rows(tmp_path / "results.jsonl")) == rows
+    assert len(results.read_rows(tmp_path / "results.jsonl")) == rows
 
 
 def test_another_dev_is_another_result(config, data, tmp_path):
@@ -90,7 +90,7 @@ def test_another_dev_is_another_result(config, data, tmp_path):
     gold = data / "bucc2018" / "de-en.dev.gold"
     gold.write_text("".join(gold.read_text().splitlines(keepends=True)[:2]))
     runner.run(config, str(tmp_path / "work"))
-    rows = runner.read_rows(tmp_path / "work" / "results.jsonl")
+    rows = results.read_rows(tmp_path / "work" / "results.jsonl")
     assert len({row["data"] for row in rows}) == 2
     assert rows[-4]["value"] != before["f1"]
 
@@ -108,12 +108,12 @@ def test_without_dev_no_threshold_can_be_fitted(config, data, tmp_path):
     for path in (data / "bucc2018").glob("de-en.dev.*"):
         path.unlink()
     with pytest.raises(DataError, match="bucc: no labelled dev data for de"):
-        runner.open_study(config, epath.Path(tmp_path / "work"))
+        opening.open_study(config, epath.Path(tmp_path / "work"))
 
 
 def test_corpora_are_mined_whole(config, tmp_path):
     config.data.max_eval_examples = 10
-    (scored,) = runner.open_study(config, epath.Path(tmp_path / "work")).targets["bucc"].scored
+    (scored,) = opening.open_study(config, epath.Path(tmp_path / "work")).targets["bucc"].scored
     assert len(scored.examples) == 180
 
 
@@ -145,7 +145,7 @@ def test_sorted_translations_are_predicted_and_not_scored(config, data, tmp_path
     (data / "tatoeba" / "de-en.en").write_text("".join(f"{text}\n" for text in english))
     config.targets = ("tatoeba",)
     runner.run(config, str(tmp_path / "work"))
-    assert runner.read_rows(tmp_path / "work" / "results.jsonl") == []
+    assert results.read_rows(tmp_path / "work" / "results.jsonl") == []
     lines = (tmp_path / "work/submissions/tiny-direct-s0/tatoeba/test-de.tsv").read_text()
     assert len(lines.splitlines()) == len(pairs)
 

@@ -19,7 +19,7 @@ from xt_jax.data.packing import plan_training
 from xt_jax.model import Encoder, preset
 from xt_jax.model.heads import Model
 from xt_jax.sharding import make_mesh, place_params
-from xt_jax.study import runner
+from xt_jax.study import results, runner
 from xt_jax.study.seeds import sensible_seeds, together
 from xt_jax.tasks.table import FAMILIES
 from xt_jax.train.loop import Job, Run, Stream, fit
@@ -132,7 +132,7 @@ def test_a_study_of_seeds_together_has_the_rows_of_one_by_one(mini, tmp_path):  
     for at_once in (1, 3):
         mini.train.parallel_seeds = at_once
         runner.run(mini, str(tmp_path / str(at_once)))
-        found = runner.read_rows(tmp_path / str(at_once) / "results.jsonl")
+        found = results.read_rows(tmp_path / str(at_once) / "results.jsonl")
         rows.append(sorted(json.dumps(row, sort_keys=True) for row in found))
     assert rows[0] == rows[1]
     assert not list((tmp_path / "3" / "phases").glob("together-*"))

@@ -12,8 +12,7 @@ from etils import epath
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
 from xt_jax.errors import DataError
 from xt_jax.sharding import make_mesh
-from xt_jax.study import phases, runner
-from xt_jax.study.plan import branches
+from xt_jax.study import opening, phases, results, runner
 from xt_jax.tasks.table import FAMILIES, TASKS
 
 
@@ -43,7 +42,7 @@ def mini(world, mini_tokenizer_folder):
 
 
 def test_every_labelled_language_of_the_real_data_is_scored(real, tmp_path):
-    study = runner.open_study(real, epath.Path(tmp_path / "work"))
+    study = opening.open_study(real, epath.Path(tmp_path / "work"))
     scored = {name: {d.language for d in data.scored} for name, data in study.targets.items()}
     missing = {name: set(TASKS[name].languages) - langs for name, langs in scored.items()}
     assert {name: langs for name, langs in missing.items() if langs} == {
@@ -63,34 +62,20 @@ def test_every_labelled_language_of_the_real_data_is_scored(real, tmp_path):
 def test_the_scored_split_can_be_forced(mini, tmp_path):
     for split in ("dev", "test"):
         mini.data.eval_split = split
-        study = runner.open_study(mini, epath.Path(tmp_path / split))
+        study = opening.open_study(mini, epath.Path(tmp_path / split))
         assert {d.split for d in study.targets["xnli"].scored} == {split}
     mini.targets = ("xquad",)
     mini.data.eval_split = "dev"
     with pytest.raises(DataError, match="no labelled dev data"):
-        runner.open_study(mini, epath.Path(tmp_path / "xquad"))
+        opening.open_study(mini, epath.Path(tmp_path / "xquad"))
 
 
 def test_dev_examples_for_selection_are_spaced(real, tmp_path):
     real.targets = ("panx",)
-    dev = runner.open_study(real, epath.Path(tmp_path / "work")).targets["panx"].dev
+    dev = opening.open_study(real, epath.Path(tmp_path / "work")).targets["panx"].dev
     ids = [int(example.id) for example in dev.examples]
     assert len(ids) == 500
     assert (ids[0], ids[-1]) == (0, 999)
-
-
-def test_branches_are_every_intermediate_for_every_seed():
-    config = dataclasses.replace(Config(), intermediates=("direct", "mnli"), seed=3, seeds=2)
-
-    def found(intermediates: set[str], at_once: int = 1) -> list[tuple]:
-        todo = branches(config, intermediates, ("xnli",), at_once)
-        return [(branch.intermediate, *branch.seeds) for branch in todo]
-
-    assert found({"mnli"}) == [("direct", 3), ("mnli", 3), ("direct", 4), ("mnli", 4)]
-    assert found(set()) == [("direct", 3), ("direct", 4)]
-    assert found({"mnli"}, 2) == [("direct", 3, 4), ("mnli", 3, 4)]
-    config.seeds = 3
-    assert found(set(), 2) == [("direct", 3, 4), ("direct", 5)]
 
 
 def test_a_phase_compiles_one_step_and_one_prediction(mini, tmp_path, monkeypatch):
@@ -142,7 +127,7 @@ def test_a_done_phase_keeps_one_best_folder_with_its_tokenizer(mini, tmp_path):
         p.name for p in best.iterdir()
     }
     again = dataclasses.replace(mini, model=ModelConfig(str(best)))
-    runner.open_study(again, epath.Path(tmp_path / "again"))
+    opening.open_study(again, epath.Path(tmp_path / "again"))
 
 
 def test_bests_that_a_saved_state_names_are_kept(tmp_path):
@@ -161,8 +146,8 @@ def test_a_study_on_eight_devices_scores_like_on_one(mini, tmp_path, layout, mon
     values = []
     for devices in (1, 8):
         mesh = make_mesh(1, jax.devices()[:devices])
-        monkeypatch.setattr(runner, "make_mesh", lambda _, mesh=mesh: mesh)
+        monkeypatch.setattr(opening, "make_mesh", lambda _, mesh=mesh: mesh)
         runner.run(mini, str(tmp_path / str(devices)))
-        rows = runner.read_rows(tmp_path / str(devices) / "results.jsonl")
+        rows = results.read_rows(tmp_path / str(devices) / "results.jsonl")
         values.append([row["value"] for row in rows])
     np.testing.assert_allclose(values[0], values[1])

@@ -16,7 +16,7 @@ from xt_jax.data import formats
 from xt_jax.data.sources import open_source
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.evaluate.official import evaluate
-from xt_jax.study import runner
+from xt_jax.study import opening, results, runner
 from xt_jax.study.heads import new_models
 from xt_jax.study.mixing import plan_phase
 from xt_jax.tasks.table import NLI, TASKS
@@ -58,7 +58,7 @@ def config(data, mini_tokenizer_folder, one_device) -> Config:
 
 def opened(config: Config, tmp_path, name: str):
     config.intermediates = (name,)
-    study = runner.open_study(config, epath.Path(tmp_path / "work"))
+    study = opening.open_study(config, epath.Path(tmp_path / "work"))
     return study, study.intermediates[name]
 
 
@@ -113,7 +113,7 @@ def test_a_mixture_with_text_trains_selects_and_serves_a_target(config, tmp_path
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     logged = {name for line in lines for name in line if name.startswith("loss/")}
     assert logged == {"loss/mnli", "loss/squad", "loss/mlm"}
-    rows = runner.read_rows(tmp_path / "work" / "results.jsonl")
+    rows = results.read_rows(tmp_path / "work" / "results.jsonl")
     assert {row["intermediate"] for row in rows} == {"mnli+squad+mlm"}
 
 
@@ -199,7 +199,7 @@ def test_test_sets_that_are_not_scored_are_predicted_and_written(config, data, t
     formats.write_xtreme_pairs(path, [e._replace(label=None) for e in examples["de"]])
     config.intermediates = ("direct",)
     runner.run(config, str(tmp_path / "work"))
-    rows = runner.read_rows(tmp_path / "work" / "results.jsonl")
+    rows = results.read_rows(tmp_path / "work" / "results.jsonl")
     assert {row["split"] for row in rows} == {"dev"}
     (folder,) = (tmp_path / "work" / "submissions").iterdir()
     assert folder.name == "tiny-direct-s0"
@@ -225,7 +225,7 @@ def test_the_official_score_of_a_submission_is_that_of_the_rows(config, tmp_path
     verdict = evaluate(
         work / "submissions" / "tiny-direct-s0", work / "labels", "xtreme", allow_missing=True
     )
-    rows = runner.read_rows(work / "results.jsonl")
+    rows = results.read_rows(work / "results.jsonl")
     compared = {
         (row["target"], row["metric"], row["language"]): row["value"]
         for row in rows
@@ -242,6 +242,6 @@ def test_what_is_trained_alike_is_trained_once(config, tmp_path):
     runner.run(config, str(tmp_path))
     names = sorted(path.name.rsplit("-", 1)[0] for path in tmp_path.glob("phases/squad-*"))
     assert names == ["squad-after-squad-s0", "squad-s0"]
-    rows = runner.read_rows(tmp_path / "results.jsonl")
+    rows = results.read_rows(tmp_path / "results.jsonl")
     assert {row["intermediate"] for row in rows} == {"direct", "squad"}
     assert len({row["run"] for row in rows}) == 2

@@ -119,11 +119,30 @@ class MixtureConfig:
 
 
 @dataclass
+class RayConfig:
+    # Address of a Ray cluster that every node of shares `workdir`: host:port, auto (the one that
+    # this machine belongs to) or local (starts one here); empty: this process does all itself.
+    address: str = ""
+    # What a piece of work takes of a node: processors, GPUs, and resources of another name, as in
+    # {"TPU": 4}.
+    cpus: float = 1.0
+    gpus: float = 0.0
+    resources: str = "{}"
+    # How often a piece is begun anew after its node was lost.
+    retries: int = 5
+
+
+@dataclass
 class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
+    # Models to compare, named as `model.name` is; empty: `model.name` alone.
+    models: tuple[str, ...] = ()
+    # Learning rate of each of `models` in both phases; empty: the recipes' own.
+    learning_rates: tuple[float, ...] = ()
     # Intermediate tasks to compare: `direct` for none, `mnli+squad+mlm` for several by turns.
     intermediates: tuple[str, ...] = ("mnli",)
     # Target tasks; empty: all; `none`: the intermediate phases only, nothing is scored.
@@ -136,6 +155,8 @@ class Config:
     # First seed and number of seeds.
     seed: int = 0
     seeds: int = 1
+    # `3/16`: the third of 16 parts of the study, each run on its own; empty: all of it.
+    shard: str = ""
     # BUCC at every layer, as Tatoeba always is: takes the memory of so many embeddings a sentence.
     mine_all_layers: bool = False
     # Predict test sets that are not scored too; all test sets are written as XTREME's submission.
@@ -177,6 +198,18 @@ def unknown_field(argv: Sequence[str]) -> ConfigError | None:
         where=f"--{name}",
         remedy=f"did you mean {' or '.join(close)}?" if close else f"use one of {', '.join(known)}",
     )
+
+
+def of_model(config: Config, name: str) -> Config:
+    """The configuration of one of `models` alone, or unchanged where none are named."""
+    if name not in config.models:
+        return config
+    changes: dict[str, Any] = {"model": dataclasses.replace(config.model, name=name)}
+    if config.learning_rates:
+        rate = config.learning_rates[config.models.index(name)]
+        for phase in ("intermediate", "target"):
+            changes[phase] = dataclasses.replace(getattr(config, phase), learning_rate=rate)
+    return dataclasses.replace(config, models=(), learning_rates=(), **changes)
 
 
 def apply_overrides(recipe: Any, overrides: RecipeOverrides) -> Any:

@@ -88,6 +88,7 @@ _TABLE = (
     Preset(_MBERT, "google-bert/bert-base-multilingual-cased", _bert(12, 768, 12, 3072, 119_547)),
     Preset("tiny", None, _xlmr(2, 64, 4, 256, _XLMR_VOCAB)),
     Preset("small", None, _xlmr(6, 256, 8, 1024, _XLMR_VOCAB)),
+    _mini(2, 32, 2),
     _mini(2, 48, 3),
     _mini(3, 64, 4),
     _mini(4, 128, 4),

@@ -112,6 +112,10 @@ class Trainer:
             self._states(group).rmtree(missing_ok=True)
         return [self._finished(phase, member) for member in members]
 
+    def planned(self, phase: Phase, seed: int) -> tuple[np.ndarray, list[Plan]]:
+        """([steps] which task each step trains, the batches of each task)."""
+        return plan_phase(phase, self.mixture, seed, self._plan_batches)
+
     @property
     def seeds_at_once(self) -> int:
         """How many seeds of a phase are at most one program."""
@@ -119,7 +123,7 @@ class Trainer:
 
     def _member(self, phase: Phase, start: Start, seed: int, after: str) -> Member:
         own_seed = int(digest(seed, phase.name)[:7], 16)
-        order, plans = plan_phase(phase, self.mixture, own_seed, self._plan_batches)
+        order, plans = self.planned(phase, own_seed)
         key = self._key(phase, start, order, plans, own_seed)
         name = "-".join(filter(None, [phase.name, after, f"s{seed}", key[:12]]))
         return Member(seed, own_seed, start, order, plans, key, self.directory / name)

@@ -277,6 +277,13 @@ def _is_wanted(language: str, wanted: Sequence[str]) -> bool:
 
 def _read_best(reader: Reader, task: Task, split: str, language: str) -> _Read | None:
     """The first file with labels, else the first."""
+    key = task.name, split, language
+    if key not in reader.files:
+        reader.files[key] = _first_labelled(reader, task, *key[1:])
+    return reader.files[key]
+
+
+def _first_labelled(reader: Reader, task: Task, split: str, language: str) -> _Read | None:
     first = None
     for found in reader.find(task.name, split, language):
         examples = found.read(task.labels)

@@ -52,16 +52,25 @@ class Dataset:
         return self.load()
 
 
+Files = dict[tuple[str, str, str], Any]  # what was read of (task, split, language)
+
+
 @dataclass(frozen=True)
 class Reader:
-    """Where examples come from and what turns them into features."""
+    """Where examples come from and what turns them into features.
+
+    Attributes:
+        longest: tokens that the encoder takes.
+        files: to be scored, read once whatever the number of models.
+    """
 
     config: Config
     tokenizer: Tokenizer
     tokenizer_key: str
-    longest: int  # tokens that the encoder takes
+    longest: int
     source: Source
     cache: epath.Path
+    files: Files = dataclasses.field(default_factory=dict)
 
     def find(self, task: str, split: str, language: str) -> list[Found]:
         return self.source.find(task, split, language, stand_ins=self.config.allow_missing)

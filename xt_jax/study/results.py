@@ -49,6 +49,12 @@ def read_rows(path: epath.PathLike) -> list[Row]:
     return [_parse(line, f"{path}:{i}") for i, line in enumerate(_lines(path), start=1)]
 
 
+def read_all(folder: epath.Path) -> list[Row]:
+    """The rows of `results.jsonl`, then those of the parts of a study that ran on their own."""
+    parts = sorted(folder.glob("results-*.jsonl")) if folder.exists() else []
+    return [row for path in [folder / "results.jsonl", *parts] for row in read_rows(path)]
+
+
 def append_rows(path: epath.PathLike, rows: Iterable[Row]) -> None:
     """Adds rows at the end, all of them or (killed before the rename) none."""
     path = epath.Path(path)

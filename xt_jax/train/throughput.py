@@ -54,7 +54,7 @@ class Meter:
         self._waited += time.perf_counter() - began
 
     def read(self, step: int) -> dict[str, float]:
-        """Since the last call: step_seconds, tokens/s with and without padding, fill, MFU.
+        """Since the last call: step_seconds, tokens/s with and without padding, fill, TFLOP/s, MFU.
 
         `data_wait` is the share of the time in which the host waited for the next batch; the
         device has work meanwhile unless it is a whole step behind. Nothing if no step was made.
@@ -71,9 +71,9 @@ class Meter:
             "fill": real / slots,
             "data_wait": self._waited / seconds,
         }
+        rates["tflops"] = float(self._flops[here].sum()) / seconds / 1e12
         peak = PEAK_TFLOPS.get(jax.devices()[0].device_kind)
         if peak:
-            flops = float(self._flops[here].sum())
-            rates["mfu"] = flops / seconds / (peak * 1e12 * jax.device_count())
+            rates["mfu"] = rates["tflops"] / (peak * jax.device_count())
         self.start(step)
         return {name: float(np.round(value, 6)) for name, value in rates.items()}

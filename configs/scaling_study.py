@@ -1,0 +1,36 @@
+"""The study: how the gap to direct fine-tuning changes from MiniLM-L6 to XLM-R XXL.
+
+    python run.py --config=configs/scaling_study.py --config.data.dir=DATA --workdir=runs/study
+
+First `--dry_run`, which prints the graph and what it costs on a v5e-8, a v4-32 and one H200
+(without --config.data.dir, of the official training sets). On several machines: `--config.shard=1/16` to
+16/16 as array jobs with one workdir, or `--config.ray.address=auto` on a Ray cluster.
+
+Options after the colon: `sizes`, `tasks` (intermediate ones, or mixtures as `mnli+squad`; several
+joined by a slash), `seeds`, `source` of the data (files, tfds, hub). Not run by us yet: no weights
+were at hand.
+"""
+
+from configs.multitask_to_xtreme import TASKS as MULTITASK
+from xt_jax.config import Config, DataConfig, ModelConfig, parse_arg
+from xt_jax.tasks.table import DIRECT
+
+SIZES = "minilm-l6+minilm-l12+base+large+xl+xxl"
+TASKS = "mnli/anli_plus/qqp/squad/squad_v2/hellaswag/cosmos_qa/commonsense_qa/" + MULTITASK
+
+# XLM-R's are jiant's; a guess for the others: smaller models take larger steps.
+LEARNING_RATES = {"minilm-l6": 5e-5, "minilm-l12": 5e-5, "xl": 5e-6, "xxl": 3e-6}
+USUAL_RATE = 1e-5
+
+
+def get_config(arg: str | None = None) -> Config:
+    options = parse_arg(arg, sizes=SIZES, tasks=TASKS, seeds=5, source="files")
+    sizes = tuple(options["sizes"].split("+"))
+    return Config(
+        model=ModelConfig(name=sizes[0]),
+        models=sizes,
+        learning_rates=tuple(LEARNING_RATES.get(size, USUAL_RATE) for size in sizes),
+        data=DataConfig(source=options["source"]),
+        intermediates=(DIRECT, *options["tasks"].split("/")),
+        seeds=options["seeds"],
+    )

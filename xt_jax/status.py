@@ -1,0 +1,74 @@
+"""How far a study is: what is done, running, waiting or failed, and the time left.
+
+    python -m xt_jax.status --workdir=DIR [--all]
+
+Reads what the runs in DIR keep up to date, those of parts (`--config.shard=3/16`) too. The time
+left is at the pace since the run began, which patience can only shorten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from etils import epath
+
+from xt_jax.errors import DataError, UserError
+from xt_jax.study.board import BLOCKED, DONE, FAILED, RUNNING, WAITING, clock, time_left
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m xt_jax.status",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--workdir", required=True, help="of the study")
+    parser.add_argument("--all", action="store_true", help="name what is done and waiting too")
+    args = parser.parse_args(argv)
+    for path in _boards(epath.Path(args.workdir)):
+        print(f"{path.name}\n" + "\n".join(lines(json.loads(path.read_text()), args.all)))
+
+
+def lines(content: dict[str, Any], everything: bool, now: float | None = None) -> list[str]:
+    """What a board says, a line for each piece that runs or failed, or for every one."""
+    now = time.time() if now is None else now
+    pieces = content["pieces"]
+    counts = Counter(piece["state"] for piece in pieces)
+    states = [f"{counts[s]} {s}" for s in (DONE, RUNNING, WAITING, FAILED, BLOCKED) if counts[s]]
+    left = time_left(content)
+    text = f"{100 * (1 - left.share):.0f} % of the work"
+    if left.seconds is not None and left.share:
+        text += f", {clock(left.seconds)} left"
+    told = [f"  {', '.join(states)}; {text}; written {clock(now - content['written'])} ago"]
+    shown = {RUNNING, FAILED, BLOCKED} | ({DONE, WAITING} if everything else set())
+    return told + [f"  {_line(piece, now)}" for piece in pieces if piece["state"] in shown]
+
+
+def _line(piece: dict[str, Any], now: float) -> str:
+    text = f"{piece['state']:<8} {piece['name']}"
+    if piece["state"] == RUNNING:
+        return f"{text}, for {clock(now - piece['began'])} on {piece['where']}"
+    if piece["state"] == DONE:
+        return f"{text}, in {clock(piece['ended'] - piece['began'])}"
+    return "\n           ".join([text, *piece.get("reason", "").splitlines()])
+
+
+def _boards(workdir: epath.Path) -> list[epath.Path]:
+    found = sorted(workdir.glob("status*.json")) if workdir.exists() else []
+    if not found:
+        raise DataError(
+            "No study was begun here.", where=workdir, remedy="name the --workdir of its run.py"
+        )
+    return found
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from None

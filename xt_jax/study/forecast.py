@@ -1,0 +1,233 @@
+"""What a study would be and cost, before anything is trained: `run.py --dry_run`.
+
+With data at hand every batch is planned and counted. Without any, the official training sets stand
+in, so that a study can be weighed up before a file is fetched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from etils import epath
+
+from xt_jax import model as models
+from xt_jax.config import Config, apply_overrides, of_model
+from xt_jax.errors import ConfigError
+from xt_jax.model.config import EncoderConfig
+from xt_jax.model.hf_files import read_json
+from xt_jax.study.board import clock
+from xt_jax.study.cost import Cost
+from xt_jax.study.opening import open_studies
+from xt_jax.study.plan import Piece, graph, share
+from xt_jax.study.runner import planned
+from xt_jax.tasks import recipes
+from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
+from xt_jax.train.throughput import PEAK_TFLOPS, train_flops
+
+# Training examples (Phang et al. 2020, table 1, and Chung et al. 2020, table 11) and the mean
+# tokens of one with XLM-R's tokenizer, all choices and windows together, on up to 3,000 of them.
+OFFICIAL = {
+    "mnli": (392_702, 45),
+    "snli": (549_367, 31),
+    "anli_r1": (16_946, 101),
+    "anli_r2": (45_460, 99),
+    "anli_r3": (100_459, 95),
+    "qqp": (363_846, 32),
+    "squad": (87_599, 218),
+    "squad_v2": (130_319, 218),
+    "hellaswag": (39_905, 193),
+    "cosmos_qa": (25_588, 470),
+    "commonsense_qa": (9_741, 113),
+    "ccg": (38_015, 25),
+    "xnli": (392_702, 45),
+    "pawsx": (49_401, 53),
+    "udpos": (21_253, 25),
+    "panx": (20_000, 14),
+    "tydiqa": (3_696, 170),
+}
+_FILL = 0.95  # of packed rows
+_MACHINES = {
+    "v5e-8": ("TPU v5 lite", 8),
+    "v4-32": ("TPU v4", 16),  # 32 cores are 16 chips
+    "one H200": ("NVIDIA H200", 1),
+}
+
+
+def forecast(config: Config, workdir: str, mfu: float) -> str:
+    """The graph, and a table of cost; trains nothing and needs no weights.
+
+    Args:
+        mfu: the share of a chip's peak that is reckoned with.
+
+    Raises:
+        UserError: anything wrong with configuration or data.
+    """
+    folder = epath.Path(workdir)
+    has_data = config.data.source != "files" or bool(config.data.dir)
+    pieces, costs = _counted(config, folder) if has_data else _official(config)
+    note = (
+        "counted from the data; patience may end a phase earlier"
+        if has_data
+        else "of official training sets, since --config.data.dir names none; scoring not counted"
+    )
+    parts = [_graph(config, pieces), f"Cost: {note}.\n", _table(pieces, costs, folder, mfu)]
+    return "\n".join(parts)
+
+
+def _counted(config: Config, workdir: epath.Path) -> tuple[list[Piece], list[Cost]]:
+    without_weights = dataclasses.replace(config.model, random_init=True)
+    return planned(
+        config, open_studies(dataclasses.replace(config, model=without_weights), workdir)
+    )
+
+
+def _official(config: Config) -> tuple[list[Piece], list[Cost]]:
+    names = config.models or (config.model.name,)
+    targets = () if NONE in config.targets else config.targets or TARGETS
+    pieces = graph(config, names, config.intermediates, targets, dict.fromkeys(names, 1))
+    encoders = {name: _encoder(name) for name in names}
+    costs = [
+        _official_cost(of_model(config, piece.model), encoders[piece.model], piece)
+        for piece in pieces
+    ]
+    if config.shard:
+        part = share(pieces, [cost.flops for cost in costs], config.shard)
+        of_piece = dict(zip(pieces, costs, strict=True))
+        return part, [of_piece[piece] for piece in part]
+    return pieces, costs
+
+
+def _encoder(name: str) -> EncoderConfig:
+    if epath.Path(name).is_dir():
+        return EncoderConfig.from_hf(read_json(epath.Path(name) / "config.json"))
+    return models.preset(name).config
+
+
+def _official_cost(config: Config, encoder: EncoderConfig, piece: Piece) -> Cost:
+    if piece.targets:
+        trained = TASKS[piece.targets[0]].train
+        return _trained(trained, piece.targets[0], config.target, encoder) if trained else Cost()
+    total, names = Cost(), piece.intermediate.split("+")
+    for name in names:
+        if name not in TASKS:
+            raise ConfigError(f"There is no task `{name}`.", where="--config.intermediates")
+        total = total.plus(_trained(TASKS[name].train, name, config.intermediate, encoder))
+    if len(names) > 1 and config.mixture.steps:
+        # As many steps as are asked for, of what the tasks have on average.
+        examples = config.mixture.steps * recipes.MIXTURE.batch_size
+        share_of_it = examples / max(1, total.examples)
+        return Cost(examples, int(total.tokens * share_of_it), total.flops * share_of_it)
+    return total
+
+
+def _trained(names: Sequence[str], task: str, overrides, encoder: EncoderConfig) -> Cost:
+    unknown = [name for name in names if name not in OFFICIAL]
+    if unknown:
+        raise ConfigError(
+            f"The size of {', '.join(unknown)} is not known.",
+            where="--config.data.dir",
+            remedy="name the folder of the data",
+        )
+    recipe = apply_overrides(TASKS[task].recipe, overrides)
+    examples = sum(OFFICIAL[name][0] for name in names)
+    tokens = sum(OFFICIAL[name][0] * OFFICIAL[name][1] for name in names)
+    passes = recipe.steps * recipe.batch_size / examples if recipe.steps else recipe.epochs
+    slots = tokens * passes / _FILL
+    rows = slots / recipe.max_length
+    return Cost(
+        round(examples * passes),
+        round(slots),
+        train_flops(encoder, 1, recipe.max_length) * rows,
+    )
+
+
+def _graph(config: Config, pieces: Sequence[Piece]) -> str:
+    """Who waits for what, in words, and how often there is all of it."""
+    following = list(dict.fromkeys("+".join(p.targets) for p in pieces if p.targets))
+    names = dict.fromkeys(piece.intermediate for piece in pieces)
+    lines = [f"{len(pieces)} pieces of work" + (f", part {config.shard}" if config.shard else "")]
+    targets = ", ".join(following) or "(no target)"
+    width = max(map(len, names))
+    for name in names:
+        start = "the encoder" if name == DIRECT else f"train {name}"
+        lines.append(f"  {start:<{max(width + 6, 11)}} -> {targets}")
+    seeds = sorted({seed for piece in pieces for seed in piece.seeds})
+    each = ", ".join(dict.fromkeys(piece.model for piece in pieces))
+    lines.append(f"for each of: {each}; seeds {', '.join(map(str, seeds))}")
+    lines.append("A phase of training is done once; XQuAD and MLQA are two tests of one.\n")
+    return "\n".join(lines)
+
+
+def _table(pieces: Sequence[Piece], costs: Sequence[Cost], workdir: epath.Path, mfu: float) -> str:
+    """A row per model and one for all."""
+    hours = {name: _on(name, mfu) for name in _MACHINES}
+    measured = _measured(workdir)
+    if measured:
+        hours["as measured here"] = lambda flops: flops / measured
+    header = ["model", "phases", "examples", "tokens", "PFLOP", *hours]
+    count = Counter(piece.model for piece in pieces)
+    total: dict[str, Cost] = {}
+    for piece, cost in zip(pieces, costs, strict=True):
+        total[piece.model] = total.get(piece.model, Cost()).plus(cost)
+    rows = [[model, str(count[model]), *_cells(total[model], hours)] for model in total]
+    everything = Cost()
+    for cost in total.values():
+        everything = everything.plus(cost)
+    rows.append(["all", str(len(pieces)), *_cells(everything, hours)])
+    chips = ", ".join(f"{name} has {n} chips" for name, (_, n) in _MACHINES.items() if n > 1)
+    notes = [
+        f"Time at {mfu:.0%} of the chips' bf16 peak (--mfu), all chips busy; {chips}. Whether a "
+        "model fits a slice is not looked at."
+    ]
+    chip_hours = [
+        f"{_on(name, mfu)(everything.flops) * n / 3600:,.0f} on {name}"
+        for name, (_, n) in _MACHINES.items()
+    ]
+    notes.append(f"Chip-hours of all: {', '.join(chip_hours)}.")
+    if measured:
+        notes.append(f"Here: {measured / 1e12:.3g} TFLOP/s, the median of the logs in {workdir}.")
+    return _aligned([header, *rows]) + "\n" + "\n".join(notes) + "\n"
+
+
+def _cells(cost: Cost, hours: dict[str, Callable[[float], float]]) -> list[str]:
+    times = [clock(seconds(cost.flops)) for seconds in hours.values()]
+    flops = f"{cost.flops / 1e15:,.4g}"
+    return [_short(cost.examples), _short(cost.tokens), flops, *times]
+
+
+def _on(machine: str, mfu: float) -> Callable[[float], float]:
+    kind, chips = _MACHINES[machine]
+    return lambda flops: flops / (PEAK_TFLOPS[kind] * 1e12 * chips * mfu)
+
+
+def _measured(workdir: epath.Path) -> float | None:
+    """FLOP/s of the phases that were trained here."""
+    rates = [
+        entry["tflops"]
+        for path in workdir.glob("phases/*/log.jsonl")
+        for entry in map(json.loads, path.read_text().splitlines())
+        if "tflops" in entry
+    ]
+    return 1e12 * statistics.median(rates) if rates else None
+
+
+def _short(number: float) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )

@@ -1,0 +1,145 @@
+"""A study opened: configuration, weights, data and earlier results, read and checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from etils import epath
+
+from xt_jax import model as models
+from xt_jax.config import Config, of_model
+from xt_jax.data.mixture import SAMPLERS
+from xt_jax.data.tokenize import fingerprint
+from xt_jax.encoders import open_source
+from xt_jax.errors import ConfigError
+from xt_jax.sharding import RULES, make_mesh
+from xt_jax.study.data import SOURCES, open_data
+from xt_jax.study.phases import Trainer
+from xt_jax.study.plan import parse_shard
+from xt_jax.study.prepare import Phase, TaskData, prepare
+from xt_jax.study.reader import Files, Reader
+from xt_jax.study.results import read_all
+from xt_jax.tasks.table import DIRECT, NONE
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that the phases of one model share, read and checked."""
+
+    trainer: Trainer
+    intermediates: dict[str, Phase]
+    targets: dict[str, TaskData]
+    results: epath.Path
+    params: tuple[int, int]  # of the encoder without and with its embeddings
+
+
+def open_studies(config: Config, workdir: epath.Path) -> dict[str, Study]:
+    """The study of each model by the name that the configuration gives it.
+
+    Raises:
+        UserError: anything wrong with configuration, weights or data.
+    """
+    _check_models(config)
+    files: Files = {}
+    names = config.models or (config.model.name,)
+    return {name: open_study(of_model(config, name), workdir, files) for name in names}
+
+
+def open_study(config: Config, workdir: epath.Path, files: Files | None = None) -> Study:
+    """Reads and checks configuration, weights, data and earlier results; trains nothing.
+
+    Args:
+        files: examples read before, which are not read again; those read now come in.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    _check(config)
+    mesh = make_mesh(config.train.model_axis)
+    cache = epath.Path(config.data.cache_dir or workdir / "cache")
+    data, tokenizer = open_data(config, cache)
+    source = open_source(config.model, tokenizer)
+    key = fingerprint(source.tokenizer)
+    longest = source.config.max_length
+    files = {} if files is None else files
+    reader = Reader(config, source.tokenizer, key, longest, data, cache, files)
+    intermediates, targets = prepare(reader)
+    _check_something_to_run(config, set(intermediates), set(targets))
+    read_all(workdir)
+    trainer = Trainer(config.train, config.mixture, source, mesh, workdir / "phases")
+    trainer.check_budgets([part for phase in intermediates.values() for part in phase.parts])
+    trainer.check_budgets(targets.values())
+    return Study(
+        trainer,
+        intermediates,
+        targets,
+        workdir / results_name(config.shard),
+        models.count_params(models.abstract_encoder(source.config)),
+    )
+
+
+def results_name(shard: str) -> str:
+    """The file that this process adds rows to: no two processes share one."""
+    if not shard:
+        return "results.jsonl"
+    return "results-{}-of-{}.jsonl".format(*parse_shard(shard))
+
+
+def _check_models(config: Config) -> None:
+    names, rates = config.models, config.learning_rates
+    if len(set(names)) < len(names) or (rates and len(rates) != len(names)):
+        raise ConfigError(
+            f"{len(rates)} learning rates for the models {', '.join(names) or '(none)'}.",
+            where="--config.models, --config.learning_rates",
+            remedy="name each model once, and for each a learning rate or none at all",
+        )
+
+
+def _check(config: Config) -> None:
+    """Fields that only some values suit."""
+    choices = {
+        "data.source": (config.data.source, SOURCES),
+        "train.sharding": (config.train.sharding, tuple(RULES)),
+        "mixture.sampler": (config.mixture.sampler, SAMPLERS),
+    }
+    for field, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ConfigError(
+                f"`{value}` is no {field}.",
+                where=f"--config.{field}",
+                remedy=f"use one of: {', '.join(allowed)}",
+            )
+    mixture = config.mixture
+    limits = {
+        "seeds": (config.seeds, 1, math.inf),
+        "train.accumulate": (config.train.accumulate, 1, math.inf),
+        "train.parallel_seeds": (config.train.parallel_seeds, 0, math.inf),
+        "train.save_every_steps": (config.train.save_every_steps, 1, math.inf),
+        "train.log_every": (config.train.log_every, 1, math.inf),
+        "data.max_train_examples": (config.data.max_train_examples, 0, math.inf),
+        "data.max_eval_examples": (config.data.max_eval_examples, 0, math.inf),
+        "mixture.cap": (mixture.cap, 1, math.inf),
+        "mixture.temperature": (mixture.temperature, 0.01, math.inf),
+        "mixture.weights": (min(mixture.weights, default=0), 0, math.inf),
+        "mixture.steps": (mixture.steps, 0, math.inf),
+        "mixture.mlm_ratio": (mixture.mlm_ratio, 0.001, 0.999),
+        "mixture.mlm_exponent": (mixture.mlm_exponent, 0, 1),
+    }
+    for field, (number, low, high) in limits.items():
+        if not low <= number <= high:
+            raise ConfigError(
+                f"{field} cannot be {number}.",
+                where=f"--config.{field}",
+                remedy=f"use a number from {low} to {high}",
+            )
+
+
+def _check_something_to_run(config: Config, intermediates: set[str], targets: set[str]) -> None:
+    wanted_direct = DIRECT in config.intermediates and NONE not in config.targets
+    if not (targets or NONE in config.targets) or not (intermediates or wanted_direct):
+        wanted = ", ".join([*config.intermediates, *config.targets])
+        raise ConfigError(
+            f"Nothing is left to run: no data for {wanted}.",
+            where="--config.data.dir, --config.languages",
+            remedy="the log above names the files that are missing; where it names none, no task "
+            "has a language that was asked for",
+        )

@@ -1,0 +1,173 @@
+"""A piece of a study's work: trains what is not trained yet, scores what is not scored yet."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from absl import logging
+from flax import nnx
+
+from xt_jax import model as models
+from xt_jax.evaluate.score import AT_LAYER
+from xt_jax.sharding import place_param, place_params
+from xt_jax.study.opening import Study
+from xt_jax.study.phases import Start, Trainer
+from xt_jax.study.plan import Piece
+from xt_jax.study.predictions import has_predictions, write_predictions, write_submission
+from xt_jax.study.prepare import Phase, TaskData
+from xt_jax.study.reader import Dataset
+from xt_jax.study.results import Row, read_all
+from xt_jax.study.scoring import Scorer
+from xt_jax.tasks.table import DIRECT
+
+Keep = Callable[[list[Row]], None]
+Settings = set[tuple[str, str]]
+
+
+def perform(study: Study, piece: Piece, keep: Keep) -> Settings:
+    """Does the piece; an intermediate phase that it needs is found or trained too.
+
+    Args:
+        keep: called with the rows of each data set as soon as it is scored.
+
+    Returns:
+        (run, data) of all rows that belong to the piece, those scored earlier included.
+
+    Raises:
+        UserError: the loss is not finite.
+    """
+    starts = intermediate_starts(study, piece)
+    settings: Settings = set()
+    for name in piece.targets:
+        data = study.targets[name]
+        trained = starts
+        if data.train is not None:
+            after = f"after-{piece.intermediate}" if piece.intermediate != DIRECT else ""
+            trained = study.trainer.train(target_phase(data), starts, after, piece.seeds)
+        for seed, one in zip(piece.seeds, trained, strict=True):
+            _score(study, data, one, piece.intermediate, seed, keep)
+            settings |= {(_short(one.key), _short(dataset.key)) for dataset in data.scored}
+    return settings
+
+
+def target_phase(data: TaskData) -> Phase:
+    """Named by what it trains on: XQuAD and MLQA are two tests of one phase."""
+    return Phase("+".join(data.task.train), (data,), data.recipe)
+
+
+def intermediate_starts(study: Study, piece: Piece) -> list[Start]:
+    """What each seed's targets start from: the encoder itself, or after the intermediate phase."""
+    starts = [study.trainer.start()] * len(piece.seeds)
+    if piece.intermediate == DIRECT:
+        return starts
+    return study.trainer.train(study.intermediates[piece.intermediate], starts, "", piece.seeds)
+
+
+def _score(
+    study: Study, data: TaskData, trained: Start, intermediate: str, seed: int, keep: Keep
+) -> None:
+    """Predicts and scores what is not there yet, then writes the submission's files."""
+    todo = _todo(study, data, trained, intermediate, seed)
+    name = f"{data.task.name} after {intermediate}, seed {seed}"
+    home = study.trainer.home(trained)
+    if todo:
+        logging.info("%s: scoring %d languages", name, len(todo))
+        scorer, params = _load(study.trainer, data, trained)
+        datasets = data.scored + data.submitted
+        for dataset, predictions, scores in scorer.predictions(params, datasets, todo, data.fitted):
+            write_predictions(home, data.task, dataset, predictions)
+            if scores is None:
+                logging.info("%s, %s: predicted for submission", name, dataset.language)
+                continue
+            keep(_rows(study, data, dataset, trained, intermediate, seed, scores))
+            logging.info("%s, %s: %s", name, dataset.language, _shown(scores))
+    submission = f"{study.trainer.source.name}-{intermediate}-s{seed}"
+    folder = study.results.parent / "submissions" / submission.replace("/", "_")
+    for dataset in data.scored + data.submitted:
+        write_submission(folder, study.results.parent / "labels", home, data.task, dataset)
+
+
+def _todo(study: Study, data: TaskData, trained: Start, intermediate: str, seed: int) -> set[str]:
+    """The keys of the data sets that this model has no rows or predictions for."""
+    mine = (_short(trained.key), intermediate, seed, data.task.name)
+    last = data.task.metrics[0]
+    if data.all_layers:
+        last = AT_LAYER.format(metric=last, layer=study.trainer.source.config.num_layers)
+    have = {
+        (row["language"], row["data"])
+        for row in read_all(study.results.parent)
+        if (row["run"], row["intermediate"], row["seed"], row["target"]) == mine
+        and row["metric"] == last
+    }
+    home = study.trainer.home(trained)
+    return {
+        dataset.key
+        for dataset in data.scored + data.submitted
+        if not has_predictions(home, data.task, dataset)
+        or (dataset.labelled and (dataset.language, _short(dataset.key)) not in have)
+    }
+
+
+def _short(key: str) -> str:
+    return key[:12]
+
+
+def _load(trainer: Trainer, data: TaskData, trained: Start) -> tuple[Scorer, nnx.State]:
+    """The model to score: with its head, or in retrieval the encoder alone."""
+    layout = trainer.config.sharding
+    place = functools.partial(place_param, mesh=trainer.mesh, layout=layout)
+    model: nnx.Module
+    if data.train is None or trained.folder is None:
+        model = trainer.source.load(trained.folder, place)
+    else:
+        how = trainer.source.config
+        model, _ = models.load_model(
+            trained.folder, dtype=how.dtype, attention=how.attention, put=place
+        )
+    graphdef, params = nnx.split(model)
+    scorer = Scorer(
+        data.task,
+        graphdef,
+        trainer.source,
+        trainer.mesh,
+        trainer.config.packing,
+        data.all_layers,
+    )
+    return scorer, place_params(params, trainer.mesh, layout)
+
+
+def _rows(
+    study: Study,
+    data: TaskData,
+    dataset: Dataset,
+    trained: Start,
+    intermediate: str,
+    seed: int,
+    scores: dict[str, float],
+) -> list[Row]:
+    encoder_params, total_params = study.params
+    return [
+        Row(
+            model=study.trainer.source.name,
+            encoder_params=encoder_params,
+            total_params=total_params,
+            intermediate=intermediate,
+            target=data.task.name,
+            language=dataset.language,
+            seed=seed,
+            metric=metric,
+            value=value,
+            n=len(dataset.examples),
+            split=dataset.split,
+            step=trained.step,
+            selected_by=trained.selected_by,
+            run=_short(trained.key),
+            data=_short(dataset.key),
+        )
+        for metric, value in scores.items()
+    ]
+
+
+def _shown(scores: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.1f}" for name, value in scores.items() if "@" not in name)
