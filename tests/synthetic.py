@@ -142,14 +142,12 @@ def _slopes(by_seed, sizes):
     branches = dict.fromkeys(name for _, name, _ in by_seed)
     targets = dict.fromkeys(target for _, _, target in by_seed)
     for family, models in families.items():
-        if len({sizes[model] for model in models}) < 2:
-            continue
         for i, parameters in enumerate(("encoder", "total")):
             lines: dict[str, list[list[float]]] = defaultdict(list)
             for name in branches:
                 for target in targets:
                     have = [m for m in models if (m, name, target) in by_seed]
-                    if len(have) < 2:
+                    if len({sizes[m][i] for m in have}) < 2:
                         continue
                     seeds = set.intersection(*({*by_seed[m, name, target]} for m in have))
                     x = np.log10([sizes[m][i] for m in have])

@@ -213,9 +213,9 @@ def _notes(evidence: Evidence) -> list[Block]:
     chance = f"about {expected:.0f}" if expected >= 1 else "fewer than one"
     multiplicity = (
         f"Each interval and each probability stands for itself and is not corrected for their "
-        f"number. Of {count(len(sure), 'gap')} (model, intermediate task, target), {hits:,} "
-        f"exclude 0; if no intermediate task did anything, {chance} would. Single "
-        "cells are therefore hints; the means over targets and the slopes above are the answer."
+        f"number. Of {count(len(sure), 'gap')} (model, intermediate task, target), {hits:,} have "
+        f"an interval that excludes 0; if no intermediate task did anything, {chance} would. "
+        "Single cells are therefore hints; the means over targets and the slopes are the answer."
     )
     return [Text(notes), Text(multiplicity, "Many comparisons.")]
 

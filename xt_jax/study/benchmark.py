@@ -24,9 +24,10 @@ GROUPS = {
 _METRICS = dict.fromkeys(GROUPS["QA"], ("f1", "exact_match"))
 _NOTE = (
     "Averages as XTREME takes them: a task over its languages (question answering also over F1 and "
-    "exact match), a group over its tasks, the last column over all nine; then the mean over seeds "
-    "± its sample standard deviation. A group that lacks a task has no average."
+    "exact match), a group over its tasks, the last column over all nine; then the mean over "
+    "seeds. A group that lacks a task has no average."
 )
+_DEVIATION = " ±: sample standard deviation over seeds."
 
 BySeed = dict[int, float]
 
@@ -42,7 +43,8 @@ def benchmark_tables(evidence: Evidence) -> list[Block]:
     if len(rows) == 1:
         return []
     used = [0, 1, *(i for i in range(2, len(rows[0])) if any(row[i] for row in rows[1:]))]
-    blocks: list[Block] = [Table([[row[i] for i in used] for row in rows]), Text(_NOTE)]
+    note = _NOTE + (_DEVIATION if any("±" in cell for row in rows for cell in row) else "")
+    blocks: list[Block] = [Table([[row[i] for i in used] for row in rows]), Text(note)]
     if fewer := _fewer_languages(evidence):
         blocks.append(Text(f"Fewer languages than the official list: {fewer}."))
     return blocks

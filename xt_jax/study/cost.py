@@ -1,4 +1,4 @@
-"""What training cost: phases, steps, tokens and hours."""
+"""What training cost: phases, steps, tokens and time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from xt_jax.study.phase_logs import PhaseLog
 from xt_jax.study.wording import listed
 
 _NOTE = (
-    "Tokens are without padding; hours are of training with its evaluations on dev, on {machines}, "
-    "and count several times where seeds were trained together. Scoring is not in them."
+    "Tokens are without padding; time is of training with its evaluations on dev, on {machines}, "
+    "and counts several times where seeds were trained together. Scoring is not in it."
 )
 
 
@@ -22,7 +22,7 @@ def cost_tables(phases: Sequence[PhaseLog]) -> list[Block]:
     groups: dict[tuple[str, str], list[PhaseLog]] = defaultdict(list)
     for phase in phases:
         groups[phase.model, phase.phase].append(phase)
-    rows = [["model", "trained on", "phases", "steps", "million tokens", "hours"]]
+    rows = [["model", "trained on", "phases", "steps", "million tokens", "time"]]
     rows += [[*key, *_sums(mine)] for key, mine in groups.items()]
     rows.append(["all", "", *_sums(phases)])
     machines = listed(sorted({phase.machine for phase in phases if phase.machine}))
@@ -31,10 +31,13 @@ def cost_tables(phases: Sequence[PhaseLog]) -> list[Block]:
 
 def _sums(phases: Sequence[PhaseLog]) -> list[str]:
     tokens = sum(phase.tokens for phase in phases) / 1e6
-    hours = sum(phase.seconds for phase in phases) / 3600
     return [
         str(len(phases)),
         f"{sum(phase.steps for phase in phases):,}",
         f"{tokens:,.1f}",
-        f"{hours:,.2f}",
+        _time(sum(phase.seconds for phase in phases)),
     ]
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"

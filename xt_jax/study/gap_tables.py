@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from xt_jax.study.document import Table
@@ -16,13 +16,16 @@ _ENGLISH = "(English)"
 _MEAN = "mean of targets"
 
 
-def gap_table(evidence: Evidence, target: str) -> Table | None:
-    """A column per model; `MEAN` is the mean over targets. None where there are no gaps."""
-    rows = [["intermediate", *(f"{m.name} ({size(m.encoder_params)})" for m in evidence.models)]]
-    for name in evidence.others:
-        gaps = [evidence.gap(model.name, name, target) for model in evidence.models]
-        if any(gaps):
-            rows.append([name, *(interval(gap.estimate) if gap else "" for gap in gaps)])
+def gap_table(evidence: Evidence, targets: Sequence[str]) -> Table | None:
+    """A row per target (`MEAN`: the mean over them) and intermediate task, a column per model."""
+    models = evidence.models
+    rows = [["target", "intermediate", *(f"{m.name} ({size(m.encoder_params)})" for m in models)]]
+    for target in targets:
+        for name in evidence.others:
+            gaps = [evidence.gap(model.name, name, target) for model in models]
+            if any(gaps):
+                cells = [interval(gap.estimate) if gap else "" for gap in gaps]
+                rows.append([target or _MEAN, name, *cells])
     return _table(rows)
 
 

@@ -125,7 +125,7 @@ def _numeric(cells: Sequence[str]) -> bool:
 
 def _paragraph(block: Text) -> str:
     strong = f"<strong>{escape(block.strong)}</strong> " if block.strong else ""
-    return strong + escape(block.text)
+    return strong + re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(block.text))
 
 
 def _anchors(blocks: Sequence[Block]) -> dict[int, str]:

@@ -123,15 +123,9 @@ def _part(title: str, pictures: Sequence[Block], blocks: Sequence[Block]) -> lis
 
 
 def _gap_blocks(evidence: Evidence) -> list[Block]:
-    mean = gap_table(evidence, MEAN)
-    blocks: list[Block] = [Text("Mean over targets:"), mean] if mean else []
-    by_target: list[Block] = []
-    for target in evidence.targets:
-        table = gap_table(evidence, target)
-        by_target += [Heading(3, f"Gap on {target}"), table] if table else []
-    if by_target:
-        blocks.append(Folded("The gap on each target, with intervals", tuple(by_target)))
-    return blocks
+    mean, each = gap_table(evidence, [MEAN]), gap_table(evidence, evidence.targets)
+    blocks: list[Block] = [mean] if mean else []
+    return [*blocks, Folded("The gap on each target", (each,))] if each else blocks
 
 
 def _language_blocks(evidence: Evidence) -> list[Block]:

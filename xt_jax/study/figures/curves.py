@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xt_jax.study.evidence import in_task_order
@@ -17,12 +19,14 @@ from xt_jax.study.figures.looks import (
     grid,
     legend,
     legend_height,
+    row_label,
     wrapped,
 )
 from xt_jax.study.phase_logs import Curve, PhaseLog
 from xt_jax.tasks.table import DIRECT
 
 _MIN_POINTS = 2
+_ACROSS = 3
 
 Phases = Sequence[PhaseLog]
 
@@ -53,29 +57,49 @@ def curve_figure(phases: Phases, models: Sequence[str], looks: dict[str, Look]) 
     tasks = _in_order({task for task, _ in groups})
     used = {name for by_after in groups.values() for name in by_after}
     mine = {name: look for name, look in looks.items() if name in used}
-    margins = Margins(left=1.5, top=legend_height(mine) + 0.35, bottom=0.6, across=0.42, down=0.26)
-    figure, rows = grid([1.05] * len(tasks), len(models), margins)
-    for task, row in zip(tasks, rows, strict=True):
-        for model, axes in zip(models, row, strict=True):
-            for name, look in mine.items():
-                steps, means, lows, highs = _mean(groups.get((task, model), {}).get(name, []))
-                if steps:
-                    axes.plot(steps, means, label=name, color=look.colour, linewidth=1.3, zorder=3)
-                    axes.fill_between(
-                        steps, lows, highs, color=look.colour, alpha=0.15, linewidth=0
-                    )
-            axes.tick_params(labelsize=SMALL - 1)
-            axes.locator_params(axis="x", nbins=3)
-            axes.locator_params(axis="y", nbins=4)
-            if row is rows[0]:
-                axes.set_title(wrapped(model, 100 // len(models)), fontsize=9, fontweight="bold")
-        row[0].set_ylabel(wrapped(task, 12), rotation=0, ha="right", va="center", labelpad=6)
+    figure, panels = _panels(tasks, models, legend_height(mine))
+    for where, axes in panels.items():
+        for name, look in mine.items():
+            steps, means, lows, highs = _mean(groups.get(where, {}).get(name, []))
+            if steps:
+                axes.plot(steps, means, label=name, color=look.colour, linewidth=1.3, zorder=3)
+                axes.fill_between(steps, lows, highs, color=look.colour, alpha=0.15, linewidth=0)
+        axes.tick_params(labelsize=SMALL - 1)
+        axes.locator_params(axis="x", nbins=3)
+        axes.locator_params(axis="y", nbins=4)
     legend(figure, mine, line=True, markers=False)
     what = "score on English dev (%)" if measure == "dev" else "loss of the step"
     text = "step of training; lines: mean over seeds; bands: lowest to highest seed"
     figure.supxlabel(text, fontsize=10, y=0.12 / figure.get_figheight(), va="bottom")
     figure.supylabel(what, fontsize=10, x=0.12 / WIDTH)
     return figure
+
+
+def _panels(
+    tasks: Sequence[str], models: Sequence[str], top: float
+) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """A row per task and a column per model; of a single model three tasks abreast."""
+    if len(models) == 1:
+        down = math.ceil(len(tasks) / _ACROSS)
+        margins = Margins(left=0.85, top=top + 0.5, bottom=0.6, across=0.5, down=0.5)
+        figure, rows = grid([1.4] * down, _ACROSS, margins)
+        places = [axes for row in rows for axes in row]
+        for axes, task in zip(places, tasks, strict=False):
+            axes.set_title(wrapped(task, 34), fontsize=9, fontweight="bold")
+        for axes in places[len(tasks) :]:
+            axes.remove()
+        return figure, {(task, models[0]): axes for task, axes in zip(tasks, places, strict=False)}
+    margins = Margins(left=1.5, top=top + 0.35, bottom=0.6, across=0.42, down=0.26)
+    figure, rows = grid([1.05] * len(tasks), len(models), margins)
+    for task, row in zip(tasks, rows, strict=True):
+        row_label(row[0], task)
+    for model, axes in zip(models, rows[0], strict=True):
+        axes.set_title(wrapped(model, 100 // len(models)), fontsize=9, fontweight="bold")
+    return figure, {
+        (task, model): axes
+        for task, row in zip(tasks, rows, strict=True)
+        for model, axes in zip(models, row, strict=True)
+    }
 
 
 def _mean(

@@ -23,6 +23,7 @@ from xt_jax.study.figures.looks import (
     grid,
     legend,
     legend_height,
+    row_label,
     size_axis,
     wrapped,
 )
@@ -160,10 +161,7 @@ def _apart(
             if row is rows[0]:
                 colour = looks[name].colour
                 axes.set_title(titles[name], fontsize=9, fontweight="bold", color=colour)
-        label = wrapped(target or MEAN_LABEL, 9)
-        row[0].set_ylabel(
-            label, rotation=0, ha="right", va="center", fontweight="normal" if target else "bold"
-        )
+        row_label(row[0], target or MEAN_LABEL, bold=not target)
     _frame(figure, "; grey: the other intermediate tasks")
     return figure
 

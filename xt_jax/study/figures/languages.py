@@ -62,11 +62,11 @@ def language_figure(
         axes.set_xlim(reach[0] - room, reach[1] + room)
         axes.set_title(wrapped(model.name, 100 // len(models)), fontsize=10, fontweight="bold")
         axes.tick_params(axis="x", labelsize=SMALL)
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.tick_params(axis="y", labelleft=axes is panels[0], length=0)
     _label(panels[0], rows)
     legend(figure, mine)
-    text = f"gap to {DIRECT} (percentage points), mean over seeds and targets; bold: mean of group"
+    text = f"gap to {DIRECT} (percentage points), mean over seeds and targets; large: mean of group"
     figure.supxlabel(text, fontsize=10, y=0.1 / figure.get_figheight(), va="bottom")
     return figure
 
