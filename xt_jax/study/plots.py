@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import NamedTuple
 
 import matplotlib.style
@@ -18,7 +19,7 @@ from matplotlib.figure import Figure
 from xt_jax.files import atomic_write_bytes
 from xt_jax.study.evidence import MEAN, Evidence, Model, sizes_of
 from xt_jax.study.figures.curves import curve_figure, measure_of
-from xt_jax.study.figures.gaps import gap_figure, heat_map
+from xt_jax.study.figures.gaps import TOGETHER, gap_figure, heat_map
 from xt_jax.study.figures.languages import language_figure
 from xt_jax.study.figures.layers import layer_figure, sweeps
 from xt_jax.study.figures.looks import Look, in_parts, looks_of
@@ -92,35 +93,37 @@ def _gaps(evidence: Evidence, looks: Looks) -> Iterator[Drawing]:
         names = [n for n in evidence.others if any(_has_gap(evidence, m, n) for m in mine)]
         title = f"Gap to direct fine-tuning against model size{_of_family(evidence, family)}"
         for part, name in _parts(names, "gap_by_size", evidence, family):
-            yield Drawing(name, title, "gaps", _later(gap_figure, evidence, mine, part, looks))
+            apart = len(names) > TOGETHER
+            drawn = partial(gap_figure, evidence, mine, part, looks, apart=apart)
+            yield Drawing(name, title, "gaps", drawn)
 
 
 def _maps(evidence: Evidence) -> Iterator[Drawing]:
     models = [model for model in evidence.models if _has_gap(evidence, model)]
     title = "Gap of each intermediate task on each target task"
     for part, name in _parts(models, "heat_map", most=_MAX_MAPS):
-        yield Drawing(name, title, "gaps", _later(heat_map, evidence, part))
+        yield Drawing(name, title, "gaps", partial(heat_map, evidence, part))
 
 
 def _languages(evidence: Evidence, looks: Looks) -> Iterator[Drawing]:
     models = [model for model in evidence.models if evidence.language_gaps(model.name)]
     for kind in ("script", "family"):
         for part, name in _parts(models, f"languages_by_{kind}"):
-            drawn = _later(language_figure, evidence, part, looks, kind)
+            drawn = partial(language_figure, evidence, part, looks, kind)
             yield Drawing(name, f"Gap of each language, by {kind}", "languages", drawn)
 
 
 def _scores(evidence: Evidence, looks: Looks) -> Iterator[Drawing]:
     title = "Scores after each intermediate task, and their gap to direct fine-tuning"
     panels = {model.name: _panel(model) for model in evidence.models}
-    yield Drawing("report", title, "scores", _later(report_figure, list(panels.values()), looks))
+    yield Drawing("report", title, "scores", partial(report_figure, list(panels.values()), looks))
     families = {
         family: [panels[model.name] for model in models]
         for family, models in evidence.families.items()
         if sizes_of(models) >= MIN_SIZES
     }
     if families:
-        drawn = _later(sizes_figure, families, looks)
+        drawn = partial(sizes_figure, families, looks)
         yield Drawing("sizes", "Scores against encoder parameters", "scores", drawn)
 
 
@@ -128,7 +131,7 @@ def _layers(evidence: Evidence, looks: Looks) -> Iterator[Drawing]:
     swept = {name for by_model in sweeps(evidence, evidence.models).values() for name in by_model}
     models = [model for model in evidence.models if model.name in swept]
     for part, name in _parts(models, "retrieval_by_layer"):
-        drawn = _later(layer_figure, evidence, part, looks)
+        drawn = partial(layer_figure, evidence, part, looks)
         yield Drawing(name, "Retrieval with the hidden states of each layer", "layers", drawn)
 
 
@@ -143,7 +146,7 @@ def _curves(evidence: Evidence) -> Iterator[Drawing]:
     looks = looks_of({*evidence.intermediates, *(phase.after or "direct" for phase in phases)})
     what = "score on English dev" if measure == "dev" else "training loss"
     for part, name in _parts(models, "learning_curves"):
-        drawn = _later(curve_figure, phases, part, looks)
+        drawn = partial(curve_figure, phases, part, looks)
         yield Drawing(name, f"Learning curves: {what}", "curves", drawn)
 
 
@@ -172,10 +175,6 @@ def _panel(model: Model) -> Panel:
     """The first metric of each target."""
     scores = {(target, metric): columns for target, (metric, columns) in model.first.items()}
     return Panel(model.name, model.encoder_params, scores)
-
-
-def _later(function: Callable[..., Figure], *arguments: object) -> Callable[[], Figure]:
-    return lambda: function(*arguments)
 
 
 def _style() -> AbstractContextManager[None]:

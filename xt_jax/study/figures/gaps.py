@@ -32,7 +32,7 @@ from xt_jax.study.wording import excludes_zero, points, size
 from xt_jax.tasks.table import DIRECT
 
 MEAN_LABEL = "mean of targets"
-_TOGETHER = 3  # intermediate tasks whose bands one panel can bear
+TOGETHER = 3  # intermediate tasks whose bands one panel can bear
 _UNIT = f"gap to {DIRECT} (percentage points)"
 _LEVEL = f"{100 * CONFIDENCE:.0f} %"
 _BANDS = f"bands: {_LEVEL} intervals"
@@ -48,19 +48,24 @@ class Line(NamedTuple):
 
 
 def gap_figure(
-    evidence: Evidence, models: Sequence[Model], names: Sequence[str], looks: dict[str, Look]
+    evidence: Evidence,
+    models: Sequence[Model],
+    names: Sequence[str],
+    looks: dict[str, Look],
+    *,
+    apart: bool,
 ) -> Figure:
     """Gap against encoder parameters of the models of one family, with intervals as bands.
 
-    Few intermediate tasks share a panel per target; more of them have a column each, in which the
-    others are grey.
+    Args:
+        apart: each of `names` has a column of panels, in which the others are grey; else all share
+            a panel per target, which bears the bands of `TOGETHER`.
     """
     lines = _lines(evidence, models, names)
     targets = [t for t in (MEAN, *evidence.targets) if any(lines[name, t].sizes for name in names)]
     sizes = sorted({model.encoder_params for model in models})
-    if len(names) <= _TOGETHER:
-        return _together(lines, targets, names, sizes, looks)
-    return _apart(lines, targets, names, sizes, looks)
+    draw = _apart if apart else _together
+    return draw(lines, targets, names, sizes, looks)
 
 
 def heat_map(evidence: Evidence, models: Sequence[Model]) -> Figure:
