@@ -249,3 +249,28 @@ def test_numbers_in_words():
         "a, b and c",
     ]
     assert points(-0.04) == "+0.0"
+
+
+def test_a_mean_over_targets_is_of_the_seeds_that_all_of_them_have():
+    def both(gap: float, **fields):
+        return rows_of("direct", {"de": 50.0}, **fields) + rows_of(
+            "mnli", {"de": 50.0 + gap}, **fields
+        )
+
+    rows = both(1.0, seed=0) + both(3.0, seed=1) + both(50.0, seed=2)
+    rows += both(3.0, seed=0, target="panx") + both(5.0, seed=1, target="panx")
+    mean = Evidence(models_of(rows)).gap("base", "mnli", "").estimate
+    assert (mean.value, mean.seeds) == (3.0, 2)  # (1 + 3) / 2 and (3 + 5) / 2
+    assert mean.high - mean.value == pytest.approx(12.706205 * 1.0, abs=1e-5)  # t, 1 degree
+
+
+def test_only_the_first_metric_of_a_target_counts():
+    rows = rows_of("direct", {"de": 40.0}, metric="f1", target="xquad")
+    rows += rows_of("mnli", {"de": 41.0}, metric="f1", target="xquad")
+    rows += rows_of("direct", {"de": 20.0}, metric="exact_match", target="xquad")
+    rows += rows_of("mnli", {"de": 29.0}, metric="exact_match", target="xquad")
+    study = evidence(rows)
+    assert len(study.findings.gaps) == 2 * 2 + 1  # two metrics, each with its language; the mean
+    assert study.gap("base", "mnli", "xquad").estimate.value == 1.0
+    assert [gap.metric for gap in study.target_gaps] == ["f1"]
+    assert [gap.estimate.value for gap in study.language_gaps("base")] == [1.0]
