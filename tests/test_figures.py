@@ -75,6 +75,7 @@ def test_one_seed_has_lines_and_no_bands():
     study = evidence(study_rows(THREE, ("direct", "mnli"), ("xnli",), 1))
     figure = draw(study)["gap_by_size"]
     assert all(not axes.collections for axes in figure.axes)
+    assert "bands" not in figure.get_supxlabel()
     assert len(lines(figure.axes[0], "mnli")) == 3
     assert "*" not in "".join(text.get_text() for text in draw(study)["heat_map"].axes[0].texts)
 
@@ -112,6 +113,9 @@ def test_families_have_pictures_of_their_own():
     titles = {each.name: each.title for each in plots.drawings(study)}
     assert titles["gap_by_size"].endswith("(mini)")
     assert titles["gap_by_size-family-2"].endswith("(xlm-roberta)")
+    study = evidence(study_rows({"a-1": 9, **THREE}, ("direct", "mnli"), ("xnli",), 2))
+    titles = {each.name: each.title for each in plots.drawings(study)}
+    assert titles["gap_by_size"].endswith("(mini)")  # a family of one size has none
 
 
 def test_the_heat_map_has_every_gap_in_its_cell_and_marks_the_sure_ones():

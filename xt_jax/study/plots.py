@@ -86,15 +86,18 @@ def write_drawing(folder: epath.Path, drawing: Drawing) -> str:
 
 
 def _gaps(evidence: Evidence, looks: Looks) -> Iterator[Drawing]:
-    for family, models in evidence.families.items():
-        mine = [model for model in models if _has_gap(evidence, model)]
-        if sizes_of(mine) < _MIN_GAP_SIZES:
-            continue
-        names = [n for n in evidence.others if any(_has_gap(evidence, m, n) for m in mine)]
-        title = f"Gap to direct fine-tuning against model size{_of_family(evidence, family)}"
-        for part, name in _parts(names, "gap_by_size", evidence, family):
+    ladders = {
+        family: [model for model in models if _has_gap(evidence, model)]
+        for family, models in evidence.families.items()
+    }
+    ladders = {f: models for f, models in ladders.items() if sizes_of(models) >= _MIN_GAP_SIZES}
+    for i, (family, models) in enumerate(ladders.items(), start=1):
+        names = [n for n in evidence.others if any(_has_gap(evidence, m, n) for m in models)]
+        of_family = f" ({family})" if len(evidence.families) > 1 else ""
+        title = f"Gap to direct fine-tuning against model size{of_family}"
+        for part, name in _parts(names, "gap_by_size" if i == 1 else f"gap_by_size-family-{i}"):
             apart = len(names) > TOGETHER
-            drawn = partial(gap_figure, evidence, mine, part, looks, apart=apart)
+            drawn = partial(gap_figure, evidence, models, part, looks, apart=apart)
             yield Drawing(name, title, "gaps", drawn)
 
 
@@ -150,19 +153,10 @@ def _curves(evidence: Evidence) -> Iterator[Drawing]:
         yield Drawing(name, f"Learning curves: {what}", "curves", drawn)
 
 
-def _parts(
-    things: Sequence, name: str, evidence: Evidence | None = None, family: str = "", **most: int
-) -> Iterator[tuple[Sequence, str]]:
-    """The things of each picture, and its name: `gap_by_size`, `gap_by_size-2`."""
-    if evidence is not None and _of_family(evidence, family):
-        number = list(evidence.families).index(family) + 1
-        name += f"-family-{number}" if number > 1 else ""
+def _parts(things: Sequence, name: str, **most: int) -> Iterator[tuple[Sequence, str]]:
+    """The things of each picture, and its name: `heat_map`, `heat_map-2`."""
     for i, part in enumerate(in_parts(things, **most), start=1):
         yield part, name if i == 1 else f"{name}-{i}"
-
-
-def _of_family(evidence: Evidence, family: str) -> str:
-    return f" ({family})" if len(evidence.families) > 1 else ""
 
 
 def _has_gap(evidence: Evidence, model: Model, name: str | None = None) -> bool:

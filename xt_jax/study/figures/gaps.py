@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +35,7 @@ MEAN_LABEL = "mean of targets"
 TOGETHER = 3  # intermediate tasks whose bands one panel can bear
 _UNIT = f"gap to {DIRECT} (percentage points)"
 _LEVEL = f"{100 * CONFIDENCE:.0f} %"
-_BANDS = f"bands: {_LEVEL} intervals"
+_BANDS = f"bands: {_LEVEL} intervals, cut at the edge of the panel"
 _COLOURS = "RdBu"  # blue is a gain; told apart by all kinds of colour vision
 _ROOM = 1.6  # a panel shows intervals to this share beyond its largest gap
 
@@ -130,7 +130,7 @@ def _together(
     for axes in panels[len(targets) :]:
         axes.remove()
     legend(figure, mine, line=True)
-    _frame(figure)
+    _frame(figure, lines.values())
     return figure
 
 
@@ -167,7 +167,7 @@ def _apart(
                 colour = looks[name].colour
                 axes.set_title(titles[name], fontsize=9, fontweight="bold", color=colour)
         row_label(row[0], target or MEAN_LABEL, bold=not target)
-    _frame(figure, "; grey: the other intermediate tasks")
+    _frame(figure, lines.values(), "; grey: the other intermediate tasks")
     return figure
 
 
@@ -209,9 +209,11 @@ def _end(estimates: Sequence[Estimate], sign: int) -> float:
     return 1.08 * min(most, max(0.25, *mine, 0.0)) if mine else 0.5
 
 
-def _frame(figure: Figure, more: str = "") -> None:
+def _frame(figure: Figure, lines: Collection[Line], more: str = "") -> None:
+    if any(not math.isnan(e.low) for line in lines for e in line.estimates):
+        more = f"\n{_BANDS}{more}"
     height = figure.get_figheight()
-    text = f"encoder parameters, without embeddings (log scale)\n{_BANDS}{more}"
+    text = f"encoder parameters, without embeddings (log scale){more}"
     figure.supxlabel(text, fontsize=10, y=0.08 / height, va="bottom")
     figure.supylabel(_UNIT, fontsize=10, x=0.12 / WIDTH)
 
