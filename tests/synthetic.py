@@ -12,7 +12,7 @@ from rows import rows_of
 from scipy.special import stdtr
 
 from xt_jax.study.compare import collect, gap, half_width, seed_means, without_layers
-from xt_jax.study.evidence import MEAN, Evidence, family_of, models_of
+from xt_jax.study.evidence import MEAN, MIN_SIZES, Evidence, family_of, models_of
 from xt_jax.study.findings import Estimate, Findings, Gap, Slope
 from xt_jax.study.phase_logs import PhaseLog
 from xt_jax.study.results import Row
@@ -147,7 +147,7 @@ def _slopes(by_seed, sizes):
             for name in branches:
                 for target in targets:
                     have = [m for m in models if (m, name, target) in by_seed]
-                    if len({sizes[m][i] for m in have}) < 2:
+                    if len({sizes[m][i] for m in have}) < MIN_SIZES:
                         continue
                     seeds = set.intersection(*({*by_seed[m, name, target]} for m in have))
                     x = np.log10([sizes[m][i] for m in have])

@@ -121,6 +121,24 @@ def test_one_size_says_so_and_what_to_run():
     assert f"- **mnli:** {interval(gap.estimate)} points with mini-48." in lines_of(one)
 
 
+def test_two_sizes_are_too_few_for_a_slope():
+    two = dict(list(SMALL.items())[:2])
+    text = paragraph(evidence(study_rows(two, ("direct", "mnli"), seeds=3)))
+    assert text.startswith("**There are only 2 sizes: these are the gaps.** To see how they change")
+    assert "takes 3: run the same command with another `size=`" in text
+
+
+def test_sizes_without_a_common_target_have_no_slope():
+    rows = [
+        row
+        for target, (model, params) in zip(("xnli", "panx", "pawsx"), SMALL.items(), strict=True)
+        for row in study_rows({model: params}, ("direct", "mnli"), (target,), 2)
+    ]
+    study = evidence(rows)
+    study = Evidence(study.models, replace(study.findings, slopes=()))
+    assert paragraph(study).startswith("**How the gap changes with model size cannot be said.**")
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [

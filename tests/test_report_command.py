@@ -15,7 +15,8 @@ from xt_jax.study import report as reports
 from xt_jax.study.results import append_rows
 from xt_jax.study.spreadsheets import spreadsheets
 
-ROWS = study_rows({"mini-48": 56_544, "mini-64": 149_952}, ("direct", "mnli"), ("xnli",), 2)
+SIZES = {"mini-48": 56_544, "mini-64": 149_952, "mini-128": 793_088}
+ROWS = study_rows(SIZES, ("direct", "mnli"), ("xnli",), 2)
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,8 @@ def test_the_files_of_a_report_lie_in_the_output_folder(tmp_path, capsys):
     append_rows(tmp_path / "study" / "results-1-of-2.jsonl", ROWS[:half])
     append_rows(tmp_path / "study" / "results-2-of-2.jsonl", ROWS[half:])
     run(tmp_path / "study", tmp_path / "out")
-    names = ("gap_by_size", "heat_map", "languages_by_script", "languages_by_family", "report")
+    names = ("gap_by_size", "heat_map", "languages_by_script", "languages_by_family")
+    names += ("report", "sizes")
     pictures = {f"{name}.{suffix}" for name in names for suffix in ("svg", "png")}
     texts = {"report.md", "report.html", "gaps.csv", "slopes.csv", "results.csv", "languages.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == pictures | texts
@@ -46,7 +48,7 @@ def test_the_files_of_a_report_lie_in_the_output_folder(tmp_path, capsys):
         "results-2-of-2.jsonl",
     }
     shown = capsys.readouterr().out
-    assert "From 2 sizes" in shown
+    assert "From 3 sizes" in shown
     assert str(tmp_path / "out" / "report.html") in shown
 
 

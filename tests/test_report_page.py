@@ -128,7 +128,7 @@ def test_the_page_and_the_markdown_have_the_same_cells_and_headings(page_and_mar
 
 def test_the_answer_stands_before_everything_else(page_and_markdown):
     page = Page(page_and_markdown[0])
-    shown = page.text.index("It changes by")
+    shown = page.text.index("these are the gaps")
     assert shown < page.text.index("The gap, by target and model size")
     assert [tag for tag, _ in page.tags].index("strong") < [tag for tag, _ in page.tags].index(
         "nav"

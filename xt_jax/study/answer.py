@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from xt_jax.study.compare import CONFIDENCE
 from xt_jax.study.document import Block, Bullets, Command, Heading, Text
-from xt_jax.study.evidence import MEAN, Evidence, Model, sizes_of
+from xt_jax.study.evidence import MEAN, MIN_SIZES, Evidence, Model, sizes_of
 from xt_jax.study.findings import Estimate, Gap, Slope
 from xt_jax.study.wording import between, count, excludes_zero, interval, listed, percent, size
 from xt_jax.tasks.table import DIRECT
@@ -111,6 +111,11 @@ def _no_slope(ladder: list[Model]) -> tuple[str, str]:
         return (
             f"There is only one size, {ladder[0].name}: these are the gaps.",
             f"To see how they change with size, {_RUN_SIZES}",
+        )
+    if sizes < MIN_SIZES:
+        return (
+            f"There are only {sizes} sizes: these are the gaps.",
+            f"To see how they change with size takes {MIN_SIZES}: {_RUN_SIZES}",
         )
     return (
         "How the gap changes with model size cannot be said.",

@@ -15,6 +15,7 @@ from xt_jax.study.results import Row
 from xt_jax.tasks.table import DIRECT, TASKS
 
 NOTHING = Findings((), ())
+MIN_SIZES = 3  # of a family, for anything to be said against size
 MEAN = ""  # in place of a target or an intermediate task: the mean over all
 
 
