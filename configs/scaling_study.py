@@ -3,8 +3,9 @@
     python run.py --config=configs/scaling_study.py --config.data.dir=DATA --workdir=runs/study
 
 First `--dry_run`, which prints the graph and what it costs on a v5e-8, a v4-32 and one H200
-(without --config.data.dir, of the official training sets). On several machines: `--config.shard=1/16` to
-16/16 as array jobs with one workdir, or `--config.ray.address=auto` on a Ray cluster.
+(without --config.data.dir, of the official training sets). On several machines:
+`--config.shard=1/16` to 16/16 as array jobs with one workdir, or `--config.ray.address=auto` on a
+Ray cluster.
 
 Options after the colon: `sizes`, `tasks` (intermediate ones, or mixtures as `mnli+squad`; several
 joined by a slash), `seeds`, `source` of the data (files, tfds, hub). Not run by us yet: no weights

@@ -17,9 +17,11 @@ from etils import epath
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rows import keys, rows_of
+from synthetic import evidence
 
-from xt_jax.study.figures import looks_of
-from xt_jax.study.plots import draw, family_of, ladders, pictures, write_pictures
+from xt_jax.study import plots
+from xt_jax.study.evidence import family_of, models_of
+from xt_jax.study.figures.looks import looks_of
 from xt_jax.study.results import Row
 
 T = 12.706205  # Student's t at 1 degree of freedom, 97.5 %
@@ -56,6 +58,17 @@ def ladder(sizes: dict[str, int], targets: tuple[str, ...] = ("xnli",), seeds: i
 
 
 MINI = {"mini-48": 56_000, "mini-64": 150_000, "mini-128": 790_000}
+
+
+def draw(rows: list[Row], only=()) -> dict[str, Figure]:
+    """The pictures of scores."""
+    drawn = [each for each in plots.drawings(evidence(rows, only)) if each.part == "scores"]
+    return {each.name: plots.draw(each) for each in drawn}
+
+
+def write_pictures(folder: Path, rows: list[Row]) -> None:
+    for drawing in plots.drawings(evidence(rows)):
+        plots.write_drawing(epath.Path(folder), drawing)
 
 
 def dots(axes: Axes, name: str) -> list[tuple[float, float]]:
@@ -186,15 +199,7 @@ def test_every_model_has_a_row_and_one_without_a_gap_says_so():
 
 
 def test_no_rows_have_no_pictures(tmp_path):
-    assert pictures([]) == {}
-    assert draw([]) == {}
-    write_pictures(epath.Path(tmp_path), [])
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_pictures_that_are_named_are_those_that_are_drawn():
-    for rows in ([], two_seeds(), ladder(MINI)):
-        assert list(pictures(rows)) == list(draw(rows))
+    assert plots.drawings(evidence([])) == []
 
 
 def test_branches_differ_in_colour_or_shape_and_keep_theirs_in_all_models():
@@ -236,7 +241,7 @@ def test_sizes_need_three_sizes_of_a_family():
 
 def test_a_ladder_goes_from_small_to_large_and_lacks_what_it_lacks():
     rows = ladder(dict(reversed(MINI.items())))
-    assert ladders(rows) == {"mini": list(MINI)}
+    assert [model.name for model in models_of(rows)] == list(MINI)
     rows = [r for r in rows if (r["model"], r["intermediate"]) != ("mini-64", "mnli")]
     (axes,) = draw(rows)["sizes"].axes
     assert [y for _, y in dots(axes, "mnli")] == [35.5, 15.5]
@@ -276,7 +281,7 @@ def test_names_are_drawn_as_they_are_and_long_ones_in_lines(tmp_path):
     assert model in figure.axes[0].get_title("left").replace("\n", "")
     (legend,) = (text for text in names(figure) if "squad_v2" in text)
     assert legend.split("\n") == ["commonsense_qa+hellaswag+squad_v2+", "anli_plus"]
-    write_pictures(epath.Path(tmp_path), rows)
+    write_pictures(tmp_path, rows)
     assert (tmp_path / "report.png").stat().st_size > 10_000
 
 
@@ -323,23 +328,22 @@ def size(path: Path) -> tuple[int, int]:
 
 def test_very_many_targets_are_not_too_tall_to_draw(tmp_path):
     rows = [row for i in range(480) for row in rows_of("direct", {"de": 60.0}, target=f"t{i}")]
-    write_pictures(epath.Path(tmp_path), rows)
+    write_pictures(tmp_path, rows)
     width, height = size(tmp_path / "report.png")
     assert height <= 20_000
     assert width < 1500
 
 
 def test_pictures_are_as_wide_as_a_page(tmp_path):
-    write_pictures(epath.Path(tmp_path), two_seeds())
+    write_pictures(tmp_path, two_seeds())
     assert size(tmp_path / "report.png")[0] == 1500
     assert 'width="720pt"' in (tmp_path / "report.svg").read_text()  # 960 CSS pixels
 
 
 PROGRAM = """
-import json, sys
-from etils import epath
-from xt_jax.study.plots import write_pictures
-folder = epath.Path(sys.argv[1])
+import json, pathlib, sys
+from test_plots import write_pictures
+folder = pathlib.Path(sys.argv[1])
 write_pictures(folder, json.loads((folder / "rows.json").read_text()))
 assert "matplotlib.pyplot" not in sys.modules
 """
@@ -351,7 +355,7 @@ def test_the_same_rows_are_the_same_bytes_whatever_the_user_has_set(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     there.mkdir()
-    write_pictures(epath.Path(here), rows)
+    write_pictures(here, rows)
     (there / "rows.json").write_text(json.dumps(rows))
     (there / "matplotlibrc").write_text(
         "font.size: 20\nfont.family: monospace\nsvg.hashsalt: other\n"
@@ -361,12 +365,13 @@ def test_the_same_rows_are_the_same_bytes_whatever_the_user_has_set(tmp_path):
         "MPLBACKEND": "module://nowhere",
         "SOURCE_DATE_EPOCH": "86400",
         "PYTHONHASHSEED": "7",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
     }
     subprocess.run(
         [sys.executable, "-c", PROGRAM, str(there)], cwd=ROOT, env=environment, check=True
     )
     pictured = sorted(path.name for path in here.iterdir())
-    assert pictured == ["report.png", "report.svg", "sizes.png", "sizes.svg"]
+    assert {"report.png", "sizes.svg", "gap_by_size.svg", "heat_map.png"} < set(pictured)
     for name in pictured:
         assert (here / name).read_bytes() == (there / name).read_bytes(), name
     assert "dc:date" not in (here / "report.svg").read_text()
@@ -378,5 +383,5 @@ def test_the_users_settings_are_left_as_they_were(tmp_path):
         return {name: matplotlib.rcParams[name] for name in names}
 
     before = settings()
-    write_pictures(epath.Path(tmp_path), two_seeds())
+    write_pictures(tmp_path, two_seeds())
     assert settings() == before

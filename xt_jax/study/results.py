@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import TypedDict
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypedDict, get_type_hints
 
 from etils import epath
 
@@ -37,22 +39,46 @@ class Row(TypedDict):
     data: str
 
 
-def read_rows(path: epath.PathLike) -> list[Row]:
+FILE = "results.jsonl"
+_SHARD = "results-*.jsonl"  # of one of several independent jobs
+
+
+def read_rows(
+    path: epath.PathLike, *, malformed: Callable[[DataError], None] | None = None
+) -> list[Row]:
     """All rows; [] where there is no file.
 
+    Args:
+        malformed: is given the error of a line that is no row, which is then left out.
+
     Raises:
-        DataError: a line that is not a complete row.
+        DataError: a line that is no complete row, unless `malformed` takes it.
     """
     path = epath.Path(path)
-    if not path.exists():
-        return []
-    return [_parse(line, f"{path}:{i}") for i, line in enumerate(_lines(path), start=1)]
+    rows = []
+    for i, line in enumerate(_lines(path) if path.exists() else [], start=1):
+        try:
+            rows.append(_parse(line, f"{path}:{i}"))
+        except DataError as error:
+            if malformed is None:
+                raise
+            malformed(error)
+    return rows
 
 
-def read_all(folder: epath.Path) -> list[Row]:
-    """The rows of `results.jsonl`, then those of the parts of a study that ran on their own."""
-    parts = sorted(folder.glob("results-*.jsonl")) if folder.exists() else []
-    return [row for path in [folder / "results.jsonl", *parts] for row in read_rows(path)]
+def result_files(folder: epath.PathLike) -> list[epath.Path]:
+    """`results.jsonl`, then those of shards (`results-3-of-16.jsonl`) in the order of numbers."""
+    folder = epath.Path(folder)
+    shards = sorted(folder.glob(_SHARD), key=lambda path: (_numbers(path.name), path.name))
+    return [path for path in (folder / FILE, *shards) if path.exists()]
+
+
+def read_all(
+    folder: epath.PathLike, *, malformed: Callable[[DataError], None] | None = None
+) -> list[Row]:
+    """The rows of all `result_files`; see `read_rows`."""
+    files = result_files(folder)
+    return [row for path in files for row in read_rows(path, malformed=malformed)]
 
 
 def append_rows(path: epath.PathLike, rows: Iterable[Row]) -> None:
@@ -67,15 +93,43 @@ def _lines(path: epath.Path) -> list[str]:
     return path.read_text().removesuffix("\n").split("\n") if path.stat().length else []
 
 
+def _numbers(name: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", name)]
+
+
+_TYPES = get_type_hints(Row)
+_REMEDY = "delete the line, or leave it out with `python -m xt_jax.report --skip_malformed`"
+
+
 def _parse(line: str, where: str) -> Row:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"Not a row of JSON: {error.msg}.", where=where, remedy="delete it"
-        ) from error
-    missing = [name for name in Row.__annotations__ if name not in row]
-    if missing:
-        problem = f"The row lacks {', '.join(missing)}."
-        raise DataError(problem, where=where, remedy="delete the line")
+        problem = f"Not a row of JSON: {error.msg}."
+        raise DataError(problem, where=where, remedy=_REMEDY) from error
+    if problem := _fault(row):
+        raise DataError(problem, where=where, remedy=_REMEDY)
     return row
+
+
+def _fault(row: Any) -> str:
+    """What is wrong, or nothing."""
+    if not isinstance(row, dict):
+        return "The line is JSON, but no row."
+    missing = [name for name in _TYPES if name not in row]
+    if missing:
+        return f"The row lacks {', '.join(missing)}."
+    for name, kind in _TYPES.items():
+        value = row[name]
+        if isinstance(value, bool) or not isinstance(
+            value, (int, float) if kind is float else kind
+        ):
+            return f"{name} is {value!r}, which is no {_KINDS[kind]}."
+        if kind is float and not math.isfinite(value):
+            return f"{name} is {value}, which is no finite number."
+    if row["encoder_params"] < 1 or row["total_params"] < 1:
+        return "A model without parameters has no size."
+    return ""
+
+
+_KINDS = {str: "text", int: "whole number", float: "number"}

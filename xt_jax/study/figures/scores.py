@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections import defaultdict
 from collections.abc import Collection
 from statistics import mean
@@ -18,12 +17,21 @@ from xt_jax.study.compare import (
     Columns,
     Numbers,
     deviation,
-    direct_first,
     gap,
     half_width,
     seed_means,
     values_of,
 )
+from xt_jax.study.figures.looks import (
+    WIDTH,
+    Look,
+    branch_handle,
+    legend_columns,
+    legend_lines,
+    size_axis,
+    wrapped,
+)
+from xt_jax.study.wording import between, size
 from xt_jax.tasks.table import DIRECT
 
 
@@ -35,30 +43,8 @@ class Panel(NamedTuple):
     scores: dict[tuple[str, str], Columns]
 
 
-class Look(NamedTuple):
-    """Of one branch, the same in all panels; no two of up to 42 are alike."""
-
-    colour: str
-    marker: str
-
-
-_WIDTH = 10  # inches: 960 CSS pixels of the SVG
-_DIRECT = Look("#000000", "D")
-# Okabe and Ito's palette for all kinds of colour vision, without yellow, which is faint on white.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_MARKERS = ("o", "s", "^", "v", "P", "X", "<")
 _BAND = 0.72  # of the distance between two targets: what their branches take
 _ACROSS = 3  # panels of sizes
-
-
-def looks_of(names: Collection[str]) -> dict[str, Look]:
-    """The look of each branch, in the order in which they are drawn."""
-    others = [name for name in direct_first(names) if name != DIRECT]
-    looks = {
-        name: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
-        for i, name in enumerate(others)
-    }
-    return {DIRECT: _DIRECT, **looks} if DIRECT in names else looks
 
 
 def report_figure(panels: list[Panel], looks: dict[str, Look]) -> Figure:
@@ -66,7 +52,7 @@ def report_figure(panels: list[Panel], looks: dict[str, Look]) -> Figure:
     with_gaps = any(_gaps(panel) for panel in panels)
     heights = [0.15 * len(p.scores) * max(2, len(_branches(p, looks))) + 0.9 for p in panels]
     figure = Figure(
-        figsize=(_WIDTH, sum(heights) + 0.2 * _legend_lines(looks) + 0.3), layout="constrained"
+        figsize=(WIDTH, sum(heights) + 0.2 * legend_lines(looks) + 0.3), layout="constrained"
     )
     axes = figure.subplots(
         len(panels),
@@ -99,14 +85,14 @@ def sizes_figure(families: dict[str, list[Panel]], looks: dict[str, Look]) -> Fi
     ]
     across = min(_ACROSS, len(cells))
     down = math.ceil(len(cells) / across)
-    height = 2.4 * down + 0.2 * _legend_lines(looks) + 0.4
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    height = 2.4 * down + 0.2 * legend_lines(looks) + 0.4
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False)
     bars = False
     for axes, (family, key, panels) in zip(grid.flat, cells, strict=False):
         bars |= _draw_sizes(axes, key, panels, looks)
         of_family = f" ({family})" if len(families) > 1 else ""
-        axes.set_title(_wrapped(", ".join(key) + of_family, 40), fontsize=10)
+        axes.set_title(wrapped(", ".join(key) + of_family, 40), fontsize=10)
     for axes in grid.flat[len(cells) :]:
         axes.remove()
     note = "; bars: standard deviation over seeds" if bars else ""
@@ -143,8 +129,8 @@ def _draw_scores(axes: Axes, panel: Panel, looks: dict[str, Look]) -> bool:
     n = len(panel.scores)
     axes.set_yticks(range(n), [f"{target} ({metric})" for target, metric in panel.scores])
     axes.set_ylim(n - 0.5, -0.5)
-    title = f"{panel.model}: {_size(panel.encoder_params)} encoder parameters, {_seeds(panel)}"
-    axes.set_title(_wrapped(title, 90), loc="left", fontweight="bold", fontsize=11)
+    title = f"{panel.model}: {size(panel.encoder_params)} encoder parameters, {_seeds(panel)}"
+    axes.set_title(wrapped(title, 90), loc="left", fontweight="bold", fontsize=11)
     _stripes(axes, panel)
     bars = False
     for name, shift in _shifts(_branches(panel, looks)).items():
@@ -215,14 +201,7 @@ def _draw_sizes(
                 x = panel.encoder_params * math.exp(0.04 * shift * span)  # beside one another
                 points.append((x, mean(means), deviation(means)))
         bars |= _upright(axes, name, points, looks[name])
-    axes.set_xscale("log")
-    axes.set_xlim(sizes[0] * math.exp(-0.12 * span), sizes[-1] * math.exp(0.12 * span))
-    shown = [sizes[0]]
-    for size in sizes[1:]:
-        if math.log(size / shown[-1]) > 0.17 * span:
-            shown.append(size)
-    axes.set_xticks(shown, [_size(size) for size in shown])
-    axes.set_xticks([], minor=True)
+    size_axis(axes, sizes, 0.2)
     return bars
 
 
@@ -276,15 +255,7 @@ def _label(column: Collection[Axes], unit: str, uncertainty: str, has_bars: bool
 def _seeds(panel: Panel) -> str:
     """`3 seeds`, or `1-3 seeds` where branches or targets differ."""
     counts = {len(seeds) for c in panel.scores.values() for seeds in c.values() if seeds}
-    low, high = min(counts), max(counts)
-    return f"{low if low == high else f'{low}-{high}'} seed" + ("s" if high > 1 else "")
-
-
-def _size(params: int) -> str:
-    """`56 k`, `0.79 M`, `85 M`, `2.8 B`."""
-    unit, scale = ("B", 1e9) if params >= 1e9 else ("M", 1e6) if params >= 1e5 else ("k", 1e3)
-    number = params / scale
-    return f"{number:.{2 if number < 1 else 1 if number < 10 else 0}f} {unit}"
+    return between(counts, "seed")
 
 
 def _language_handle() -> Line2D:
@@ -301,37 +272,9 @@ def _language_handle() -> Line2D:
 
 
 def _legend(figure: Figure, looks: dict[str, Look], more: list[Line2D]) -> None:
-    handles = [
-        Line2D(
-            [],
-            [],
-            label=_wrapped(name),
-            linestyle="",
-            color=look.colour,
-            marker=look.marker,
-            markersize=5.5,
-        )
-        for name, look in looks.items()
-    ]
     figure.legend(
-        handles=handles + more,
+        handles=[*(branch_handle(name, look) for name, look in looks.items()), *more],
         loc="outside upper center",
-        ncols=_legend_columns(looks),
+        ncols=legend_columns(looks),
         frameon=False,
     )
-
-
-def _legend_columns(looks: dict[str, Look]) -> int:
-    longest = max(len(line) for name in looks for line in _wrapped(name).split("\n"))
-    return max(1, min(len(looks) + 1, 100 // (longest + 6)))
-
-
-def _legend_lines(looks: dict[str, Look]) -> int:
-    rows = math.ceil((len(looks) + 1) / _legend_columns(looks))
-    return rows * max(_wrapped(name).count("\n") + 1 for name in looks)
-
-
-def _wrapped(name: str, width: int = 44) -> str:
-    """Lines of at most `width`, cut after spaces and the `+` of mixtures where that is enough."""
-    filled = textwrap.fill(name.replace("+", "+ "), width, break_on_hyphens=False)
-    return filled.replace("+ ", "+")

@@ -1,0 +1,148 @@
+"""XTREME's averages from rows, the figures beside them, and the table of languages."""
+
+from __future__ import annotations
+
+import pytest
+from rows import rows_of
+from synthetic import evidence, study_rows
+
+from xt_jax.evaluate.official import VERSIONS
+from xt_jax.evaluate.submission import FOLDERS
+from xt_jax.mini.languages import LANGUAGES as MINI
+from xt_jax.study.benchmark import GROUPS, average, benchmark_tables, published_table, task_scores
+from xt_jax.study.gap_tables import group_table, groups_of
+from xt_jax.study.languages import LANGUAGES, UNKNOWN, language
+from xt_jax.study.published import PUBLISHED, published
+from xt_jax.tasks.table import TARGETS, TASKS
+
+
+def row_of(study, model: str, intermediate: str) -> dict[str, str]:
+    table = benchmark_tables(study)[0].rows
+    (row,) = [row for row in table[1:] if row[:2] == [model, intermediate]]
+    return dict(zip(table[0], row, strict=True))
+
+
+def test_groups_are_the_official_ones():
+    official = VERSIONS["xtreme"].groups.values()
+    ours = [{FOLDERS[task] for task in group} for group in GROUPS.values()]
+    assert ours == [set(group) for group in official]
+    assert {task for group in GROUPS.values() for task in group} == set(TARGETS)
+
+
+def test_a_task_is_the_mean_over_languages_and_of_questions_also_over_both_metrics():
+    rows = rows_of("direct", {"de": 60.0, "sw": 50.0})
+    rows += rows_of("direct", {"de": 40.0, "en": 60.0}, target="xquad", metric="f1")
+    rows += rows_of("direct", {"de": 20.0, "en": 50.0}, target="xquad", metric="exact_match")
+    rows += rows_of("direct", {"de": 90.0}, target="udpos", metric="f1")
+    rows += rows_of("direct", {"de": 95.0}, target="udpos", metric="accuracy")
+    scores = task_scores(evidence(rows).models[0], "direct")
+    assert scores == {"xnli": {0: 55.0}, "xquad": {0: 42.5}, "udpos": {0: 90.0}}
+
+
+def test_averages_of_groups_and_of_all_nine():
+    rows = []
+    for i, target in enumerate(TARGETS):
+        for metric in ("f1", "exact_match") if target in GROUPS["QA"] else ("score",):
+            for seed in (0, 1):
+                value = {"de": 10.0 * i + seed}
+                rows += rows_of("direct", value, target=target, metric=metric, seed=seed)
+    row = row_of(evidence(rows), "base", "direct")
+    assert row["pawsx"] == "10.5"
+    assert row["sentence pairs"] == "5.5 ± 0.7"  # 0 and 10, then 1 and 11
+    assert row["structured"] == "25.5 ± 0.7"
+    assert row["QA"] == "50.5 ± 0.7"
+    assert row["retrieval"] == "75.5 ± 0.7"
+    assert row["mean"] == "40.5 ± 0.7"
+
+
+def test_a_group_that_lacks_a_task_has_no_average():
+    rows = study_rows({"mini-48": 56_544}, ("direct", "mnli"), seeds=1, second_metrics=True)
+    rows = [r for r in rows if (r["intermediate"], r["target"]) != ("mnli", "bucc")]
+    study = evidence(rows)
+    row = row_of(study, "mini-48", "mnli")
+    assert row["bucc"] == row["retrieval"] == row["mean"] == ""
+    assert row["sentence pairs"]
+    assert row_of(study, "mini-48", "direct")["mean"]
+    assert average({"a": {0: 1.0}}, ("a", "b")) == {}
+    assert average({"a": {0: 1.0, 1: 5.0}, "b": {1: 7.0}}, ("a", "b")) == {1: 6.0}
+
+
+def test_questions_without_exact_match_have_no_score():
+    rows = rows_of("direct", {"de": 60.0}) + rows_of(
+        "direct", {"de": 40.0}, target="mlqa", metric="f1"
+    )
+    assert "mlqa" not in row_of(evidence(rows), "base", "direct")
+
+
+def test_languages_that_are_missing_are_counted():
+    texts = [block.text for block in benchmark_tables(evidence(rows_of("direct", {"de": 1.0})))[1:]]
+    assert texts[-1] == "Fewer languages than the official list: xnli 1 of 15."
+
+
+def test_published_figures_stand_beside_published_models_only():
+    name = "FacebookAI/xlm-roberta-large"
+    rows = rows_of("direct", {"de": 78.0, "en": 88.0}, model=name)
+    rows += rows_of("direct", {"de": 60.0}, model=name, target="tatoeba")
+    (table, note) = published_table(evidence(rows))
+    assert table.rows[1:] == [
+        [
+            name,
+            "xnli",
+            "accuracy",
+            "2 of 15",
+            "83.0",
+            "79.2",
+            "RemBERT, arXiv 2010.12821, table 16",
+        ]
+    ]
+    assert "as published" in note.text
+    assert published_table(evidence(rows_of("direct", {"de": 1.0}, model="mini-48"))) == []
+    assert published_table(evidence(rows_of("mnli", {"de": 1.0}, model=name))) == []
+
+
+def test_published_figures_are_of_tasks_and_metrics_that_there_are():
+    for each in PUBLISHED:
+        assert each.source
+        for (target, metric), value in each.scores.items():
+            assert metric in TASKS[target].metrics
+            assert target not in GROUPS["retrieval"]
+            assert 20 < value < 100
+    assert published("some/where/xlm-roberta-base/").model == "xlm-roberta-base"
+    assert published("xlm-roberta-xl") is None
+
+
+def test_every_language_of_xtreme_and_the_mini_world_is_in_the_table():
+    official = {code for codes in VERSIONS["xtreme-r"].languages.values() for code in codes}
+    official |= {code for task in TARGETS for code in TASKS[task].languages}
+    assert official <= set(LANGUAGES)
+    assert set(MINI) <= set(LANGUAGES)
+    for code, mini in MINI.items():
+        assert LANGUAGES[code].name == mini.name
+
+
+@pytest.mark.parametrize(
+    ("code", "script", "family"),
+    [("ur", "Arabic", "Indo-Aryan"), ("kk", "Cyrillic", "Turkic"), ("eu", "Latin", "isolate")],
+)
+def test_scripts_and_families(code, script, family):
+    assert (language(code).script, language(code).family) == (script, family)
+
+
+def test_a_language_that_is_not_in_the_table_is_unknown():
+    assert language("de-en") == ("de-en", UNKNOWN, UNKNOWN)
+    assert groups_of({"de-en", "de"}, "script") == {"Latin": ["de"], "unknown": ["de-en"]}
+
+
+def test_gains_of_groups_are_means_over_their_languages_without_english():
+    values = {"en": 60.0, "de": 61.0, "es": 64.0, "ru": 52.0}
+    rows = rows_of("direct", dict.fromkeys(values, 50.0)) + rows_of("mnli", values)
+    rows += rows_of("direct", {"de": 50.0}, target="panx") + rows_of(
+        "mnli", {"de": 53.0}, target="panx"
+    )
+    table = group_table(evidence(rows), "script")
+    assert table.rows == [
+        ["model", "script", "languages", "mnli"],
+        ["base", "(English)", "en", "+10.0"],
+        ["base", "Cyrillic", "ru", "+2.0"],
+        ["base", "Latin", "de es", "+10.5"],  # (11 + 3) / 2 and 14
+    ]

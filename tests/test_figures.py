@@ -1,0 +1,266 @@
+"""The pictures of what was found: what is drawn is what the findings say, and can be read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.figure import Figure
+from rows import rows_of
+from synthetic import BRANCHES, MINI, evidence, phase_logs, study_rows
+
+from xt_jax.study import plots
+from xt_jax.study.evidence import Evidence
+from xt_jax.study.findings import Findings
+from xt_jax.study.wording import excludes_zero, points
+
+PUBLISHED = {"xlm-roberta-base": 85_054_464, "facebook/xlm-roberta-xl": 2_832_000_000}
+THREE = dict(list(MINI.items())[:3])
+
+
+def draw(evidence: Evidence) -> dict[str, Figure]:
+    return {each.name: plots.draw(each) for each in plots.drawings(evidence)}
+
+
+def some(branches=("direct", "mnli", "squad"), targets=("xnli", "panx"), **options) -> Evidence:
+    return evidence(study_rows(THREE, branches, targets, 3, **options))
+
+
+def lines(axes, label: str) -> list[tuple[float, float]]:
+    (line,) = [line for line in axes.lines if line.get_label() == label]
+    return [(x, round(y, 9)) for x, y in line.get_xydata().tolist()]
+
+
+def test_gaps_against_size_have_lines_and_bands_in_a_panel_per_target():
+    study = some()
+    figure = draw(study)["gap_by_size"]
+    assert [axes.get_title() for axes in figure.axes] == ["mean of targets", "xnli", "panx"]
+    for axes, target in zip(figure.axes, ("", "xnli", "panx"), strict=True):
+        for k, name in enumerate(("mnli", "squad")):
+            gaps = [study.gap(model, name, target).estimate for model in THREE]
+            expected = [(n, round(g.value, 9)) for n, g in zip(THREE.values(), gaps, strict=True)]
+            assert lines(axes, name) == expected
+            band = axes.collections[2 * k].get_paths()[0].vertices
+            for x, gap in zip(THREE.values(), gaps, strict=True):
+                ends = band[band[:, 0] == x][:, 1]
+                assert (ends.min(), ends.max()) == pytest.approx((gap.low, gap.high))
+        assert axes.get_xscale() == "log"
+    assert figure.get_supylabel() == "gap to direct (percentage points)"
+    assert "bands: 95 % intervals" in figure.get_supxlabel()
+
+
+def test_many_intermediate_tasks_have_a_column_each_with_the_others_in_grey():
+    study = some(BRANCHES)
+    figure = draw(study)["gap_by_size"]
+    assert len(figure.axes) == 3 * 5  # mean, xnli, panx by five tasks
+    titles = [axes.get_title().replace("\n", "") for axes in figure.axes[:5]]
+    assert titles == sorted(BRANCHES[1:])
+    for axes, name in zip(figure.axes, titles, strict=False):
+        value = study.gap("mini-48", name, "").estimate.value
+        assert lines(axes, name)[0] == (56_544, round(value, 9))
+        grey = [line for line in axes.lines if line.get_color() == "#c4c4c4"]
+        assert len(grey) == 4
+    assert {axes.get_ylim() for axes in figure.axes[:5]} == {figure.axes[0].get_ylim()}
+
+
+def test_more_than_five_intermediate_tasks_are_two_pictures():
+    study = some(("direct", *(f"task{i}" for i in range(7))))
+    drawn = draw(study)
+    assert [len(drawn[name].axes) for name in ("gap_by_size", "gap_by_size-2")] == [12, 9]
+
+
+def test_one_seed_has_lines_and_no_bands():
+    study = evidence(study_rows(THREE, ("direct", "mnli"), ("xnli",), 1))
+    figure = draw(study)["gap_by_size"]
+    assert all(not axes.collections for axes in figure.axes)
+    assert "bands" not in figure.get_supxlabel()
+    assert len(lines(figure.axes[0], "mnli")) == 3
+    assert "*" not in "".join(text.get_text() for text in draw(study)["heat_map"].axes[0].texts)
+
+
+def test_a_size_without_a_gap_is_left_out_of_its_line():
+    rows = study_rows(THREE, ("direct", "mnli"), ("xnli", "panx"), 3)
+    rows = [r for r in rows if (r["model"], r["target"]) != ("mini-64", "panx")]
+    _, xnli, panx = draw(evidence(rows))["gap_by_size"].axes
+    assert [x for x, _ in lines(xnli, "mnli")] == list(THREE.values())
+    assert [x for x, _ in lines(panx, "mnli")] == [THREE["mini-48"], THREE["mini-128"]]
+
+
+def test_an_endless_interval_does_not_flatten_the_lines():
+    study = some()
+    gaps = tuple(
+        replace(gap, estimate=replace(gap.estimate, low=-1e4, high=1e4))
+        for gap in study.findings.gaps
+    )
+    wide = Evidence(study.models, Findings(gaps, ()))
+    for axes in draw(wide)["gap_by_size"].axes:
+        low, high = axes.get_ylim()
+        drawn = [y for name in ("mnli", "squad") for _, y in lines(axes, name)]
+        assert low < min(drawn) <= max(drawn) < high
+        assert high - low < 10 * max(map(abs, drawn)) + 2
+
+
+def test_one_size_has_no_picture_of_sizes():
+    names = draw(evidence(study_rows({"mini-48": 56_544}, ("direct", "mnli"), seeds=2)))
+    assert "gap_by_size" not in names
+    assert "heat_map" in names
+
+
+def test_families_have_pictures_of_their_own():
+    study = evidence(study_rows({**THREE, **PUBLISHED}, ("direct", "mnli"), ("xnli",), 2))
+    titles = {each.name: each.title for each in plots.drawings(study)}
+    assert titles["gap_by_size"].endswith("(mini)")
+    assert titles["gap_by_size-family-2"].endswith("(xlm-roberta)")
+    study = evidence(study_rows({"a-1": 9, **THREE}, ("direct", "mnli"), ("xnli",), 2))
+    titles = {each.name: each.title for each in plots.drawings(study)}
+    assert titles["gap_by_size"].endswith("(mini)")  # a family of one size has none
+
+
+def test_the_heat_map_has_every_gap_in_its_cell_and_marks_the_sure_ones():
+    study = some()
+    figure = draw(study)["heat_map"]
+    maps = [axes for axes in figure.axes if axes.texts]
+    assert [axes.get_title("left").split(",")[0] for axes in maps] == list(THREE)
+    for axes, model in zip(maps, THREE, strict=True):
+        assert [t.get_text() for t in axes.get_xticklabels()] == ["mean", "xnli", "panx"]
+        assert [t.get_text() for t in axes.get_yticklabels()] == ["mnli", "squad"]
+        texts = {text.get_position(): text for text in axes.texts}
+        (mesh,) = [each for each in axes.collections if isinstance(each, QuadMesh)]
+        for i, name in enumerate(("mnli", "squad")):
+            for j, target in enumerate(("", "xnli", "panx")):
+                estimate = study.gap(model, name, target).estimate
+                sure = excludes_zero(estimate)
+                text = texts[j, i]
+                assert text.get_text() == points(estimate.value) + ("*" if sure else "")
+                assert text.get_fontweight() == ("bold" if sure else "normal")
+                assert mesh.get_array()[i, j] == estimate.value
+        assert mesh.norm.vmin == -mesh.norm.vmax  # 0 is the middle of the colours
+
+
+def test_the_heat_map_says_where_there_is_no_gap():
+    rows = study_rows(THREE, ("direct", "mnli"), ("xnli", "panx"), 2)
+    rows = [r for r in rows if (r["model"], r["target"]) != ("mini-64", "panx")]
+    maps = [axes for axes in draw(evidence(rows))["heat_map"].axes if axes.texts]
+    assert [axes.texts[2].get_text() for axes in maps].count("–") == 1
+    assert maps[1].texts[2].get_text() == "–"
+
+
+def test_languages_are_in_groups_with_their_mean():
+    values = {"en": 60.0, "de": 61.0, "es": 64.0, "ru": 52.0, "bg": 54.0, "zh": 49.0}
+    rows = rows_of("direct", dict.fromkeys(values, 50.0)) + rows_of("mnli", values)
+    study = evidence(rows)
+    (axes,) = draw(study)["languages_by_script"].axes
+    labels = [text.get_text().strip() for text in axes.get_yticklabels()]
+    assert labels == [
+        "English",
+        "Cyrillic",
+        "Bulgarian",
+        "Russian",
+        "Chinese (Han)",
+        "Latin",
+        "German",
+        "Spanish",
+    ]
+    found = [c for c in axes.collections if isinstance(c, PathCollection)]
+    small, large = ({round(y): x for x, y in c.get_offsets().tolist()} for c in found)
+    assert small == {0: 10.0, 2: 4.0, 3: 2.0, 4: -1.0, 6: 11.0, 7: 14.0}
+    assert large == {1: 3.0, 5: 12.5}  # without English
+    (axes,) = draw(study)["languages_by_family"].axes
+    labels = [text.get_text().strip() for text in axes.get_yticklabels()]
+    assert labels[:2] == ["English", "German (Germanic)"]
+    assert "Slavic" in labels
+
+
+def test_layers_are_drawn_over_relative_depth():
+    rows = []
+    for k, (tatoeba, bucc) in enumerate([(10.0, 5.0), (30.0, 8.0), (20.0, 6.0)]):
+        for target, metric, value in (("tatoeba", "accuracy", tatoeba), ("bucc", "f1", bucc)):
+            rows += rows_of("direct", {"de": value}, target=target, metric=f"{metric}@layer={k}")
+    rows += rows_of("direct", {"de": 30.0}, target="tatoeba")
+    rows += rows_of("direct", {"de": 6.0}, target="bucc", metric="f1")
+    bucc, tatoeba = draw(evidence(rows))["retrieval_by_layer"].axes
+    assert lines(tatoeba, "direct") == [(0.0, 10.0), (0.5, 30.0), (1.0, 20.0)]
+    assert lines(bucc, "direct") == [(0.0, 5.0), (0.5, 8.0), (1.0, 6.0)]
+    rings = [
+        axes.lines[-1].get_xydata().tolist()
+        for axes in (bucc, tatoeba)
+        if axes.lines[-1].get_markersize() == 9
+    ]
+    assert rings == [[[1.0, 6.0]], [[0.5, 30.0]]]  # the layers that count
+    assert tatoeba.get_ylabel() == "tatoeba\naccuracy (%)"
+
+
+def test_without_layers_or_logs_there_is_no_such_picture():
+    assert not {"retrieval_by_layer", "learning_curves"} & set(draw(some()))
+
+
+def test_learning_curves_are_means_over_seeds_by_what_went_before():
+    logs = phase_logs(("mini-48", "mini-64"))
+    study = evidence(study_rows(THREE, ("direct", "mnli", "squad"), ("xnli",), 2), phases=logs)
+    figure = draw(study)["learning_curves"]
+    assert len(figure.axes) == 4 * 2
+    mine = [p.dev for p in logs if (p.model, p.phase, p.after) == ("mini-48", "xnli", "mnli")]
+    means = [(mine[0][i][0], round(sum(c[i][1] for c in mine) / 3, 9)) for i in range(10)]
+    assert lines(figure.axes[0], "mnli") == means
+    assert figure.get_supylabel() == "score on English dev (%)"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "direct",
+        "mnli",
+        "squad",
+    ]
+
+
+def test_phases_that_were_evaluated_once_show_their_loss():
+    logs = [
+        replace(log, dev=log.dev[-1:], loss=((100, 1.2), (200, 0.7)))
+        for log in phase_logs(("mini-48",))
+    ]
+    study = evidence(study_rows(THREE, ("direct", "mnli"), ("xnli",), 2), phases=logs)
+    figure = draw(study)["learning_curves"]
+    assert figure.get_supylabel() == "loss of the step"
+    assert [axes.get_title() for axes in figure.axes] == ["xnli", "pawsx", "panx", "tydiqa"]
+    assert lines(figure.axes[0], "direct") == [(100, 1.2), (200, 0.7)]
+
+
+def texts_of(figure: Figure) -> list:
+    """The legend, and every title, label and number that is seen."""
+    found = [*figure.legends, *figure.texts]
+    for axes in figure.axes:
+        found += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        for i, labels, limits in (
+            (0, axes.get_xticklabels(), axes.get_xlim()),
+            (1, axes.get_yticklabels(), axes.get_ylim()),
+        ):
+            low, high = sorted(limits)
+            found += [label for label in labels if low <= label.get_position()[i] <= high]
+    shown = [text for text in found if text.get_visible()]
+    return [text for text in shown if text.get_window_extent().width > 1]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        study_rows(layers=True),
+        study_rows(PUBLISHED, ("direct", "mnli"), seeds=2, languages=None, layers=True),
+        study_rows({"mini-48": 56_544}, ("direct", "mnli", "squad"), seeds=1, layers=True),
+        study_rows({f"mini-{n}": 1000 * 2**n for n in range(7)}, seeds=2, layers=True),
+    ],
+    ids=["the mini study", "published", "one size", "seven sizes"],
+)
+def test_no_text_is_cut_off_or_small_or_over_another(rows):
+    for name, figure in draw(evidence(rows, phases=phase_logs())).items():
+        figure.draw_without_rendering()
+        texts = texts_of(figure)
+        boxes = [text.get_window_extent() for text in texts]
+        assert len(boxes) > 5
+        assert figure.get_figwidth() == 10  # inches, 960 CSS pixels
+        assert min(t.get_fontsize() for t in texts if hasattr(t, "get_fontsize")) >= 7.5
+        for text, box in zip(texts, boxes, strict=True):
+            assert figure.bbox.x0 <= box.x0, (name, text)
+            assert box.x1 <= figure.bbox.x1, (name, text)
+            assert figure.bbox.y0 <= box.y0, (name, text)
+            assert box.y1 <= figure.bbox.y1, (name, text)
+        both = zip(combinations(texts, 2), combinations(boxes, 2), strict=True)
+        assert not [(name, a, b) for (a, b), (c, d) in both if c.overlaps(d)]

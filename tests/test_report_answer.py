@@ -1,0 +1,294 @@
+"""The first ten lines of a report: hand-made findings, hand-written sentences."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from rows import rows_of
+from synthetic import BRANCHES, MINI, evidence, found, phase_logs, study_rows
+
+from xt_jax.study.answer import TITLE, answer
+from xt_jax.study.document import to_markdown
+from xt_jax.study.evidence import Evidence, models_of
+from xt_jax.study.findings import Estimate, Findings, Gap, Slope
+from xt_jax.study.report import report
+from xt_jax.study.wording import between, count, interval, listed, percent, points, size
+
+SMALL = {"mini-48": 56_544, "mini-64": 149_952, "mini-128": 793_088}
+
+
+def lines_of(evidence: Evidence) -> list[str]:
+    return to_markdown(answer(evidence)).split("\n")
+
+
+def paragraph(evidence: Evidence) -> str:
+    """The one below the title."""
+    lines = lines_of(evidence)
+    return lines[lines.index(f"# {TITLE}") + 1]
+
+
+def number(value: float, half: float = 1.0, positive: float = 0.9, seeds: int = 5) -> Estimate:
+    return Estimate(value, value - half, value + half, positive, seeds, True)
+
+
+def studied(
+    slope: Estimate, gaps: tuple[float, ...] = (3.0, 2.0, 1.0), names: tuple[str, ...] = ("mnli",)
+) -> Evidence:
+    """One target, three sizes, and these findings."""
+    rows = [
+        row
+        for (model, params), gap in zip(SMALL.items(), gaps, strict=True)
+        for name in ("direct", *names)
+        for row in rows_of(
+            name,
+            {"de": 50.0 + (gap if name != "direct" else 0.0), "en": 60.0},
+            model=model,
+            encoder_params=params,
+        )
+    ]
+    made = [
+        Gap(model, params, params, name, target, "accuracy", "", number(gap))
+        for (model, params), gap in zip(SMALL.items(), gaps, strict=True)
+        for name in names
+        for target in ("xnli", "")
+    ]
+    slopes = [Slope("mini", name, "", "encoder", 3, slope) for name in ("", *names)]
+    return Evidence(models_of(rows), Findings(tuple(made), tuple(slopes)))
+
+
+def test_the_answer_is_in_the_first_ten_lines():
+    whole = evidence(study_rows(), phases=phase_logs())
+    lines = to_markdown(report(whole)).split("\n")[:10]
+    assert lines[0] == "`python run.py --seed=0`"
+    assert lines[1] == f"# {TITLE}"
+    text = "\n".join(lines[2:])
+    slope = whole.slope("mini", "", "")
+    assert f"**The gap shrinks with model size.** It changes by {interval(slope.estimate)}" in text
+    assert "the probability that it shrinks is over 99 %" in text
+    assert "From 5 sizes (57 k to 6.3 M encoder parameters), 5 intermediate tasks, " in text
+    assert "9 targets, 8 languages, 5 seeds." in text
+    for name in BRANCHES[1:]:
+        (line,) = (line for line in lines if line.startswith(f"- **{name}:**"))
+        for model in ("mini-48", "mini-256"):
+            gap = whole.gap(model, name, "")
+            assert f"{interval(gap.estimate)}" in line
+            assert model in line
+        mine = whole.slope("mini", name, "").estimate
+        assert f"{interval(mine)} per tenfold encoder parameters" in line
+        assert f"above 0 with probability {percent(mine.positive)}" in line
+
+
+@pytest.mark.parametrize(
+    ("slope", "gaps", "expected"),
+    [
+        (number(-2.0), (5.0, 3.0, 1.0), "**The gap shrinks with model size.**"),
+        (number(2.0), (1.0, 3.0, 5.0), "**The gap grows with model size.**"),
+        (number(-2.0), (-1.0, -3.0, -5.0), "**The gap falls further below zero with model size.**"),
+        (number(2.0), (-5.0, -3.0, -1.0), "**The gap rises from below zero with model size.**"),
+        (number(-0.9), (1.0, 1.0, 0.5), "**Whether the gap shrinks or grows with model size is op"),
+        (number(0.9), (1.0, 1.0, 1.5), "**Whether the gap shrinks or grows with model size is op"),
+    ],
+)
+def test_what_happens_to_the_gap_in_words(slope, gaps, expected):
+    assert paragraph(studied(slope, gaps)).startswith(expected)
+
+
+def test_the_probability_is_of_what_the_sentence_says():
+    falling = paragraph(studied(number(-2.0, positive=0.03)))
+    assert "the probability that it shrinks is 97 %" in falling
+    rising = paragraph(studied(number(2.0, positive=0.96), (1.0, 3.0, 5.0)))
+    assert "the probability that it grows is 96 %" in rising
+
+
+def test_one_seed_has_gaps_without_intervals_and_no_certainty():
+    one = evidence(study_rows(SMALL, ("direct", "mnli"), seeds=1))
+    text = "\n".join(lines_of(one))
+    assert "How sure the change of the gap with model size is cannot be said from one seed." in text
+    assert "There is one seed, so no number here has an interval." in text
+    assert "nan" not in text
+    assert "[" not in text.replace("[ ]", "")
+    assert "probability" not in text
+
+
+def test_one_size_says_so_and_what_to_run():
+    one = evidence(study_rows({"mini-48": 56_544}, ("direct", "mnli"), seeds=3))
+    text = paragraph(one)
+    assert text.startswith("**There is only one size, mini-48: these are the gaps.**")
+    assert "run the same command with another `size=`" in text
+    gap = one.gap("mini-48", "mnli", "")
+    assert f"- **mnli:** {interval(gap.estimate)} points with mini-48." in lines_of(one)
+
+
+def test_two_sizes_are_too_few_for_a_slope():
+    two = dict(list(SMALL.items())[:2])
+    text = paragraph(evidence(study_rows(two, ("direct", "mnli"), seeds=3)))
+    assert text.startswith("**There are only 2 sizes: these are the gaps.** To see how they change")
+    assert "takes 3: run the same command with another `size=`" in text
+
+
+def test_sizes_without_a_common_target_have_no_slope():
+    rows = [
+        row
+        for target, (model, params) in zip(("xnli", "panx", "pawsx"), SMALL.items(), strict=True)
+        for row in study_rows({model: params}, ("direct", "mnli"), (target,), 2)
+    ]
+    study = evidence(rows)
+    study = Evidence(study.models, replace(study.findings, slopes=()))
+    assert paragraph(study).startswith("**How the gap changes with model size cannot be said.**")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (rows_of("mnli", {"de": 1.0}), "There is no direct fine-tuning to compare with: run the"),
+        (rows_of("direct", {"de": 1.0}), "Only direct fine-tuning has been scored: run the same"),
+        (
+            rows_of("direct", {"de": 1.0}, seed=0) + rows_of("mnli", {"de": 1.0}, seed=1),
+            "No intermediate task has a seed, target and language that direct fine-tuning was",
+        ),
+    ],
+)
+def test_without_a_gap_it_says_what_to_run(rows, expected):
+    text = paragraph(evidence(rows))
+    assert text.startswith("**No answer yet.** " + expected)
+    assert "From 1 size (85 M encoder parameters), " in text
+
+
+def test_no_results_are_a_sentence():
+    assert lines_of(evidence([])) == [
+        f"# {TITLE}",
+        "There are no results yet: no target task has been scored.",
+        "",
+    ]
+
+
+def test_collapsed_runs_are_counted_and_the_answer_is_given_without_them():
+    base = studied(number(-2.0))
+    found = base.findings
+    bad = replace(found.gaps[0], collapsed=(1, 3))
+    slopes = (replace(found.slopes[0], without_collapsed=number(-0.4)), *found.slopes[1:])
+    text = paragraph(Evidence(base.models, Findings((bad, *found.gaps[1:]), slopes)))
+    assert "2 of 15 pairs of runs have one at chance in English" in text  # 3 gaps of 5 seeds
+    assert "without them it changes by -0.4 [-1.4, +0.6]." in text
+    assert "at chance" not in paragraph(base)
+
+
+def test_many_comparisons_are_said_plainly():
+    text = "\n".join(lines_of(studied(number(-2.0), gaps=(3.0, 2.0, 0.5))))
+    assert "not corrected for their number" in text
+    assert (
+        "Of 3 gaps (model, intermediate task, target), 2 have an interval that excludes 0" in text
+    )
+    assert "if no intermediate task did anything, fewer than one would" in text
+    whole = "\n".join(lines_of(evidence(study_rows())))
+    assert "Of 225 gaps" in whole
+    assert "about 11 would" in whole  # 5 % of 225
+
+
+def test_the_intervals_say_what_they_are_over():
+    assert "95 % interval, over seeds and test examples." in "\n".join(
+        lines_of(studied(number(-2.0)))
+    )
+    assert "95 % interval, over seeds alone, not over other test examples." in "\n".join(
+        lines_of(evidence(study_rows(SMALL, ("direct", "mnli"), seeds=2)))
+    )
+
+
+def test_many_intermediate_tasks_still_fit_into_ten_lines():
+    names = tuple(f"task{i}" for i in range(12))
+    lines = lines_of(studied(number(-2.0), names=names))
+    items = [i for i, line in enumerate(lines, start=1) if line.startswith("- ")]
+    assert len(items) == 6
+    assert items[-1] <= 10
+    assert all(f"{name}:" in "\n".join(lines[:10]) for name in names)
+
+
+def test_a_target_that_some_sizes_lack_is_no_obstacle():
+    rows = study_rows(SMALL, ("direct", "mnli"), seeds=3)
+    rows = [r for r in rows if (r["model"], r["target"]) != ("mini-64", "tatoeba")]
+    assert paragraph(evidence(rows)).startswith("**")
+    assert "9 targets" in paragraph(evidence(rows))
+
+
+def test_the_family_with_most_sizes_is_spoken_of_and_the_others_are_named():
+    rows = study_rows(SMALL, ("direct", "mnli"), ("xnli",), seeds=3)
+    rows += study_rows({"xlm-roberta-base": 85_000_000}, ("direct", "mnli"), ("xnli",), seeds=3)
+    text = paragraph(evidence(rows))
+    assert "From 3 sizes (57 k to 0.79 M encoder parameters)" in text
+    assert "1 model of other families or without a gap: below." in text
+
+
+def test_without_means_in_the_findings_they_come_from_the_rows():
+    rows = study_rows(MINI, ("direct", "mnli"), seeds=4)
+    with_means = evidence(rows)
+    gaps = tuple(gap for gap in found(rows).gaps if gap.target)
+    without = Evidence(with_means.models, Findings(gaps, with_means.findings.slopes))
+    for model in MINI:
+        ours, theirs = (e.gap(model, "mnli", "").estimate for e in (without, with_means))
+        assert (ours.value, ours.low, ours.high, ours.positive) == pytest.approx(
+            (theirs.value, theirs.low, theirs.high, theirs.positive), rel=1e-12
+        )
+        assert (ours.seeds, ours.examples) == (4, False)
+
+
+def test_the_command_that_trained_most_phases_is_on_the_first_line():
+    logs = phase_logs(("mini-48",))
+    logs = [replace(logs[0], command="python run.py --seed=1"), *logs[1:]]
+    lines = lines_of(evidence(study_rows(SMALL, seeds=2), phases=logs))
+    assert lines[0] == "`python run.py --seed=0` and 1 other command"
+    assert lines[1] == f"# {TITLE}"
+
+
+def test_numbers_in_words():
+    assert interval(Estimate(-0.02, math.nan, math.nan, math.nan, 1, False)) == "+0.0"
+    assert interval(Estimate(2.04, -0.5, 3.0, 0.9, 3, False)) == "+2.0 [-0.5, +3.0]"
+    assert interval(None) == ""
+    assert [percent(p) for p in (0.999, 0.5, 0.004, math.nan)] == [
+        "over 99 %",
+        "50 %",
+        "under 1 %",
+        "",
+    ]
+    assert [size(n) for n in (56_544, 793_088, 85_054_464, 2_832_000_000)] == [
+        "57 k",
+        "0.79 M",
+        "85 M",
+        "2.8 B",
+    ]
+    assert [count(n, "seed") for n in (1, 0, 1080)] == ["1 seed", "0 seeds", "1,080 seeds"]
+    assert between([1, 3, 2], "seed") == "1-3 seeds"
+    assert between([2, 2], "seed") == "2 seeds"
+    assert [listed(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+    assert points(-0.04) == "+0.0"
+
+
+def test_a_mean_over_targets_is_of_the_seeds_that_all_of_them_have():
+    def both(gap: float, **fields):
+        return rows_of("direct", {"de": 50.0}, **fields) + rows_of(
+            "mnli", {"de": 50.0 + gap}, **fields
+        )
+
+    rows = both(1.0, seed=0) + both(3.0, seed=1) + both(50.0, seed=2)
+    rows += both(3.0, seed=0, target="panx") + both(5.0, seed=1, target="panx")
+    mean = Evidence(models_of(rows)).gap("base", "mnli", "").estimate
+    assert (mean.value, mean.seeds) == (3.0, 2)  # (1 + 3) / 2 and (3 + 5) / 2
+    assert mean.high - mean.value == pytest.approx(12.706205 * 1.0, abs=1e-5)  # t, 1 degree
+
+
+def test_only_the_first_metric_of_a_target_counts():
+    rows = rows_of("direct", {"de": 40.0}, metric="f1", target="xquad")
+    rows += rows_of("mnli", {"de": 41.0}, metric="f1", target="xquad")
+    rows += rows_of("direct", {"de": 20.0}, metric="exact_match", target="xquad")
+    rows += rows_of("mnli", {"de": 29.0}, metric="exact_match", target="xquad")
+    study = evidence(rows)
+    assert len(study.findings.gaps) == 2 * 2 + 1  # two metrics, each with its language; the mean
+    assert study.gap("base", "mnli", "xquad").estimate.value == 1.0
+    assert [gap.metric for gap in study.target_gaps] == ["f1"]
+    assert [gap.estimate.value for gap in study.language_gaps("base")] == [1.0]

@@ -1,0 +1,129 @@
+"""`python -m xt_jax.report`, the files it writes, and the CSV files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+
+import pytest
+from synthetic import evidence, found, phase_logs, study_rows
+
+from xt_jax import report as command
+from xt_jax.errors import DataError
+from xt_jax.study import report as reports
+from xt_jax.study.results import append_rows
+from xt_jax.study.spreadsheets import spreadsheets
+
+SIZES = {"mini-48": 56_544, "mini-64": 149_952, "mini-128": 793_088}
+ROWS = study_rows(SIZES, ("direct", "mnli"), ("xnli",), 2)
+
+
+@pytest.fixture(autouse=True)
+def plain_statistics(monkeypatch):
+    """Intervals over seeds alone."""
+
+    def findings(models, folder):
+        return found([row for model in models for row in model.rows])
+
+    monkeypatch.setattr(reports, "findings_of", findings)
+
+
+def run(folder, output, *more: str) -> None:
+    command.main([f"--results={folder}", f"--output={output}", *more])
+
+
+def test_the_files_of_a_report_lie_in_the_output_folder(tmp_path, capsys):
+    half = len(ROWS) // 2
+    append_rows(tmp_path / "study" / "results-1-of-2.jsonl", ROWS[:half])
+    append_rows(tmp_path / "study" / "results-2-of-2.jsonl", ROWS[half:])
+    run(tmp_path / "study", tmp_path / "out")
+    names = ("gap_by_size", "heat_map", "languages_by_script", "languages_by_family")
+    names += ("report", "sizes")
+    pictures = {f"{name}.{suffix}" for name in names for suffix in ("svg", "png")}
+    texts = {"report.md", "report.html", "gaps.csv", "slopes.csv", "results.csv", "languages.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == pictures | texts
+    assert {path.name for path in (tmp_path / "study").iterdir()} == {
+        "results-1-of-2.jsonl",
+        "results-2-of-2.jsonl",
+    }
+    shown = capsys.readouterr().out
+    assert "From 3 sizes" in shown
+    assert str(tmp_path / "out" / "report.html") in shown
+
+
+def test_the_same_rows_give_the_same_files(tmp_path):
+    append_rows(tmp_path / "study" / "results.jsonl", ROWS)
+    for name in ("a", "b"):
+        run(tmp_path / "study", tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_a_folder_without_results_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"no results\.jsonl") as caught:
+        run(tmp_path, tmp_path / "out")
+    assert caught.value.where == str(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_malformed_row_stops_unless_it_may_be_skipped_and_is_named(tmp_path, capsys):
+    path = tmp_path / "results.jsonl"
+    append_rows(path, ROWS)
+    path.write_text(path.read_text() + '{"model"\n' + json.dumps(ROWS[0] | {"value": None}) + "\n")
+    with pytest.raises(DataError, match="--skip_malformed") as caught:
+        run(tmp_path, tmp_path / "out")
+    assert caught.value.where == f"{path}:{len(ROWS) + 1}"
+    assert not (tmp_path / "out").exists()
+    run(tmp_path, tmp_path / "out", "--skip_malformed")
+    errors = capsys.readouterr().err
+    assert f"left out: {path}:{len(ROWS) + 1}: Not a row of JSON" in errors
+    assert f"left out: {path}:{len(ROWS) + 2}: value is None" in errors
+    with open(tmp_path / "out" / "results.csv") as file:
+        assert len(list(csv.DictReader(file))) == len(ROWS)
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_spreadsheets_have_every_number():
+    study = evidence(ROWS, phases=phase_logs(("mini-48",), 1))
+    sheets = spreadsheets(study)
+    assert list(sheets) == ["results.csv", "gaps.csv", "slopes.csv", "languages.csv", "cost.csv"]
+    results = read(sheets["results.csv"])
+    assert {tuple(sorted(r.items())) for r in results} == {
+        tuple(sorted((k, str(v)) for k, v in row.items())) for row in ROWS
+    }
+    gaps = read(sheets["gaps.csv"])
+    assert len(gaps) == len(study.findings.gaps)
+    for line, gap in zip(gaps, study.findings.gaps, strict=True):
+        assert (line["model"], line["target"], line["language"]) == (
+            gap.model,
+            gap.target,
+            gap.language,
+        )
+        assert float(line["value"]) == gap.estimate.value
+        assert float(line["low"]) == gap.estimate.low
+        assert line["without_collapsed_value"] == ""
+    slopes = read(sheets["slopes.csv"])
+    assert [float(line["value"]) for line in slopes] == [
+        slope.estimate.value for slope in study.findings.slopes
+    ]
+    assert {line["script"] for line in read(sheets["languages.csv"])} >= {"Arabic", "Han", "Latin"}
+    assert [line["tokens"] for line in read(sheets["cost.csv"])] == ["400000"] * 12
+
+
+def test_numbers_that_are_not_there_are_empty():
+    study = evidence(
+        study_rows({"mini-48": 56_544}, ("direct", "mnli"), ("xnli",), 2),
+        collapsed={("mini-48", "mnli", "xnli"): (0, 1)},
+    )
+    (line, *_) = read(spreadsheets(study)["gaps.csv"])
+    assert line["collapsed"] == "0 1"
+    one = evidence(study_rows({"mini-48": 56_544}, ("direct", "mnli"), ("xnli",), 1))
+    (line, *_) = read(spreadsheets(one)["gaps.csv"])
+    assert line["low"] == line["positive"] == ""
+    assert math.isnan(one.findings.gaps[0].estimate.low)
+    assert "slopes.csv" not in spreadsheets(one)

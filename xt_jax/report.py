@@ -1,0 +1,62 @@
+"""Writes the report of a study: does intermediate training help, and does size change that?
+
+    python -m xt_jax.report --results=DIR --output=DIR
+
+DIR is a --workdir with `results.jsonl`, or with the `results-*.jsonl` of several jobs. The output
+gets report.md, report.html (one page that needs no network), every picture as SVG and PNG, and the
+numbers as CSV.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from etils import epath
+
+from xt_jax.errors import DataError, UserError
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = _parser().parse_args(argv)
+    from xt_jax.study.report import write_all
+    from xt_jax.study.results import result_files
+
+    folder, output = epath.Path(arguments.results), epath.Path(arguments.output)
+    if not result_files(folder):
+        raise DataError(
+            "There is no results.jsonl here.",
+            where=folder,
+            remedy="give the --workdir of `python run.py`",
+        )
+    text = write_all(folder, output, malformed=_name if arguments.skip_malformed else None)
+    print("\n".join(text.split("\n")[:10]))
+    print(f"\nwritten: {output / 'report.html'}, {output / 'report.md'}")
+
+
+def _name(error: DataError) -> None:
+    print(f"left out: {error.where}: {error.problem}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m xt_jax.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--results", required=True, metavar="DIR", help="the study's --workdir")
+    parser.add_argument("--output", required=True, metavar="DIR", help="where the files go")
+    parser.add_argument(
+        "--skip_malformed",
+        action="store_true",
+        help="name lines that are no rows and leave them out, instead of stopping",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
