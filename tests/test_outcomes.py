@@ -158,16 +158,15 @@ def test_mined_pairs_count_at_their_foreign_sentence(foreign, english, rng):
 
     gold, mined = pairs(), sorted(pairs())
     examples = [
-        MiningExample(str(i), "t", True, None) if i < english else
-        MiningExample(f := str(i - english), "t", False, tuple(b for a, b in gold if a == f))
-        for i in range(english + foreign)
-    ]  # fmt: skip
+        MiningExample(f := str(i), "t", False, tuple(b for a, b in gold if a == f))
+        for i in range(foreign)
+    ]
+    examples += [MiningExample(str(i), "t", True, None) for i in range(english)]
     found = assert_adds_up("bucc", examples, mined, "de")
-    assert not found[:english].any()
+    assert not found[foreign:].any()
     for i in range(foreign):
         mine = [{b for a, b in side if a == str(i)} for side in (gold, mined)]
-        counts = [2 * len(mine[0] & mine[1]), len(mine[0]) + len(mine[1])]
-        assert found[english + i].tolist() == counts
+        assert found[i].tolist() == [2 * len(mine[0] & mine[1]), len(mine[0]) + len(mine[1])]
 
 
 def test_masked_language_modelling_has_none():
