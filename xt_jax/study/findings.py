@@ -4,25 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its interval at `compare.CONFIDENCE`.
-
-    Attributes:
-        value: percentage points; of a slope, percentage points for ten times the parameters.
-        low, high: NaN where one seed is all there is.
-        positive: probability that it is above 0; NaN likewise.
-        seeds: how many it is from; of a slope, those of the size that has fewest.
-        examples: whether other test examples are part of the interval, or seeds alone.
-    """
-
-    value: float
-    low: float
-    high: float
-    positive: float
-    seeds: int
-    examples: bool
+from xt_jax.study.bootstrap import Estimate
 
 
 @dataclass(frozen=True)
