@@ -15,7 +15,12 @@ N = 40
 
 
 class Study:
-    """Random right and wrong answers of every run, a shared example making it into all of them."""
+    """Every run answers by chance, better or worse, the same number of examples.
+
+    Attributes:
+        rows: as a study writes them; direct retrieval is one run whatever the seed.
+        arrays: the outcomes of (run, data).
+    """
 
     def __init__(self, key: int = 0, seeds: int = 3, models=MODELS, targets=TARGETS):
         rng = np.random.default_rng(key)
@@ -35,9 +40,8 @@ class Study:
                             self.arrays[key_] = np.stack([right, np.ones(N)], axis=-1)
                         values[language] = 100 * self.arrays[key_][:, 0].mean()
                     fields = {"model": model, "target": target, "seed": seed, "run": run, "n": N}
-                    params = dict(
-                        zip(("encoder_params", "total_params"), models[model], strict=True)
-                    )
+                    encoder, total = models[model]
+                    params = {"encoder_params": encoder, "total_params": total}
                     metric = TASKS[target].metrics[0]
                     self.rows += rows_of(name, values, metric=metric, **fields, **params)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from rows import rows_of
@@ -46,6 +47,7 @@ def test_english_decides_where_there_is_any():
 def test_gaps_with_and_without_collapsed_runs():
     study = Study(16, seeds=4)
     runs = [("mini-48", "mnli", "panx", 1), ("mini-48", "direct", "panx", 3)]
+    random.Random(1).shuffle(study.rows)
     study.lower(*runs)
     study.lower(("mini-48", "mnli", "tatoeba", 0))
     found = study.find()
@@ -65,6 +67,25 @@ def test_gaps_with_and_without_collapsed_runs():
     assert mean.without_collapsed == rest["mini-48", "mnli", "", ""].estimate
     others = [gap for key, gap in gaps.items() if key[0] != "mini-48"]
     assert {(gap.collapsed, gap.without_collapsed) for gap in others} == {((), None)}
+
+
+def test_collapsed_runs_are_in_order():
+    study = Study(21)
+    runs = [("mini-64", name, "xquad", s) for name in ("direct", "mnli", "squad") for s in range(3)]
+    study.lower(*runs)
+    assert study.find().collapsed == tuple(runs)
+
+
+def test_a_language_without_the_collapsed_seed_has_nothing_to_leave_out():
+    study = Study(20)
+    study.lower(("mini-48", "mnli", "panx", 1))
+    mine = ("mini-48", "mnli", "panx", 1, "de")
+    fields = ("model", "intermediate", "target", "seed", "language")
+    rows = [r for r in study.rows if tuple(r[field] for field in fields) != mine]
+    gaps = gaps_of(find(rows, study.outcomes))
+    assert gaps["mini-48", "mnli", "panx", "th"].collapsed == (1,)
+    of_de = gaps["mini-48", "mnli", "panx", "de"]
+    assert (of_de.collapsed, of_de.without_collapsed) == ((), None)
 
 
 def test_slopes_with_and_without_collapsed_runs():

@@ -11,7 +11,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_study import LANGUAGES, MODELS, TARGETS, N, Study, gaps_of, slopes_of
 
@@ -153,11 +153,14 @@ def test_the_order_of_rows_does_not_matter():
         (np.ones((N, 2)), "give 100.000"),
         (np.ones((N - 1, 2)), f"{N - 1} examples"),
         (np.zeros((N, 2)), "give 0.000"),
+        (None, f"{2 * N} examples"),
     ],
 )
 def test_outcomes_of_something_else_are_an_error(array, problem):
     study = Study(11)
     row = next(r for r in study.rows if r["value"] != 100)
+    if array is None:
+        array = np.repeat(study.arrays[row["run"], row["data"]], 2, axis=0)
     study.arrays[row["run"], row["data"]] = array
     with pytest.raises(DataError, match=problem) as error:
         study.find()
@@ -230,6 +233,9 @@ def test_families_have_slopes_of_their_own():
     found = Study(15, models=MODELS | sizes).find()
     assert {s.family for s in found.slopes} == {"mini", "xlm-roberta"}
     assert ladders(Study(15, models=dict(reversed(MODELS.items()))).rows) == {"mini": list(MODELS)}
+    two = Study(15, models=dict(list(MODELS.items())[:2]))
+    assert not ladders(two.rows)
+    assert not two.find().slopes
     same = {**MODELS, "mini-128": MODELS["mini-64"]}
     assert not Study(15, models=same).find().slopes
 
@@ -252,6 +258,7 @@ def test_family(model, family):
 
 
 @unhurried
+@example([0.02, 0.98])  # both are kept, though the first of two alone would not be
 @given(st.lists(st.one_of(st.floats(0, 1), st.floats(0, 0.001)), max_size=30))
 def test_kept_are_those_of_benjamini_and_hochberg(positives):
     rest = {"seeds": 3, "examples": True}

@@ -155,27 +155,28 @@ def _gaps(found: Sequence[Contrast]) -> Iterator[Gap]:
     for one in found:
         views = {"": one.mean, **{language: one.of(language) for language in one.languages}}
         for language, paired in views.items():
-            left = without(paired, one.collapsed) if one.collapsed else None
+            bad = tuple(seed for seed in one.collapsed if seed in paired.seeds)
+            left = without(paired, bad) if bad else None
             yield Gap(
                 *_about(one),
                 target=one.target,
                 metric=one.metric,
                 language=language,
                 estimate=estimate([Term(1.0, one.model, paired)]),
-                collapsed=tuple(seed for seed in one.collapsed if seed in paired.seeds),
+                collapsed=bad,
                 without_collapsed=estimate([Term(1.0, one.model, left)]) if left else None,
             )
     for name in direct_first({one.intermediate for one in found}):
         some = [one for one in found if one.intermediate == name]
         rest = [left for one in some if (left := one.mean_without_collapsed) is not None]
-        bad = {seed for one in some for seed in one.collapsed}
+        bad = tuple(sorted({seed for one in some for seed in one.collapsed}))
         yield Gap(
             *_about(some[0]),
             target="",
             metric="",
             language="",
             estimate=_mean([one.mean for one in some]),
-            collapsed=tuple(sorted(bad)),
+            collapsed=bad,
             without_collapsed=_mean(rest) if bad and rest else None,
         )
 
