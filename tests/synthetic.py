@@ -12,7 +12,8 @@ from rows import rows_of
 from scipy.special import stdtr
 
 from xt_jax.study.compare import collect, gap, half_width, seed_means, without_layers
-from xt_jax.study.evidence import MEAN, MIN_SIZES, Evidence, family_of, models_of
+from xt_jax.study.evidence import MEAN, Evidence, models_of
+from xt_jax.study.families import MIN_SIZES, family_of
 from xt_jax.study.findings import Estimate, Findings, Gap, Slope
 from xt_jax.study.phase_logs import PhaseLog
 from xt_jax.study.results import Row

@@ -20,7 +20,7 @@ from rows import keys, rows_of
 from synthetic import evidence
 
 from xt_jax.study import plots
-from xt_jax.study.evidence import family_of, models_of
+from xt_jax.study.evidence import models_of
 from xt_jax.study.figures.looks import looks_of
 from xt_jax.study.results import Row
 
@@ -254,22 +254,6 @@ def test_families_are_apart():
     titles = ["xnli, accuracy (mini)", "xnli, accuracy (xlm-roberta)"]
     assert [axes.get_title() for axes in figure.axes] == titles
     assert [y for _, y in dots(figure.axes[1], "direct")] == [40.5, 50.5, 60.5]
-
-
-@pytest.mark.parametrize(
-    ("model", "family"),
-    [
-        ("mini-48", "mini"),
-        ("mini-48-random", "mini-random"),
-        ("xlm-roberta-base", "xlm-roberta"),
-        ("facebook/xlm-roberta-xxl", "xlm-roberta"),
-        ("facebook/xlm-v-base", "xlm-v"),
-        ("tiny", "tiny"),
-        ("runs/mini-64/", "mini"),
-    ],
-)
-def test_family(model, family):
-    assert family_of(model) == family
 
 
 def test_names_are_drawn_as_they_are_and_long_ones_in_lines(tmp_path):

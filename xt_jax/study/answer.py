@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from xt_jax.study.compare import CONFIDENCE
 from xt_jax.study.document import Block, Bullets, Command, Heading, Text
-from xt_jax.study.evidence import MEAN, MIN_SIZES, Evidence, Model, sizes_of
+from xt_jax.study.evidence import MEAN, Evidence, Model, sizes_of
+from xt_jax.study.families import MIN_SIZES
 from xt_jax.study.findings import Estimate, Gap, Slope
 from xt_jax.study.wording import between, count, excludes_zero, interval, listed, percent, size
 from xt_jax.tasks.table import DIRECT

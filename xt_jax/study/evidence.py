@@ -9,13 +9,13 @@ from functools import cached_property
 
 from xt_jax.study.averages import mean_over_targets
 from xt_jax.study.compare import Columns, collect, direct_first, one_setting, without_layers
+from xt_jax.study.families import family_of
 from xt_jax.study.findings import Findings, Gap, Slope
 from xt_jax.study.phase_logs import PhaseLog
 from xt_jax.study.results import Row
 from xt_jax.tasks.table import DIRECT, TASKS
 
 NOTHING = Findings((), ())
-MIN_SIZES = 3  # of a family, for anything to be said against size
 MEAN = ""  # in place of a target or an intermediate task: the mean over all
 
 
@@ -149,16 +149,6 @@ def models_of(rows: list[Row], only: Collection[tuple[str, str]] = ()) -> tuple[
         by_model[row["model"]].append(row)
     models = [_model(name, mine, set(only)) for name, mine in by_model.items()]
     return tuple(sorted(models, key=lambda m: (family_of(m.name), m.encoder_params, m.name)))
-
-
-def family_of(model: str) -> str:
-    """The name without its owner and its size: `facebook/xlm-roberta-xl` is an `xlm-roberta`.
-
-    Random weights are a family apart.
-    """
-    name = model.rstrip("/").rsplit("/", 1)[-1]
-    plain = name.removesuffix("-random")
-    return plain.rsplit("-", 1)[0] + name[len(plain) :]
 
 
 def in_task_order(targets: Collection[str]) -> list[str]:
