@@ -319,7 +319,7 @@ def test_no_results_are_a_sentence(exists, tmp_path):
     results = epath.Path(tmp_path) / "results.jsonl"
     if exists:
         results.write_text("")
-    text = write_report(results)
+    text = write_report(results.parent, results.parent)
     assert text == (
         "# What intermediate tasks add to zero-shot transfer, and how that changes with model "
         "size\nThere are no results yet: no target task has been scored.\n"
@@ -332,10 +332,10 @@ def test_the_report_is_written_beside_the_results_file(tmp_path):
     results = epath.Path(tmp_path) / "results.jsonl"
     mine, later = (rows_of("direct", {"de": v}, run=str(v)) for v in (60.0, 66.0))
     append_rows(results, mine + later)
-    text = write_report(results, only=keys(mine))
+    text = write_report(results.parent, results.parent, only=keys(mine))
     assert main_row(text)["direct"] == "60.0"
     assert (tmp_path / "report.md").read_text() == text
-    assert main_row(write_report(results))["direct"] == "66.0"
+    assert main_row(write_report(results.parent, results.parent))["direct"] == "66.0"
 
 
 def test_the_report_links_the_pictures_beside_it(tmp_path):
@@ -348,7 +348,7 @@ def test_the_report_links_the_pictures_beside_it(tmp_path):
             for row in rows_of("direct", {"de": 60.0}, model=model, encoder_params=1000 * 4**i)
         ],
     )
-    text = write_report(results)
+    text = write_report(results.parent, results.parent)
     links = re.findall(r"!\[.+\]\((.+)\)", text[: text.index("## mini-48")])
     assert links == ["report.svg", "sizes.svg"]
     pictures = {name.replace("svg", suffix) for name in links for suffix in ("svg", "png")}
@@ -361,5 +361,5 @@ def test_a_damaged_results_file_writes_no_report(tmp_path):
     results = epath.Path(tmp_path) / "results.jsonl"
     results.write_text(json.dumps({"model": "base"}) + "\n")
     with pytest.raises(DataError, match="lacks encoder_params"):
-        write_report(results)
+        write_report(results.parent, results.parent)
     assert not (tmp_path / "report.md").exists()

@@ -20,7 +20,7 @@ from xt_jax.errors import DataError, UserError
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
-    from xt_jax.study.report import write_all
+    from xt_jax.study.report import write_report
     from xt_jax.study.results import result_files
 
     folder, output = epath.Path(arguments.results), epath.Path(arguments.output)
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             where=folder,
             remedy="give the --workdir of `python run.py`",
         )
-    text = write_all(folder, output, malformed=_name if arguments.skip_malformed else None)
+    text = write_report(folder, output, malformed=_name if arguments.skip_malformed else None)
     print("\n".join(text.split("\n")[:10]))
     print(f"\nwritten: {output / 'report.html'}, {output / 'report.md'}")
 

@@ -45,12 +45,7 @@ _SLOPES = (
 )
 
 
-def write_report(results: epath.Path, *, only: Collection[tuple[str, str]] | None = None) -> str:
-    """Writes the report of the study that `results` is a file of, beside it; see `write_all`."""
-    return write_all(results.parent, results.parent, only=only)
-
-
-def write_all(
+def write_report(
     folder: epath.Path,
     output: epath.Path,
     *,

@@ -14,7 +14,7 @@ from xt_jax.study.board import Board, board_name
 from xt_jax.study.cost import Cost, cost_of
 from xt_jax.study.opening import Study, open_studies
 from xt_jax.study.plan import Piece, graph, share
-from xt_jax.study.report import write_all
+from xt_jax.study.report import write_report
 from xt_jax.study.results import append_rows
 from xt_jax.study.work import Settings, intermediate_starts, perform
 from xt_jax.tasks.table import NONE
@@ -45,7 +45,7 @@ def run(config: Config, workdir: str) -> str:
             line for piece in pieces if piece not in failures for line in _trained(studies, piece)
         )
     else:
-        text = write_all(folder, folder, only=settings)
+        text = write_report(folder, folder, only=settings)
     if failures:
         raise _failed(failures, len(pieces))
     return text
