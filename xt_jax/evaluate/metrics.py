@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T", bound=Hashable)
 
 
 def accuracy(gold: Sequence, predicted: Sequence) -> float:
@@ -15,11 +18,20 @@ def accuracy(gold: Sequence, predicted: Sequence) -> float:
     Raises:
         ValueError: the lengths differ, or there is no example.
     """
-    _check_aligned(gold, predicted)
-    if len(gold) == 0:
+    right = matches(gold, predicted)
+    if not right:
         raise ValueError("accuracy of no example is undefined")
-    correct = sum(bool(g == p) for g, p in zip(gold, predicted, strict=True))
-    return 100.0 * correct / len(gold)
+    return 100.0 * sum(right) / len(right)
+
+
+def matches(gold: Sequence, predicted: Sequence) -> list[bool]:
+    """Where `predicted` equals `gold`.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    _check_aligned(gold, predicted)
+    return [bool(g == p) for g, p in zip(gold, predicted, strict=True)]
 
 
 def binary_f1(gold: Sequence, predicted: Sequence, positive: Hashable = "1") -> float:
@@ -36,8 +48,16 @@ def binary_f1(gold: Sequence, predicted: Sequence, positive: Hashable = "1") -> 
 
 def set_scores(gold: Iterable[Hashable], predicted: Iterable[Hashable]) -> dict[str, float]:
     """F1, precision and recall of a set, repetitions counted once (BUCC's pairs of ids)."""
-    gold, predicted = set(gold), set(predicted)
-    return precision_recall_f1(len(gold & predicted), len(predicted), len(gold))
+    counts = set_counts(gold, predicted).values()
+    return precision_recall_f1(*(sum(column) for column in zip((0, 0, 0), *counts, strict=True)))
+
+
+def set_counts(gold: Iterable[T], predicted: Iterable[T]) -> dict[T, tuple[bool, bool, bool]]:
+    """Of every item of either set, whether it is (right, predicted, gold)."""
+    true, said = set(gold), set(predicted)
+    return {
+        item: (item in true and item in said, item in said, item in true) for item in true | said
+    }
 
 
 def precision_recall_f1(right: int, predicted: int, gold: int) -> dict[str, float]:

@@ -19,6 +19,7 @@ from xt_jax.evaluate import mlqa, squad
 from xt_jax.evaluate.metrics import accuracy, binary_f1, set_scores
 from xt_jax.evaluate.squad_v2 import Prediction, squad_v2_scores
 from xt_jax.evaluate.tagging import entity_scores, tag_accuracy
+from xt_jax.tasks.mining import gold_pairs
 from xt_jax.tasks.table import Task
 
 AT_LAYER = "{metric}@layer={layer}"
@@ -58,6 +59,21 @@ def score_retrieval(
     return {"accuracy": by_layer[layer], **sweep}
 
 
+def gold_tags(examples: Sequence[TagExample]) -> list[list[str]]:
+    return [list(e.tags or ()) for e in examples]
+
+
+def gold_answers(examples: Sequence[SpanExample]) -> list[list[str]]:
+    return [[text for text, _ in e.answers or ()] for e in examples]
+
+
+def normaliser(task: Task, language: str) -> squad.Normalise:
+    """What the task's scorer does to texts before it compares them."""
+    if task.name in ("mlqa", "mlqa_cross"):
+        return mlqa.normaliser(language.split("-")[0])
+    return squad.normalise
+
+
 def _labels(
     task: Task, examples: Sequence[PairExample | ChoiceExample], predictions: Sequence[str], _: str
 ) -> dict[str, float]:
@@ -71,7 +87,7 @@ def _labels(
 def _tags(
     task: Task, examples: Sequence[TagExample], predictions: Sequence[list[str]], _: str
 ) -> dict[str, float]:
-    gold = [list(e.tags or ()) for e in examples]
+    gold = gold_tags(examples)
     entities = entity_scores(gold, predictions) if "f1" in task.metrics else {}
     return {**entities, "accuracy": tag_accuracy(gold, predictions)}
 
@@ -79,23 +95,19 @@ def _tags(
 def _spans(
     task: Task, examples: Sequence[SpanExample], predictions: Sequence[str], language: str
 ) -> dict[str, float]:
-    normalise: squad.Normalise = squad.normalise
-    if task.name in ("mlqa", "mlqa_cross"):
-        normalise = mlqa.normaliser(language.split("-")[0])
-    return squad.answer_scores(_answers(examples), predictions, normalise)
+    return squad.answer_scores(gold_answers(examples), predictions, normaliser(task, language))
 
 
 def _spans_or_none(
     task: Task, examples: Sequence[SpanExample], predictions: Sequence[Prediction], _: str
 ) -> dict[str, float]:
-    return squad_v2_scores(_answers(examples), predictions)
+    return squad_v2_scores(gold_answers(examples), predictions)
 
 
 def _mining(
     task: Task, examples: Sequence[MiningExample], predictions: Sequence[tuple[str, str]], _: str
 ) -> dict[str, float]:
-    gold = {(e.id, partner) for e in examples for partner in e.partners or ()}
-    return set_scores(gold, map(tuple, predictions))
+    return set_scores(gold_pairs(examples), map(tuple, predictions))
 
 
 def _mlm(
@@ -103,10 +115,6 @@ def _mlm(
 ) -> dict[str, float]:
     losses, counts = zip(*predictions, strict=True)
     return {"neg_loss": -sum(losses) / max(sum(counts), 1)}
-
-
-def _answers(examples: Sequence[SpanExample]) -> list[list[str]]:
-    return [[text for text, _ in e.answers or ()] for e in examples]
 
 
 _SCORERS: dict[str, Callable[..., dict[str, float]]] = {

@@ -61,13 +61,22 @@ def answer_scores(
     """
     if not answers:
         raise ValueError("scores of no question are undefined")
+    exact, f1s = zip(*each_answer(answers, predictions, normalise), strict=True)
+    return {"exact_match": sum(exact) / len(answers), "f1": sum(f1s) / len(answers)}
+
+
+def each_answer(
+    answers: Sequence[Sequence[str]],
+    predictions: Sequence[str | None],
+    normalise: Normalise = normalise,
+) -> list[tuple[float, float]]:
+    """Exact match and F1 of each question, as `answer_scores` averages them."""
     if unanswered := [i for i, some in enumerate(answers) if not some]:
         raise ValueError(f"{len(unanswered)} questions without a gold answer, e.g. {unanswered[0]}")
-    made = [(p, a) for p, a in zip(predictions, answers, strict=True) if p is not None]
-    return {
-        "exact_match": sum(exact_match(*one, normalise) for one in made) / len(answers),
-        "f1": sum(f1(*one, normalise) for one in made) / len(answers),
-    }
+    return [
+        (0.0, 0.0) if p is None else (exact_match(p, a, normalise), f1(p, a, normalise))
+        for p, a in zip(predictions, answers, strict=True)
+    ]
 
 
 def word_f1(predicted: Sequence[str], gold: Sequence[str]) -> float:

@@ -36,14 +36,9 @@ def squad_v2_scores(
     Raises:
         ValueError: the lengths differ, there is no question, or null odds are not a number.
     """
-    if not answers:
-        raise ValueError("scores of no question are undefined")
-    if any(math.isnan(odds) for _, odds in predictions):
-        raise ValueError("the null odds of a question are not a number")
-    has_answer = [bool(some) for some in answers]
-    raw = [_raw(some, text) for some, (text, _) in zip(answers, predictions, strict=True)]
-    best_exact, exact_threshold = _best(predictions, [exact for exact, _ in raw], has_answer)
-    best_f1, f1_threshold = _best(predictions, [f1 for _, f1 in raw], has_answer)
+    has_answer, raw = _checked(answers, predictions)
+    best_exact, exact_threshold, _ = _best(predictions, [exact for exact, _ in raw], has_answer)
+    best_f1, f1_threshold, _ = _best(predictions, [f1 for _, f1 in raw], has_answer)
     if threshold is None:
         threshold = f1_threshold
     kept = [
@@ -64,6 +59,35 @@ def squad_v2_scores(
     }
 
 
+def each_best_f1(
+    answers: Sequence[Sequence[str]], predictions: Sequence[Prediction]
+) -> list[float]:
+    """What each question, 0..1, contributes to `best_f1`: 100 times their mean.
+
+    As in the script, a question without an answer that is answered counts 0 whatever it says, and
+    1 where nothing is said.
+    """
+    has_answer, raw = _checked(answers, predictions)
+    f1s = [f1 for _, f1 in raw]
+    _, _, answered = _best(predictions, f1s, has_answer)
+    each = [float(not has) for has in has_answer]
+    for i in answered:
+        each[i] += _gained(predictions[i], f1s[i], has_answer[i])
+    return each
+
+
+def _checked(
+    answers: Sequence[Sequence[str]], predictions: Sequence[Prediction]
+) -> tuple[list[bool], list[tuple[float, float]]]:
+    """Whether each question has an answer, and its scores before any threshold."""
+    if not answers:
+        raise ValueError("scores of no question are undefined")
+    if any(math.isnan(odds) for _, odds in predictions):
+        raise ValueError("the null odds of a question are not a number")
+    raw = [_raw(some, text) for some, (text, _) in zip(answers, predictions, strict=True)]
+    return [bool(some) for some in answers], raw
+
+
 def _raw(answers: Sequence[str], text: str) -> tuple[float, float]:
     """Exact match and F1, 0..1, before any threshold.
 
@@ -79,19 +103,25 @@ def _raw(answers: Sequence[str], text: str) -> tuple[float, float]:
 
 def _best(
     predictions: Sequence[Prediction], scores: Sequence[float], has_answer: Sequence[bool]
-) -> tuple[float, float]:
-    """(best mean score, its threshold), from answering nothing on to answering everything.
+) -> tuple[float, float, list[int]]:
+    """(best mean score, its threshold, the questions that are answered there).
 
-    Sums run in the script's order, so that thresholds agree to the bit where they nearly tie.
+    From answering nothing on to answering everything; sums run in the script's order, so that
+    thresholds agree to the bit where they nearly tie.
     """
     total = best = float(sum(not has for has in has_answer))
-    threshold = 0.0
-    for i in sorted(range(len(scores)), key=lambda i: predictions[i][1]):
-        text, odds = predictions[i]
-        total += scores[i] if has_answer[i] else -float(bool(text))
+    threshold, answered = 0.0, 0
+    order = sorted(range(len(scores)), key=lambda i: predictions[i][1])
+    for count, i in enumerate(order, start=1):
+        total += _gained(predictions[i], scores[i], has_answer[i])
         if total > best:
-            best, threshold = total, odds
-    return 100.0 * best / len(scores), threshold
+            best, threshold, answered = total, predictions[i][1], count
+    return 100.0 * best / len(scores), threshold, order[:answered]
+
+
+def _gained(prediction: Prediction, score: float, has_answer: bool) -> float:
+    """By answering a question rather than calling it unanswerable."""
+    return score if has_answer else -float(bool(prediction[0]))
 
 
 def _means(scores: Iterable[tuple[float, float]]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from xt_jax.tasks.table import DIRECT
 
 Columns = dict[str, dict[int, dict[str, Row]]]  # intermediate -> seed -> language -> row
 Numbers = dict[int, dict[str, float]]  # seed -> language -> value or difference
+Pair = tuple[int, str, Row, Row]  # seed, language, row of an intermediate task, row of direct
 
 CONFIDENCE = 0.95
 
@@ -60,6 +61,14 @@ def without_layers(scores: dict[tuple[str, str], Columns]) -> dict[tuple[str, st
     return {key: columns for key, columns in scores.items() if mark not in key[1]}
 
 
+def first_metrics(scores: dict[tuple[str, str], Columns]) -> dict[tuple[str, str], Columns]:
+    """Of each target the metric that stands first."""
+    first: dict[str, tuple[str, str]] = {}
+    for target, metric in without_layers(scores):
+        first.setdefault(target, (target, metric))
+    return {key: scores[key] for key in first.values()}
+
+
 def at_layers(scores: dict[tuple[str, str], Columns], target: str, metric: str) -> dict:
     """The rows of `metric` at each layer that has its own: layer -> columns."""
     prefix = AT_LAYER.format(metric=metric, layer="")
@@ -88,10 +97,14 @@ def values_of(columns: Columns) -> dict[str, Numbers]:
 def gap(columns: Columns, name: str) -> Numbers:
     """What `name` has above direct, where both were scored on the same examples."""
     gaps: Numbers = defaultdict(dict)
-    for seed, language, row, direct in _pairs(columns, name):
-        if row["data"] == direct["data"]:
-            gaps[seed][language] = row["value"] - direct["value"]
+    for seed, language, row, direct in same_examples(columns, name):
+        gaps[seed][language] = row["value"] - direct["value"]
     return gaps
+
+
+def same_examples(columns: Columns, name: str) -> list[Pair]:
+    """What `gap` compares."""
+    return [pair for pair in _pairs(columns, name) if pair[2]["data"] == pair[3]["data"]]
 
 
 def other_examples(columns: Columns, name: str) -> set[str]:
@@ -121,8 +134,8 @@ def half_width(means: list[float]) -> float:
     return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * stdev(means) / math.sqrt(n)
 
 
-def _pairs(columns: Columns, name: str) -> list[tuple[int, str, Row, Row]]:
-    """(seed, language, row of `name`, row of direct) that both sides have."""
+def _pairs(columns: Columns, name: str) -> list[Pair]:
+    """What both sides have."""
     direct = columns.get(DIRECT, {})
     return [
         (seed, language, row, direct[seed][language])

@@ -16,8 +16,10 @@ from xt_jax.data.mixture import SAMPLERS
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.encoders import open_source
 from xt_jax.errors import ConfigError
+from xt_jax.evaluate.outcomes import outcomes
 from xt_jax.evaluate.score import AT_LAYER
 from xt_jax.sharding import RULES, make_mesh, place_param, place_params
+from xt_jax.study import outcomes as kept
 from xt_jax.study.data import SOURCES, open_data
 from xt_jax.study.phases import Start, Trainer
 from xt_jax.study.plan import Branch, branches
@@ -176,7 +178,8 @@ def _run_branch(study: Study, branch: Branch) -> set[tuple[str, str]]:
 
 def _score(study: Study, data: TaskData, trained: Start, intermediate: str, seed: int) -> None:
     """Predicts and scores what is not there yet, then writes the submission's files."""
-    todo = _todo(study, data, trained, intermediate, seed)
+    have = _have(study, data, trained, intermediate, seed)
+    todo = _todo(study, data, trained, have)
     name = f"{data.task.name} after {intermediate}, seed {seed}"
     home = study.trainer.home(trained)
     if todo:
@@ -188,9 +191,11 @@ def _score(study: Study, data: TaskData, trained: Start, intermediate: str, seed
             if scores is None:
                 logging.info("%s, %s: predicted for submission", name, dataset.language)
                 continue
-            append_rows(
-                study.results, _rows(study, data, dataset, trained, intermediate, seed, scores)
-            )
+            each = outcomes(data.task, dataset.examples, predictions, dataset.language)
+            kept.write(study.results.parent, _short(trained.key), _short(dataset.key), each)
+            if _name(dataset) not in have:
+                rows = _rows(study, data, dataset, trained, intermediate, seed, scores)
+                append_rows(study.results, rows)
             logging.info("%s, %s: %s", name, dataset.language, _shown(scores))
     submission = f"{study.trainer.source.name}-{intermediate}-s{seed}"
     folder = study.results.parent / "submissions" / submission.replace("/", "_")
@@ -198,25 +203,41 @@ def _score(study: Study, data: TaskData, trained: Start, intermediate: str, seed
         write_submission(folder, study.results.parent / "labels", home, data.task, dataset)
 
 
-def _todo(study: Study, data: TaskData, trained: Start, intermediate: str, seed: int) -> set[str]:
-    """The keys of the data sets that this model has no rows or predictions for."""
+def _have(
+    study: Study, data: TaskData, trained: Start, intermediate: str, seed: int
+) -> set[tuple[str, str]]:
+    """(language, data) of the data sets that this model has rows for."""
     mine = (_short(trained.key), intermediate, seed, data.task.name)
     last = data.task.metrics[0]
     if data.all_layers:
         last = AT_LAYER.format(metric=last, layer=study.trainer.source.config.num_layers)
-    have = {
+    return {
         (row["language"], row["data"])
         for row in read_rows(study.results)
         if (row["run"], row["intermediate"], row["seed"], row["target"]) == mine
         and row["metric"] == last
     }
-    home = study.trainer.home(trained)
+
+
+def _todo(study: Study, data: TaskData, trained: Start, have: set[tuple[str, str]]) -> set[str]:
+    """The keys of the data sets that this model has no rows, predictions or outcomes for."""
+    home, folder = study.trainer.home(trained), study.results.parent
+
+    def is_scored(dataset: Dataset) -> bool:
+        run, key = _short(trained.key), _short(dataset.key)
+        return _name(dataset) in have and kept.exists(folder, run, key)
+
     return {
         dataset.key
         for dataset in data.scored + data.submitted
         if not has_predictions(home, data.task, dataset)
-        or (dataset.labelled and (dataset.language, _short(dataset.key)) not in have)
+        or (dataset.labelled and not is_scored(dataset))
     }
+
+
+def _name(dataset: Dataset) -> tuple[str, str]:
+    """What its rows call it: language and data."""
+    return dataset.language, _short(dataset.key)
 
 
 def _short(key: str) -> str:

@@ -1,0 +1,278 @@
+"""What is found in the rows of a study: gaps, slopes, collapsed runs, and how sure they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from collections import defaultdict
+from statistics import fmean
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_study import LANGUAGES, MODELS, TARGETS, N, Study, gaps_of, slopes_of
+
+from xt_jax.errors import DataError
+from xt_jax.study.bootstrap import Estimate, Paired, Term, estimate, shifts
+from xt_jax.study.families import family_of, ladders
+from xt_jax.study.findings import Findings, Gap, find, multiplicity
+
+unhurried = settings(deadline=None, max_examples=40)
+
+
+def scores(rows) -> dict:
+    return {
+        (r["model"], r["intermediate"], r["target"], r["seed"], r["language"]): r["value"]
+        for r in rows
+    }
+
+
+# --- gaps -------------------------------------------------------------------------------------
+
+
+@unhurried
+@given(st.integers(0, 10**6), st.sets(st.integers(0, 242), max_size=120))
+def test_gaps_are_means_over_seeds_of_means_over_languages(key, missing):
+    study = Study(key)
+    rows = [row for i, row in enumerate(study.rows) if i not in missing]
+    have = scores(rows)
+    differences: dict = defaultdict(dict)
+    for (model, name, target, seed, language), value in have.items():
+        direct = have.get((model, "direct", target, seed, language))
+        if name != "direct" and direct is not None:
+            differences[model, name, target][seed, language] = value - direct
+    expected = {}
+    for (model, name, target), by in differences.items():
+        means = [fmean(v for (s, _), v in by.items() if s == seed) for seed in {s for s, _ in by}]
+        expected[model, name, target, ""] = (fmean(means), len(means))
+        for language in {lang for _, lang in by}:
+            values = [v for (_, lang), v in by.items() if lang == language]
+            expected[model, name, target, language] = (fmean(values), len(values))
+    for model, name in {key[:2] for key in differences}:
+        mine = [value for key, value in expected.items() if key[:2] == (model, name) and not key[3]]
+        means = fmean(value for value, _ in mine), min(seeds for _, seeds in mine)
+        expected[model, name, "", ""] = means
+    found = gaps_of(find(rows, study.outcomes))
+    assert found.keys() == expected.keys()
+    for key_, (value, seeds) in expected.items():
+        assert found[key_].estimate.value == pytest.approx(value, abs=1e-9)
+        assert found[key_].estimate.seeds == seeds
+        assert found[key_].estimate.examples == (seeds > 1)
+        assert math.isnan(found[key_].estimate.low) == (seeds == 1)
+
+
+def paired_by_hand(study: Study, model: str, name: str, target: str, languages) -> Paired:
+    runs = {(r["intermediate"], r["seed"], r["language"]): r for r in study.rows
+            if (r["model"], r["target"]) == (model, target)}  # fmt: skip
+
+    def of(side: str, seed: int) -> tuple[float, np.ndarray]:
+        mine = [runs[side, seed, language] for language in languages]
+        drawn = [shifts(study.arrays[r["run"], r["data"]][None])[0] for r in mine]
+        return fmean(r["value"] for r in mine), sum(drawn) / len(drawn)
+
+    both = [(of(name, seed), of("direct", seed)) for seed in range(3)]
+    values = np.array([a[0] - b[0] for a, b in both])
+    return Paired((0, 1, 2), values, np.stack([a[1] - b[1] for a, b in both]), N)
+
+
+def assert_same(found: Estimate, expected: Estimate) -> None:
+    assert dataclasses.astuple(found) == pytest.approx(dataclasses.astuple(expected), abs=1e-4)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_intervals_are_of_the_same_examples_on_both_sides(target):
+    study = Study(5)
+    found = gaps_of(study.find())
+    for language, languages in [("", LANGUAGES), ("de", ["de"])]:
+        paired = paired_by_hand(study, "mini-64", "squad", target, languages)
+        expected = estimate([Term(1.0, "", paired)])
+        assert_same(found["mini-64", "squad", target, language].estimate, expected)
+
+
+def test_the_mean_over_targets_shares_its_seeds():
+    study = Study(6)
+    parts = [paired_by_hand(study, "mini-48", "mnli", target, LANGUAGES) for target in TARGETS]
+    expected = estimate([Term(1 / 3, "", part) for part in parts])
+    gap = gaps_of(study.find())["mini-48", "mnli", "", ""]
+    assert_same(gap.estimate, expected)
+    assert (gap.metric, gap.encoder_params, gap.total_params) == ("", *MODELS["mini-48"])
+
+
+def test_what_is_not_known_of_examples_stays_with_its_own_gaps():
+    study = Study(7)
+    del study.arrays["mini-48 mnli panx 1", "panx de all"]
+    found = study.find()
+    unknown = {key for key, gap in gaps_of(found).items() if not gap.estimate.examples}
+    mine = ("mini-48", "mnli")
+    assert unknown == {(*mine, "panx", "de"), (*mine, "panx", ""), (*mine, "", "")}
+    alone = gaps_of(find(study.rows, lambda run, data: None))
+    assert not any(gap.estimate.examples for gap in alone.values())
+    assert gaps_of(found)[*mine, "panx", ""] == alone[*mine, "panx", ""]
+    for key, gap in gaps_of(found).items():
+        assert gap.estimate.value == alone[key].estimate.value
+        assert gap.estimate.low <= alone[key].estimate.low
+
+
+def test_only_the_first_metric_counts():
+    study = Study(8)
+    more = [{**r, "metric": m, "value": 1.0} for r in study.rows for m in ("em", "f1@layer=3")]
+    assert find(study.rows + more, study.outcomes) == study.find()
+
+
+def test_other_examples_are_not_compared():
+    study = Study(9)
+    for row in study.rows:
+        if (row["intermediate"], row["target"], row["language"]) == ("mnli", "panx", "de"):
+            row["data"] = "others"
+    found = gaps_of(find(study.rows, lambda run, data: None))
+    assert ("mini-48", "mnli", "panx", "de") not in found
+    assert found["mini-48", "mnli", "panx", ""].estimate.value == pytest.approx(
+        fmean(found["mini-48", "mnli", "panx", lang].estimate.value for lang in ("en", "th"))
+    )
+
+
+def test_the_order_of_rows_does_not_matter():
+    study = Study(10)
+    first = study.find()
+    assert study.find() == first
+    random.Random(0).shuffle(study.rows)
+    again = study.find()
+    assert gaps_of(again).keys() == gaps_of(first).keys()
+    for key, gap in gaps_of(again).items():
+        assert_same(gap.estimate, gaps_of(first)[key].estimate)
+    for key, slope in slopes_of(again).items():
+        assert_same(slope.estimate, slopes_of(first)[key].estimate)
+
+
+@pytest.mark.parametrize(
+    ("array", "problem"),
+    [
+        (np.ones((N, 2)), "give 100.000"),
+        (np.ones((N - 1, 2)), f"{N - 1} examples"),
+        (np.zeros((N, 2)), "give 0.000"),
+    ],
+)
+def test_outcomes_of_something_else_are_an_error(array, problem):
+    study = Study(11)
+    row = next(r for r in study.rows if r["value"] != 100)
+    study.arrays[row["run"], row["data"]] = array
+    with pytest.raises(DataError, match=problem) as error:
+        study.find()
+    assert row["run"] in str(error.value)
+
+
+def test_without_rows_or_without_direct_nothing_is_found():
+    assert find([], lambda run, data: None) == Findings((), (), ())
+    rows = [row for row in Study().rows if row["intermediate"] != "direct"]
+    assert find(rows, lambda run, data: None) == Findings((), (), ())
+
+
+# --- slopes -----------------------------------------------------------------------------------
+
+
+def test_slopes_are_those_of_a_line_through_the_gaps():
+    found = Study(12).find()
+    gaps, slopes = gaps_of(found), slopes_of(found)
+    assert slopes.keys() == {
+        (name, target, parameters)
+        for name in ("", "mnli", "squad")
+        for target in ("", *TARGETS)
+        for parameters in ("encoder", "total")
+    }
+    for (name, target, parameters), slope in slopes.items():
+        names = [name] if name else ["mnli", "squad"]
+        targets = [target] if target else TARGETS
+        x = [params[parameters == "total"] for params in MODELS.values()]
+        y = [
+            fmean(gaps[model, n, t, ""].estimate.value for n in names for t in targets)
+            for model in MODELS
+        ]
+        line = scipy.stats.linregress(np.log10(x), y)
+        assert slope.estimate.value == pytest.approx(line.slope, abs=1e-9)
+        assert (slope.family, slope.sizes, slope.estimate.seeds) == ("mini", 3, 3)
+        assert slope.estimate.low < slope.estimate.value < slope.estimate.high
+
+
+def test_the_interval_of_a_slope():
+    study = Study(13)
+    weights = np.log10([size for size, _ in MODELS.values()])
+    weights -= weights.mean()
+    weights /= (weights**2).sum()
+    terms = [
+        Term(weight / 2, model, paired_by_hand(study, model, name, "panx", LANGUAGES))
+        for weight, model in zip(weights, MODELS, strict=True)
+        for name in ("mnli", "squad")
+    ]
+    assert_same(slopes_of(study.find())["", "panx", "encoder"].estimate, estimate(terms))
+
+
+def test_means_are_over_what_every_size_has():
+    study = Study(14)
+    study.rows = [
+        r for r in study.rows
+        if (r["model"], r["intermediate"], r["target"]) != ("mini-64", "squad", "panx")
+    ]  # fmt: skip
+    gaps, slopes = gaps_of(study.find()), slopes_of(study.find())
+    assert ("squad", "panx", "encoder") not in slopes  # two sizes are no slope
+    pairs = [(n, t) for n in ("mnli", "squad") for t in TARGETS if (n, t) != ("squad", "panx")]
+    y = [fmean(gaps[model, n, t, ""].estimate.value for n, t in pairs) for model in MODELS]
+    line = scipy.stats.linregress(np.log10([size for size, _ in MODELS.values()]), y)
+    assert slopes["", "", "encoder"].estimate.value == pytest.approx(line.slope, abs=1e-9)
+
+
+def test_families_have_slopes_of_their_own():
+    sizes = {f"xlm-roberta-{s}": (10**n, 2 * 10**n) for s, n in (("base", 7), ("large", 8))}
+    assert {s.family for s in Study(15, models=MODELS | sizes).find().slopes} == {"mini"}
+    sizes |= {"facebook/xlm-roberta-xl": (10**9, 2 * 10**9)}
+    found = Study(15, models=MODELS | sizes).find()
+    assert {s.family for s in found.slopes} == {"mini", "xlm-roberta"}
+    assert ladders(Study(15, models=dict(reversed(MODELS.items()))).rows) == {"mini": list(MODELS)}
+    same = {**MODELS, "mini-128": MODELS["mini-64"]}
+    assert not Study(15, models=same).find().slopes
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("mini-48", "mini"),
+        ("mini-48-random", "mini-random"),
+        ("facebook/xlm-roberta-xxl", "xlm-roberta"),
+        ("runs/mini-64/", "mini"),
+        ("tiny", "tiny"),
+    ],
+)
+def test_family(model, family):
+    assert family_of(model) == family
+
+
+# --- many comparisons -------------------------------------------------------------------------
+
+
+@unhurried
+@given(st.lists(st.one_of(st.floats(0, 1), st.floats(0, 0.001)), max_size=30))
+def test_kept_are_those_of_benjamini_and_hochberg(positives):
+    rest = {"seeds": 3, "examples": True}
+    gaps = [
+        Gap("base", 1, 1, "mnli", f"t{i}", "f1", "", Estimate(0, p - 0.975, p - 0.025, p, **rest))
+        for i, p in enumerate(positives)
+    ]
+    ignored = [
+        dataclasses.replace(gap, **change)
+        for gap in gaps
+        for change in (
+            {"target": ""},
+            {"language": "de"},
+            {"estimate": dataclasses.replace(gap.estimate, positive=math.nan)},
+        )
+    ]
+    found = multiplicity(gaps + ignored)
+    p_values = [2 * min(p, 1 - p) for p in positives]
+    adjusted = scipy.stats.false_discovery_control(p_values) if p_values else []
+    expected = {f"t{i}" for i, p in enumerate(adjusted) if p <= 0.05}
+    assert {gap.target for gap in found.kept} == expected
+    assert found.tested == len(gaps)
+    assert found.by_chance == pytest.approx(0.05 * len(gaps))
+    assert found.excluding == sum(g.estimate.low > 0 or g.estimate.high < 0 for g in gaps)

@@ -1,0 +1,242 @@
+"""What single test examples contribute: they add up to the score, and are kept with a study."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from etils import epath
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
+from xt_jax.data.examples import (
+    ChoiceExample,
+    MiningExample,
+    PairExample,
+    SentenceExample,
+    SpanExample,
+    TagExample,
+)
+from xt_jax.errors import DataError
+from xt_jax.evaluate.outcomes import outcomes
+from xt_jax.evaluate.score import score, score_retrieval
+from xt_jax.study import outcomes as kept
+from xt_jax.study import runner
+from xt_jax.study.results import read_rows
+from xt_jax.tasks.table import TASKS
+
+unhurried = settings(deadline=None, max_examples=60)
+ROUNDING = 1e-9
+TEXTS = ("", "the cat", "cat", "a black cat", "cat on the mat.", "the", "chat noir", "mat")
+
+
+def first_metric(found: np.ndarray) -> float:
+    numerator, denominator = found.sum(axis=0)
+    return 100 * numerator / denominator if denominator else 0.0
+
+
+def assert_adds_up(name, examples, predictions, language="en") -> np.ndarray:
+    task = TASKS[name]
+    found = outcomes(task, examples, predictions, language)
+    expected = score(task, examples, predictions, language)[task.metrics[0]]
+    assert found.shape == (len(examples), 2)
+    assert found.dtype == np.float64
+    assert (found >= 0).all()
+    assert (found[:, 0] <= found[:, 1]).all()
+    assert first_metric(found) == pytest.approx(expected, abs=ROUNDING)
+    return found
+
+
+def some(choices, **sizes):
+    return st.lists(st.sampled_from(choices), **sizes)
+
+
+@unhurried
+@given(st.lists(st.tuples(*[st.sampled_from(TASKS["xnli"].labels)] * 2), min_size=1))
+def test_labels(pairs):
+    gold, predicted = zip(*pairs, strict=True)
+    examples = [PairExample(str(i), "a", "b", label) for i, label in enumerate(gold)]
+    found = assert_adds_up("xnli", examples, predicted, "de")
+    assert found.tolist() == [[float(g == p), 1.0] for g, p in pairs]
+    examples = [ChoiceExample(str(i), "a", ("b",), label) for i, label in enumerate(gold)]
+    assert_adds_up("hellaswag", examples, predicted)
+
+
+@unhurried
+@given(
+    st.lists(some(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"], min_size=1, max_size=6), min_size=1),
+    st.data(),
+)
+def test_entities_belong_to_their_sentence(gold, data):
+    """Tags of the kind that PAN-X has: what the sentences have alone is what they have here."""
+    predicted = [data.draw(st.permutations(tags)) for tags in gold]
+    examples = [TagExample(str(i), tuple(tags), tuple(tags)) for i, tags in enumerate(gold)]
+    found = assert_adds_up("panx", examples, predicted)
+    for example, tags, own in zip(examples, predicted, found, strict=True):
+        np.testing.assert_array_equal(assert_adds_up("panx", [example], [tags])[0], own)
+
+
+@unhurried
+@given(
+    st.lists(some(["X", "NOUN", "SYM", "SCONJ", "ADJ"], min_size=1, max_size=6), min_size=1),
+    st.data(),
+)
+def test_entities_of_parts_of_speech_add_up_though_seqeval_lets_them_cross_sentences(gold, data):
+    predicted = [data.draw(st.permutations(tags)) for tags in gold]
+    examples = [TagExample(str(i), tuple(tags), tuple(tags)) for i, tags in enumerate(gold)]
+    assert_adds_up("udpos", examples, predicted)
+
+
+def test_an_entity_counts_where_it_ends():
+    # `X` has no type, so that seqeval ends it no earlier than in the next sentence
+    examples = [TagExample("0", ("a",), ("X",)), TagExample("1", ("b", "c"), ("X", "NOUN"))]
+    found = assert_adds_up("udpos", examples, [["X"], ["X", "NOUN"]])
+    assert found.tolist() == [[0, 0], [4, 4]]
+
+
+@unhurried
+@given(st.lists(some(["N", "NP", "S"], min_size=1, max_size=6), min_size=1), st.data())
+def test_tokens(gold, data):
+    predicted = [data.draw(st.permutations(tags)) for tags in gold]
+    examples = [TagExample(str(i), tuple(tags), tuple(tags)) for i, tags in enumerate(gold)]
+    found = assert_adds_up("ccg", examples, predicted)
+    right = [sum(map(str.__eq__, g, p)) for g, p in zip(gold, predicted, strict=True)]
+    assert found.tolist() == [[r, len(g)] for r, g in zip(right, gold, strict=True)]
+
+
+ANSWERS = st.lists(st.tuples(st.sampled_from(TEXTS), st.just(0)), min_size=1, max_size=3)
+
+
+@unhurried
+@given(
+    st.lists(st.tuples(ANSWERS, st.sampled_from(TEXTS)), min_size=1),
+    st.sampled_from([("xquad", "zh"), ("mlqa", "zh"), ("mlqa", "de"), ("mlqa_cross", "de-zh")]),
+)
+def test_answers(questions, kind):
+    name, language = kind
+    examples = [SpanExample(str(i), "q", "c", tuple(a)) for i, (a, _) in enumerate(questions)]
+    found = assert_adds_up(name, examples, [text for _, text in questions], language)
+    assert (found[:, 1] == 1).all()
+
+
+@unhurried
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.just([]), ANSWERS), st.sampled_from(TEXTS), st.sampled_from([-2.0, 0, 1])
+        ),
+        min_size=1,
+    )
+)
+def test_answers_or_none(questions):
+    examples = [SpanExample(str(i), "q", "c", tuple(a)) for i, (a, _, _) in enumerate(questions)]
+    found = assert_adds_up("squad_v2", examples, [(text, odds) for _, text, odds in questions])
+    assert (found[:, 1] == 1).all()
+
+
+@unhurried
+@given(st.integers(1, 30), st.randoms(use_true_random=False))
+def test_nearest_sentences(n, rng):
+    matches, nearest = rng.sample(range(n), n), [rng.randrange(n) for _ in range(n)]
+    examples = [SentenceExample(str(i), "a", "b", line) for i, line in enumerate(matches)]
+    found = outcomes(TASKS["tatoeba"], examples, nearest, "de")
+    expected = score_retrieval(np.array([nearest[::-1], nearest]), examples, 1)["accuracy"]
+    assert first_metric(found) == pytest.approx(expected, abs=ROUNDING)
+    assert found.tolist() == [[g == p, 1] for g, p in zip(matches, nearest, strict=True)]
+
+
+@unhurried
+@given(st.integers(1, 12), st.integers(1, 12), st.randoms(use_true_random=False))
+def test_mined_pairs_count_at_their_foreign_sentence(foreign, english, rng):
+    def pairs():
+        return {
+            (str(rng.randrange(foreign)), str(rng.randrange(english)))  # ids that both sides have
+            for _ in range(rng.randrange(9))
+        }
+
+    gold, mined = pairs(), sorted(pairs())
+    examples = [
+        MiningExample(f := str(i), "t", False, tuple(b for a, b in gold if a == f))
+        for i in range(foreign)
+    ]
+    examples += [MiningExample(str(i), "t", True, None) for i in range(english)]
+    found = assert_adds_up("bucc", examples, mined, "de")
+    assert not found[foreign:].any()
+    for i in range(foreign):
+        mine = [{b for a, b in side if a == str(i)} for side in (gold, mined)]
+        assert found[i].tolist() == [2 * len(mine[0] & mine[1]), len(mine[0]) + len(mine[1])]
+
+
+def test_masked_language_modelling_has_none():
+    with pytest.raises(ValueError, match="mlm has no outcome"):
+        outcomes(TASKS["mlm"], [], [], "de")
+
+
+# --- kept with a study -------------------------------------------------------------------------
+
+
+@unhurried
+@given(st.lists(st.tuples(st.integers(0, 70_000), st.integers(0, 300)), min_size=1), st.booleans())
+def test_what_is_read_is_what_was_written(tmp_path_factory, pairs, halve):
+    folder = epath.Path(tmp_path_factory.mktemp("outcomes"))
+    array = np.array(pairs, np.float64) / (2 if halve else 1)
+    assert not kept.exists(folder, "run", "data")
+    assert kept.read(folder, "run", "data") is None
+    kept.write(folder, "run", "data", array)
+    assert kept.exists(folder, "run", "data")
+    found = kept.read(folder, "run", "data")
+    np.testing.assert_array_equal(found, array)
+    assert kept.read(folder, "data", "run") is None
+    assert [p.name for p in (folder / "outcomes").iterdir()] == ["run-data.npy"]
+    counts = (array % 1 == 0).all()
+    smallest = next(b for b in (1, 2, 4) if array.max() < 256**b)
+    assert found.dtype == (np.dtype(f"u{smallest}") if counts else np.float32)
+
+
+def test_fractions_are_single_precision(tmp_path):
+    kept.write(epath.Path(tmp_path), "run", "data", np.array([[1 / 3, 1]]))
+    found = kept.read(epath.Path(tmp_path), "run", "data")
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.float32([[1 / 3, 1]]))
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "outcomes").mkdir()
+    (tmp_path / "outcomes" / "run-data.npy").write_bytes(b"no array")
+    with pytest.raises(DataError, match=r"run-data\.npy"):
+        kept.read(epath.Path(tmp_path), "run", "data")
+
+
+def test_a_study_keeps_outcomes_and_asks_again_for_those_that_are_missing(
+    world, mini_tokenizer_folder, tmp_path, one_device
+):
+    recipe = RecipeOverrides(epochs=1, batch_size=16, max_length=96, eval_every=1000)
+    config = Config(
+        model=ModelConfig("tiny", str(mini_tokenizer_folder)),
+        data=DataConfig(dir=str(world), max_train_examples=32, max_eval_examples=24),
+        languages=("en", "de"),
+        targets=("xnli", "udpos", "xquad", "tatoeba"),
+        intermediates=("direct",),
+        seeds=2,
+        target=recipe,
+    )
+    runner.run(config, str(tmp_path))
+    results, folder = tmp_path / "results.jsonl", epath.Path(tmp_path)
+    rows = read_rows(epath.Path(results))
+    first = [r for r in rows if r["metric"] == TASKS[r["target"]].metrics[0]]
+    assert {r["target"] for r in first} == set(config.targets)
+    for row in first:
+        found = kept.read(folder, row["run"], row["data"])
+        assert len(found) == row["n"]
+        assert first_metric(found.astype(float)) == pytest.approx(row["value"], abs=1e-4)
+    files = {path: path.read_bytes() for path in (tmp_path / "outcomes").iterdir()}
+    # the untrained encoder is one run whatever the seed
+    assert len(files) == 2 * 2 * 3 + 1
+    before = results.read_bytes()
+    for path in random.Random(0).sample(sorted(files), 3):
+        path.unlink()
+    runner.run(config, str(tmp_path))
+    assert {path: path.read_bytes() for path in (tmp_path / "outcomes").iterdir()} == files
+    assert results.read_bytes() == before

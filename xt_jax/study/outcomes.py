@@ -1,0 +1,57 @@
+"""The outcomes of single test examples, a file for each run and set of examples.
+
+They lie beside `results.jsonl`, whose rows name them by `run` and `data`.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from etils import epath
+
+from xt_jax.errors import DataError
+from xt_jax.files import atomic_write_bytes
+
+
+def write(folder: epath.Path, run: str, data: str, array: np.ndarray) -> None:
+    """Keeps what `xt_jax.evaluate.outcomes` returned: counts exactly, fractions as float32."""
+    buffer = io.BytesIO()
+    np.save(buffer, array.astype(_dtype(array)), allow_pickle=False)
+    atomic_write_bytes(_path(folder, run, data), buffer.getvalue())
+
+
+def exists(folder: epath.Path, run: str, data: str) -> bool:
+    return _path(folder, run, data).exists()
+
+
+def read(folder: epath.Path, run: str, data: str) -> np.ndarray | None:
+    """[n, 2], or None where there is no file.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = _path(folder, run, data)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DataError(
+            f"The outcomes cannot be read ({error}).",
+            where=path,
+            remedy="delete the file and run the study again, which scores what is missing",
+        ) from error
+
+
+def _path(folder: epath.Path, run: str, data: str) -> epath.Path:
+    return folder / "outcomes" / f"{run}-{data}.npy"
+
+
+def _dtype(array: np.ndarray) -> np.dtype:
+    """The smallest that holds counts; float32 for fractions."""
+    if (array != np.floor(array)).any() or (array < 0).any():
+        return np.dtype(np.float32)
+    return np.min_scalar_type(int(array.max(initial=0)))
