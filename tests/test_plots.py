@@ -20,7 +20,8 @@ from rows import keys, rows_of
 from synthetic import evidence
 
 from xt_jax.study import plots
-from xt_jax.study.evidence import family_of, models_of
+from xt_jax.study.evidence import models_of
+from xt_jax.study.families import family_of
 from xt_jax.study.figures.looks import looks_of
 from xt_jax.study.results import Row
 

@@ -17,7 +17,8 @@ from etils import epath
 from matplotlib.figure import Figure
 
 from xt_jax.files import atomic_write_bytes
-from xt_jax.study.evidence import MEAN, MIN_SIZES, Evidence, Model, sizes_of
+from xt_jax.study.evidence import MEAN, Evidence, Model, sizes_of
+from xt_jax.study.families import MIN_SIZES
 from xt_jax.study.figures.curves import curve_figure, measure_of
 from xt_jax.study.figures.gaps import TOGETHER, gap_figure, heat_map
 from xt_jax.study.figures.languages import language_figure
