@@ -7,6 +7,8 @@ targets in up to eight languages. Options after the colon: `size` of the mini la
 `random=True` for random weights in place of the pretrained ones.
 """
 
+import dataclasses
+
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, parse_arg
 from xt_jax.mini import LANGUAGES
 from xt_jax.tasks.table import DIRECT
@@ -26,7 +28,7 @@ def get_config(arg: str | None = None) -> Config:
         intermediates=(DIRECT, "mnli"),
         languages=tuple(LANGUAGES),
         intermediate=recipe,
-        target=recipe,
+        target=dataclasses.replace(recipe),
         seeds=options["seeds"],
         submission=False,
     )

@@ -8,6 +8,8 @@ Options after the colon: `sizes` joined by +, `seeds`. A second command with the
 to the table.
 """
 
+import dataclasses
+
 from configs.quickstart import LEARNING_RATES, USUAL_RATE
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, parse_arg
 from xt_jax.mini import LANGUAGES
@@ -29,7 +31,7 @@ def get_config(arg: str | None = None) -> Config:
         intermediates=(DIRECT, *INTERMEDIATES, "+".join(INTERMEDIATES)),
         languages=tuple(LANGUAGES),
         intermediate=recipe,
-        target=recipe,
+        target=dataclasses.replace(recipe),
         seeds=options["seeds"],
         submission=False,
     )

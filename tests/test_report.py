@@ -9,28 +9,18 @@ import re
 import pytest
 from etils import epath
 from rows import keys, rows_of
-from synthetic import evidence, found
+from synthetic import evidence
 
 from xt_jax.errors import DataError
-from xt_jax.study import report as reports
 from xt_jax.study.compare import deviation, half_width
 from xt_jax.study.document import to_markdown
+from xt_jax.study.report import report as whole_report
 from xt_jax.study.report import write_report
 from xt_jax.study.results import Row, append_rows
 
 
-@pytest.fixture(autouse=True)
-def plain_statistics(monkeypatch):
-    """Intervals over seeds alone."""
-
-    def findings(models, folder):
-        return found([row for model in models for row in model.rows])
-
-    monkeypatch.setattr(reports, "findings_of", findings)
-
-
 def report(rows: list[Row], only=()) -> str:
-    return to_markdown(reports.report(evidence(rows, only)))
+    return to_markdown(whole_report(evidence(rows, only)))
 
 
 def table(text: str, title: str) -> list[dict[str, str]]:

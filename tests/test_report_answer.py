@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 from rows import rows_of
-from synthetic import BRANCHES, MINI, evidence, found, phase_logs, study_rows
+from synthetic import BRANCHES, evidence, phase_logs, study_rows
 
 from xt_jax.study.answer import TITLE, answer
 from xt_jax.study.document import to_markdown
 from xt_jax.study.evidence import Evidence, models_of
-from xt_jax.study.findings import Estimate, Findings, Gap, Slope
+from xt_jax.study.findings import Estimate, Findings, Gap, Slope, multiplicity
 from xt_jax.study.report import report
 from xt_jax.study.wording import between, count, interval, listed, percent, points, size
 
@@ -166,13 +166,19 @@ def test_no_results_are_a_sentence():
 
 def test_collapsed_runs_are_counted_and_the_answer_is_given_without_them():
     base = studied(number(-2.0))
-    found = base.findings
-    bad = replace(found.gaps[0], collapsed=(1, 3))
-    slopes = (replace(found.slopes[0], without_collapsed=number(-0.4)), *found.slopes[1:])
-    text = paragraph(Evidence(base.models, Findings((bad, *found.gaps[1:]), slopes)))
-    assert "2 of 15 pairs of runs have one at chance in English" in text  # 3 gaps of 5 seeds
+    bad = (("mini-48", "mnli", "xnli", 0), ("mini-64", "direct", "xnli", 0), ("other", "", "", 0))
+    slopes = tuple(replace(s, without_collapsed=number(-0.4)) for s in base.findings.slopes)
+    findings = replace(base.findings, slopes=slopes, collapsed=bad)
+    text = paragraph(Evidence(base.models, findings))
+    assert "2 of 6 runs on a target are at chance in English" in text  # three sizes, two branches
     assert "without them it changes by -0.4 [-1.4, +0.6]." in text
     assert "at chance" not in paragraph(base)
+
+
+def test_retrieval_is_no_run_that_could_collapse():
+    rows = study_rows(SMALL, ("direct", "mnli"), ("xnli", "tatoeba"), 2)
+    rows = [r | {"value": 30.0} if r["target"] == "xnli" and not r["seed"] else r for r in rows]
+    assert "6 of 12 runs on a target are at chance" in paragraph(evidence(rows))
 
 
 def test_many_comparisons_are_said_plainly():
@@ -182,7 +188,11 @@ def test_many_comparisons_are_said_plainly():
         "Of 3 gaps (model, intermediate task, target), 2 have an interval that excludes 0" in text
     )
     assert "if no intermediate task did anything, fewer than one would" in text
-    whole = "\n".join(lines_of(evidence(study_rows())))
+    study = evidence(study_rows())
+    whole = "\n".join(lines_of(study))
+    kept = len(multiplicity(study.findings.gaps).kept)
+    assert 0 < kept < 225
+    assert f"Taken together, {kept} of them are kept at a false discovery rate of 5 %" in whole
     assert "Of 225 gaps" in whole
     assert "about 11 would" in whole  # 5 % of 225
 
@@ -218,19 +228,6 @@ def test_the_family_with_most_sizes_is_spoken_of_and_the_others_are_named():
     text = paragraph(evidence(rows))
     assert "From 3 sizes (57 k to 0.79 M encoder parameters)" in text
     assert "1 model of other families or without a gap: below." in text
-
-
-def test_without_means_in_the_findings_they_come_from_the_rows():
-    rows = study_rows(MINI, ("direct", "mnli"), seeds=4)
-    with_means = evidence(rows)
-    gaps = tuple(gap for gap in found(rows).gaps if gap.target)
-    without = Evidence(with_means.models, Findings(gaps, with_means.findings.slopes))
-    for model in MINI:
-        ours, theirs = (e.gap(model, "mnli", "").estimate for e in (without, with_means))
-        assert (ours.value, ours.low, ours.high, ours.positive) == pytest.approx(
-            (theirs.value, theirs.low, theirs.high, theirs.positive), rel=1e-12
-        )
-        assert (ours.seeds, ours.examples) == (4, False)
 
 
 def test_the_command_that_trained_most_phases_is_on_the_first_line():
@@ -269,26 +266,12 @@ def test_numbers_in_words():
     assert points(-0.04) == "+0.0"
 
 
-def test_a_mean_over_targets_is_of_the_seeds_that_all_of_them_have():
-    def both(gap: float, **fields):
-        return rows_of("direct", {"de": 50.0}, **fields) + rows_of(
-            "mnli", {"de": 50.0 + gap}, **fields
-        )
-
-    rows = both(1.0, seed=0) + both(3.0, seed=1) + both(50.0, seed=2)
-    rows += both(3.0, seed=0, target="panx") + both(5.0, seed=1, target="panx")
-    mean = Evidence(models_of(rows)).gap("base", "mnli", "").estimate
-    assert (mean.value, mean.seeds) == (3.0, 2)  # (1 + 3) / 2 and (3 + 5) / 2
-    assert mean.high - mean.value == pytest.approx(12.706205 * 1.0, abs=1e-5)  # t, 1 degree
-
-
 def test_only_the_first_metric_of_a_target_counts():
     rows = rows_of("direct", {"de": 40.0}, metric="f1", target="xquad")
     rows += rows_of("mnli", {"de": 41.0}, metric="f1", target="xquad")
     rows += rows_of("direct", {"de": 20.0}, metric="exact_match", target="xquad")
     rows += rows_of("mnli", {"de": 29.0}, metric="exact_match", target="xquad")
     study = evidence(rows)
-    assert len(study.findings.gaps) == 2 * 2 + 1  # two metrics, each with its language; the mean
     assert study.gap("base", "mnli", "xquad").estimate.value == 1.0
     assert [gap.metric for gap in study.target_gaps] == ["f1"]
     assert [gap.estimate.value for gap in study.language_gaps("base")] == [1.0]

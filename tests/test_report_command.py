@@ -7,26 +7,15 @@ import json
 import math
 
 import pytest
-from synthetic import evidence, found, phase_logs, study_rows
+from synthetic import evidence, phase_logs, study_rows
 
 from xt_jax import report as command
 from xt_jax.errors import DataError
-from xt_jax.study import report as reports
 from xt_jax.study.results import append_rows
 from xt_jax.study.spreadsheets import spreadsheets
 
 SIZES = {"mini-48": 56_544, "mini-64": 149_952, "mini-128": 793_088}
 ROWS = study_rows(SIZES, ("direct", "mnli"), ("xnli",), 2)
-
-
-@pytest.fixture(autouse=True)
-def plain_statistics(monkeypatch):
-    """Intervals over seeds alone."""
-
-    def findings(models, folder):
-        return found([row for model in models for row in model.rows])
-
-    monkeypatch.setattr(reports, "findings_of", findings)
 
 
 def run(folder, output, *more: str) -> None:
@@ -116,14 +105,18 @@ def test_spreadsheets_have_every_number():
 
 
 def test_numbers_that_are_not_there_are_empty():
-    study = evidence(
-        study_rows({"mini-48": 56_544}, ("direct", "mnli"), ("xnli",), 2),
-        collapsed={("mini-48", "mnli", "xnli"): (0, 1)},
-    )
-    (line, *_) = read(spreadsheets(study)["gaps.csv"])
-    assert line["collapsed"] == "0 1"
     one = evidence(study_rows({"mini-48": 56_544}, ("direct", "mnli"), ("xnli",), 1))
     (line, *_) = read(spreadsheets(one)["gaps.csv"])
     assert line["low"] == line["positive"] == ""
     assert math.isnan(one.findings.gaps[0].estimate.low)
     assert "slopes.csv" not in spreadsheets(one)
+
+
+def test_collapsed_seeds_are_in_a_cell():
+    rows = study_rows({"mini-48": 56_544}, ("direct", "mnli"), ("xnli",), 3)
+    rows = [
+        r | {"value": 33.0} if (r["intermediate"], r["seed"]) == ("mnli", 1) else r for r in rows
+    ]
+    (line, *_) = read(spreadsheets(evidence(rows))["gaps.csv"])
+    assert line["collapsed"] == "1"
+    assert float(line["without_collapsed_value"]) > float(line["value"])

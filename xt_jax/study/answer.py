@@ -9,9 +9,9 @@ from xt_jax.study.compare import CONFIDENCE
 from xt_jax.study.document import Block, Bullets, Command, Heading, Text
 from xt_jax.study.evidence import MEAN, Evidence, Model, sizes_of
 from xt_jax.study.families import MIN_SIZES
-from xt_jax.study.findings import Estimate, Gap, Slope
+from xt_jax.study.findings import Estimate, Gap, Slope, multiplicity
 from xt_jax.study.wording import between, count, excludes_zero, interval, listed, percent, size
-from xt_jax.tasks.table import DIRECT
+from xt_jax.tasks.table import DIRECT, TASKS
 
 TITLE = "What intermediate tasks add to zero-shot transfer, and how that changes with model size"
 _NO_RESULTS = "There are no results yet: no target task has been scored."
@@ -169,14 +169,15 @@ def _item(evidence: Evidence, ladder: list[Model], name: str) -> Text | None:
 
 
 def _collapsed(evidence: Evidence, ladder: list[Model], slope: Slope | None) -> str:
-    """How many comparisons have a run at chance, and what is left without them."""
+    """How many runs are at chance, and what is left without them."""
     names = {model.name for model in ladder}
-    gaps = [gap for gap in evidence.target_gaps if gap.model in names]
-    compared = sum(gap.estimate.seeds for gap in gaps)
-    at_chance = sum(len(gap.collapsed) for gap in gaps)
+    at_chance = sum(model in names for model, *_ in evidence.findings.collapsed)
     if not at_chance:
         return ""
-    text = f"{at_chance:,} of {count(compared, 'pair')} of runs have one at chance in English"
+    trained = [
+        run for model in ladder for run in model.runs if run[1] in TASKS and TASKS[run[1]].train
+    ]
+    text = f"{at_chance:,} of {count(len(trained), 'run')} on a target are at chance in English"
     without = slope.without_collapsed if slope is not None else None
     if without is not None:
         text += f"; without them it changes by {interval(without)}"
@@ -205,25 +206,25 @@ def _counted(evidence: Evidence, models: Sequence[Model]) -> str:
 
 def _notes(evidence: Evidence) -> list[Block]:
     """What a gap is, what the brackets are, and how much of it is chance."""
-    sure = [gap for gap in evidence.target_gaps if not math.isnan(gap.estimate.low)]
+    many = multiplicity(evidence.findings.gaps)
     notes = (
         "A gap is the score after an intermediate task less that of direct fine-tuning, in "
         "percentage points, paired by seed, mean over languages."
     )
-    if not sure:
+    if not many.tested:
         return [Text(notes + " There is one seed, so no number here has an interval.")]
-    level = 100 * CONFIDENCE
-    notes += f" [ ]: {level:.0f} % interval, {_knows([gap.estimate for gap in sure])}."
-    hits = sum(excludes_zero(gap.estimate) for gap in sure)
-    expected = (1 - CONFIDENCE) * len(sure)
-    chance = f"about {expected:.0f}" if expected >= 1 else "fewer than one"
-    multiplicity = (
-        f"Each interval and each probability stands for itself and is not corrected for their "
-        f"number. Of {count(len(sure), 'gap')} (model, intermediate task, target), {hits:,} have "
-        f"an interval that excludes 0; if no intermediate task did anything, {chance} would. "
-        "Single cells are therefore hints; the means over targets and the slopes are the answer."
+    sure = [g.estimate for g in evidence.target_gaps if not math.isnan(g.estimate.low)]
+    notes += f" [ ]: {100 * CONFIDENCE:.0f} % interval, {_knows(sure)}."
+    chance = f"about {many.by_chance:.0f}" if many.by_chance >= 1 else "fewer than one"
+    comparisons = (
+        "Each interval and each probability stands for itself and is not corrected for their "
+        f"number. Of {count(many.tested, 'gap')} (model, intermediate task, target), "
+        f"{many.excluding:,} have an interval that excludes 0; if no intermediate task did "
+        f"anything, {chance} would. Taken together, {len(many.kept):,} of them are kept at a "
+        f"false discovery rate of {100 * (1 - CONFIDENCE):.0f} % (Benjamini and Hochberg). Single "
+        "cells are hints; the means over targets and the slopes are the answer."
     )
-    return [Text(notes), Text(multiplicity, "Many comparisons.")]
+    return [Text(notes), Text(comparisons, "Many comparisons.")]
 
 
 def _knows(estimates: Sequence[Estimate]) -> str:

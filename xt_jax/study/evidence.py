@@ -7,8 +7,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from xt_jax.study.averages import mean_over_targets
-from xt_jax.study.compare import Columns, collect, direct_first, one_setting, without_layers
+from xt_jax.study.compare import (
+    Columns,
+    collect,
+    direct_first,
+    first_metrics,
+    one_setting,
+    without_layers,
+)
 from xt_jax.study.families import family_of
 from xt_jax.study.findings import Findings, Gap, Slope
 from xt_jax.study.phase_logs import PhaseLog
@@ -36,6 +42,11 @@ class Model:
     left_out: int
 
     @cached_property
+    def runs(self) -> set[tuple[str, str, int]]:
+        """Intermediate task, target and seed of everything that was scored."""
+        return {(row["intermediate"], row["target"], row["seed"]) for row in self.rows}
+
+    @cached_property
     def main(self) -> dict[tuple[str, str], Columns]:
         """What counts as the tasks' metrics, not the same metric at every layer."""
         return without_layers(self.scores)
@@ -43,10 +54,8 @@ class Model:
     @cached_property
     def first(self) -> dict[str, tuple[str, Columns]]:
         """The first metric of each target, and its rows."""
-        found: dict[str, tuple[str, Columns]] = {}
-        for (target, metric), columns in self.main.items():
-            found.setdefault(target, (metric, columns))
-        return found
+        first = first_metrics(self.scores)
+        return {target: (metric, columns) for (target, metric), columns in first.items()}
 
 
 @dataclass(frozen=True)
@@ -80,16 +89,16 @@ class Evidence:
         return dict(families)
 
     def gap(self, model: str, intermediate: str, target: str, language: str = "") -> Gap | None:
-        """Of the first metric of `target`; `MEAN` is the mean over targets."""
+        """`MEAN` is the mean over targets, "" the mean over languages."""
         return self._gaps.get((model, intermediate, target, language))
 
     @cached_property
     def target_gaps(self) -> list[Gap]:
-        """Those of single targets, means over languages, of the first metric."""
+        """Those of single targets, means over languages."""
         return [g for g in self._gaps.values() if g.target != MEAN and not g.language]
 
     def language_gaps(self, model: str) -> list[Gap]:
-        """Those of single languages, of the first metric of each target."""
+        """Those of single languages."""
         return self._by_language[model]
 
     def slope(
@@ -99,29 +108,8 @@ class Evidence:
 
     @cached_property
     def _gaps(self) -> dict[tuple[str, str, str, str], Gap]:
-        metrics = {
-            (m.name, target): metric for m in self.models for target, (metric, _) in m.first.items()
-        }
-        found = {
-            (gap.model, gap.intermediate, gap.target, gap.language): gap
-            for gap in self.findings.gaps
-            if gap.target == MEAN or metrics.get((gap.model, gap.target)) == gap.metric
-        }
-        return {**self._means, **found}
-
-    @cached_property
-    def _means(self) -> dict[tuple[str, str, str, str], Gap]:
-        """The mean over targets of each model and intermediate task, from seeds alone."""
-        found = {}
-        for model in self.models:
-            params = (model.encoder_params, model.total_params)
-            for name in self.others:
-                targets = [columns for _, columns in model.first.values()]
-                estimate = mean_over_targets(targets, name)
-                if estimate is not None:
-                    gap = Gap(model.name, *params, name, MEAN, "", "", estimate)
-                    found[model.name, name, MEAN, ""] = gap
-        return found
+        gaps = self.findings.gaps
+        return {(gap.model, gap.intermediate, gap.target, gap.language): gap for gap in gaps}
 
     @cached_property
     def _by_language(self) -> dict[str, list[Gap]]:

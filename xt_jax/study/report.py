@@ -13,12 +13,12 @@ from etils import epath
 
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
-from xt_jax.study import plots
+from xt_jax.study import outcomes, plots
 from xt_jax.study.answer import answer
 from xt_jax.study.benchmark import benchmark_tables, published_table
 from xt_jax.study.document import Block, Folded, Heading, Picture, Table, Text, to_markdown
-from xt_jax.study.evidence import MEAN, NOTHING, Evidence, Model, models_of
-from xt_jax.study.findings import Findings
+from xt_jax.study.evidence import MEAN, Evidence, models_of
+from xt_jax.study.findings import find
 from xt_jax.study.gap_tables import collapsed_table, gap_table, group_table, slope_table
 from xt_jax.study.html import to_html
 from xt_jax.study.phase_logs import read_phases
@@ -68,7 +68,9 @@ def write_report(
         DataError: a line that is no complete row, unless `malformed` takes it.
     """
     models = models_of(read_all(folder, malformed=malformed), only or ())
-    evidence = Evidence(models, findings_of(models, folder), read_phases(folder / PHASES))
+    rows = [row for model in models for row in model.rows]
+    findings = find(rows, functools.partial(outcomes.read, folder))
+    evidence = Evidence(models, findings, read_phases(folder / PHASES))
     drawn = plots.drawings(evidence)
     blocks = report(evidence, drawn)
     pictures = {each.name: plots.write_drawing(output, each) for each in drawn}
@@ -78,15 +80,6 @@ def write_report(
     atomic_write_text(output / "report.html", to_html(blocks, pictures))
     atomic_write_text(output / "report.md", markdown)
     return markdown
-
-
-def findings_of(models: Sequence[Model], folder: epath.Path) -> Findings:
-    """The one place where the statistics come in."""
-    from xt_jax.study import outcomes
-    from xt_jax.study.findings import find
-
-    rows = [row for model in models for row in model.rows]
-    return find(rows, functools.partial(outcomes.read, folder)) if rows else NOTHING
 
 
 def report(evidence: Evidence, drawings: Sequence[Drawing] = ()) -> list[Block]:
