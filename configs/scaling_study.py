@@ -27,10 +27,12 @@ USUAL_RATE = 1e-5
 def get_config(arg: str | None = None) -> Config:
     options = parse_arg(arg, sizes=SIZES, tasks=TASKS, seeds=5, source="files")
     sizes = tuple(options["sizes"].split("+"))
+    rates = tuple(LEARNING_RATES.get(size, USUAL_RATE) for size in sizes)
     return Config(
         model=ModelConfig(name=sizes[0]),
         models=sizes,
-        learning_rates=tuple(LEARNING_RATES.get(size, USUAL_RATE) for size in sizes),
+        intermediate_rates=rates,
+        target_rates=rates,
         data=DataConfig(source=options["source"]),
         intermediates=(DIRECT, *options["tasks"].split("/")),
         seeds=options["seeds"],

@@ -91,10 +91,10 @@ def test_what_is_no_part(shard):
 
 
 def test_the_configuration_of_one_of_several_models():
-    several = config(models=("base", "large"), learning_rates=(1e-5, 5e-6))
+    several = config(models=("base", "large"), target_rates=(1e-5, 5e-6))
     one = of_model(several, "large")
-    assert (one.model.name, one.models, one.learning_rates) == ("large", (), ())
-    assert one.intermediate.learning_rate == one.target.learning_rate == 5e-6
+    assert (one.model.name, one.models, one.target_rates) == ("large", (), ())
+    assert (one.intermediate.learning_rate, one.target.learning_rate) == (None, 5e-6)
     assert several.model.name == Config().model.name
     without = of_model(config(models=("base",)), "base")
     assert without.target.learning_rate is None

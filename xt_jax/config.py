@@ -141,8 +141,10 @@ class Config:
     ray: RayConfig = field(default_factory=RayConfig)
     # Models to compare, named as `model.name` is; empty: `model.name` alone.
     models: tuple[str, ...] = ()
-    # Learning rate of each of `models` in both phases; empty: the recipes' own.
-    learning_rates: tuple[float, ...] = ()
+    # Learning rate of each of `models` in the intermediate and in the target phase; empty: the
+    # recipes' own.
+    intermediate_rates: tuple[float, ...] = ()
+    target_rates: tuple[float, ...] = ()
     # Intermediate tasks to compare: `direct` for none, `mnli+squad+mlm` for several by turns.
     intermediates: tuple[str, ...] = ("mnli",)
     # Target tasks; empty: all; `none`: the intermediate phases only, nothing is scored.
@@ -205,11 +207,13 @@ def of_model(config: Config, name: str) -> Config:
     if name not in config.models:
         return config
     changes: dict[str, Any] = {"model": dataclasses.replace(config.model, name=name)}
-    if config.learning_rates:
-        rate = config.learning_rates[config.models.index(name)]
-        for phase in ("intermediate", "target"):
+    for phase in ("intermediate", "target"):
+        rates = getattr(config, f"{phase}_rates")
+        if rates:
+            rate = rates[config.models.index(name)]
             changes[phase] = dataclasses.replace(getattr(config, phase), learning_rate=rate)
-    return dataclasses.replace(config, models=(), learning_rates=(), **changes)
+    changes |= {"models": (), "intermediate_rates": (), "target_rates": ()}
+    return dataclasses.replace(config, **changes)
 
 
 def apply_overrides(recipe: Any, overrides: RecipeOverrides) -> Any:

@@ -85,11 +85,13 @@ def results_name(shard: str) -> str:
 
 
 def _check_models(config: Config) -> None:
-    names, rates = config.models, config.learning_rates
-    if len(set(names)) < len(names) or (rates and len(rates) != len(names)):
+    names = config.models
+    counts = {len(rates) for rates in (config.intermediate_rates, config.target_rates) if rates}
+    if len(set(names)) < len(names) or counts - {len(names)}:
         raise ConfigError(
-            f"{len(rates)} learning rates for the models {', '.join(names) or '(none)'}.",
-            where="--config.models, --config.learning_rates",
+            f"{' and '.join(map(str, counts)) or 'No'} learning rates for the models "
+            f"{', '.join(names) or '(none)'}.",
+            where="--config.models, --config.intermediate_rates, --config.target_rates",
             remedy="name each model once, and for each a learning rate or none at all",
         )
 

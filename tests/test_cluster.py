@@ -1,0 +1,125 @@
+"""A study on a Ray cluster of two nodes on this machine, of which one is lost, and as two parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_run import finish, start
+
+from xt_jax.config import RayConfig
+from xt_jax.errors import ConfigError
+from xt_jax.study import cluster as ray_cluster
+from xt_jax.study.board import time_left
+
+TASKS = (
+    "--config.models=mini-48",
+    "--config.models=mini-32",
+    "--config.model.random_init=true",
+    "--config.intermediates=direct",
+    "--config.intermediates=mnli",
+    "--config.targets=xnli",
+    "--config.targets=panx",
+    "--config.targets=tatoeba",
+)
+
+
+def rows(workdir: Path) -> list[bytes]:
+    files = sorted(workdir.glob("results*.jsonl"))
+    return sorted(line for file in files for line in file.read_bytes().splitlines())
+
+
+def board(workdir: Path, name: str = "status.json") -> dict:
+    return json.loads((workdir / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory) -> Path:
+    workdir = tmp_path_factory.mktemp("serial")
+    finish(workdir, tasks=TASKS)
+    assert len(rows(workdir)) > 20
+    return workdir
+
+
+def test_parts_have_the_rows_of_the_whole_and_share_no_phase(serial, tmp_path):
+    for i in (1, 2):
+        finish(tmp_path, f"--config.shard={i}/2", tasks=TASKS)
+    assert rows(tmp_path) == rows(serial)
+    names = [
+        {piece["name"] for piece in board(tmp_path, f"status-{i}-of-2.json")["pieces"]}
+        for i in (1, 2)
+    ]
+    assert not names[0] & names[1]
+    assert names[0] | names[1] == {piece["name"] for piece in board(serial)["pieces"]}
+    phases = [path.name for path in (tmp_path / "phases").iterdir()]
+    assert sorted(phases) == sorted(path.name for path in (serial / "phases").iterdir())
+
+
+def test_a_lost_worker_and_a_lost_node_change_nothing(serial, tmp_path):
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    second = nodes.add_node(num_cpus=1)
+    process = start(tmp_path, f"--config.ray.address={nodes.address}", tasks=TASKS)
+    try:
+        _until(process, lambda: _done(tmp_path) >= 1)
+        _until(process, _kill_a_worker)
+        _until(process, lambda: _done(tmp_path) >= 4)
+        nodes.remove_node(second, allow_graceful=False)
+        assert _done(tmp_path) < len(board(tmp_path)["pieces"])
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output[-3000:]
+    finally:
+        process.kill()
+        ray.shutdown()
+        nodes.shutdown()
+    assert rows(tmp_path) == rows(serial)
+    assert {piece["state"] for piece in board(tmp_path)["pieces"]} == {"done"}
+    assert time_left(board(tmp_path)).share == 0
+
+
+def test_without_ray_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match="Ray is not installed") as error:
+        ray_cluster._connected(RayConfig(address="auto"))
+    assert "pip install 'xt_jax[ray]'" in error.value.remedy
+
+
+@pytest.mark.parametrize("resources", ["TPU", "{'TPU': 'four'}", "[4]", "{"])
+def test_resources_that_are_none(resources):
+    with pytest.raises(ConfigError) as error:
+        ray_cluster._options(RayConfig(resources=resources))
+    assert error.value.where == "--config.ray.resources"
+
+
+def _done(workdir: Path) -> int:
+    if not (workdir / "status.json").exists():
+        return 0
+    return sum(piece["state"] == "done" for piece in board(workdir)["pieces"])
+
+
+def _kill_a_worker() -> bool:
+    """SIGKILL to a process that is at work on a piece; False where none is."""
+    for folder in Path("/proc").iterdir():
+        try:
+            title = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if folder.name.isdigit() and title.startswith(b"ray::mini"):
+            os.kill(int(folder.name), signal.SIGKILL)
+            return True
+    return False
+
+
+def _until(process, moment) -> None:
+    while not moment():
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        time.sleep(0.01)
