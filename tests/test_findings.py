@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from small_study import LANGUAGES, MODELS, TARGETS, N, Study, gaps_of, slopes_of
 
 from xt_jax.errors import DataError
+from xt_jax.study import contrasts
 from xt_jax.study.bootstrap import Estimate, Paired, Term, estimate, shifts
 from xt_jax.study.families import family_of, ladders
 from xt_jax.study.findings import Findings, Gap, find, multiplicity
@@ -114,6 +115,32 @@ def test_what_is_not_known_of_examples_stays_with_its_own_gaps():
     for key, gap in gaps_of(found).items():
         assert gap.estimate.value == alone[key].estimate.value
         assert gap.estimate.low <= alone[key].estimate.low
+
+
+@pytest.mark.parametrize("at_once", [1, 1 << 25])
+def test_examples_that_count_for_nothing_are_not_drawn_from_many(monkeypatch, at_once):
+    """As of the sentences of BUCC, where every run has others that count."""
+    monkeypatch.setattr(contrasts, "_AT_ONCE", at_once)
+    study = Study(22)
+    small = study.find()
+    place = np.sort(np.random.default_rng(0).choice(3 * N, N, replace=False))
+    for key, array in study.arrays.items():
+        study.arrays[key] = np.zeros((3 * N, 2))
+        study.arrays[key][place] = array
+    for row in study.rows:
+        row["n"] = 3 * N
+    monkeypatch.setattr(contrasts, "_MANY", 3 * N - 1)
+    for key, gap in gaps_of(study.find()).items():
+        assert gap.estimate.low == pytest.approx(gaps_of(small)[key].estimate.low, rel=0.01)
+    runs = [r for r in study.rows if r["target"] == "panx" and r["language"] == "de"]
+    for row in (runs[0], runs[-1]):
+        array = study.arrays[row["run"], row["data"]]
+        array[array[:, 0] == 0] = 0  # a run in which fewer count
+        row["value"] = 100.0
+    drawn = contrasts.shifts_of(runs, study.outcomes)
+    together = shifts(np.stack([study.arrays[r["run"], r["data"]][place] for r in runs]))
+    for row, expected in zip(runs, together, strict=True):
+        np.testing.assert_allclose(drawn[row["run"], row["data"]], expected, atol=1e-4)
 
 
 def test_only_the_first_metric_counts():

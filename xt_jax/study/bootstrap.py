@@ -23,7 +23,6 @@ from xt_jax.study.compare import CONFIDENCE
 
 DRAWS = 1000
 
-_LARGE = 20_000  # examples, above which those that count for nothing are not drawn
 _AT_ONCE = 1 << 24  # numbers in memory
 
 
@@ -94,8 +93,6 @@ def shifts(outcomes: np.ndarray, draws: int = DRAWS) -> np.ndarray:
     Args:
         outcomes: [R, n, 2] numerators and denominators, see `xt_jax.evaluate.outcomes`.
     """
-    if outcomes.shape[1] > _LARGE:
-        outcomes = outcomes[:, outcomes.any(axis=(0, 2))]
     numerators, denominators = np.moveaxis(outcomes.astype(np.float32), -1, 0)
     runs, n = numerators.shape
     if not n:

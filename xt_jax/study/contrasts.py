@@ -20,6 +20,7 @@ Outcomes = Callable[[str, str], np.ndarray | None]  # of (run, data), see `study
 Shifts = dict[tuple[str, str], np.ndarray]  # of (run, data): [B]
 
 _AT_ONCE = 1 << 25  # numbers in memory
+_MANY = 20_000  # examples, above which those that count for nothing are not drawn
 _ROUNDING = 1e-3  # of float32 outcomes, in percentage points
 
 
@@ -114,18 +115,32 @@ def shifts_of(rows: Sequence[Row], outcomes: Outcomes) -> Shifts:
     Raises:
         DataError: outcomes that do not give the row's value.
     """
-    by_size: dict[int, dict[tuple[str, str], Row]] = defaultdict(dict)
+    sets: dict[tuple[int, str], dict[tuple[str, str], Row]] = defaultdict(dict)
     for row in rows:
-        by_size[row["n"]][_key(row)] = row
+        sets[row["n"], row["data"] if row["n"] > _MANY else ""][_key(row)] = row
     found: Shifts = {}
-    for n, of_size in sorted(by_size.items()):
-        every, most = list(of_size.items()), max(_AT_ONCE // n, 1)
+    for (n, data), some in sorted(sets.items()):
+        counting = _counting(list(some.values()), outcomes) if data else slice(None)
+        every, most = list(some.items()), max(_AT_ONCE // n, 1)
         for i in range(0, len(every), most):
-            some = {key: _checked(row, outcomes) for key, row in every[i : i + most]}
-            known = {key: array for key, array in some.items() if array is not None}
+            read = {key: _checked(row, outcomes) for key, row in every[i : i + most]}
+            known = {key: array[counting] for key, array in read.items() if array is not None}
             if known:
                 found |= zip(known, shifts(np.stack(list(known.values()))), strict=True)
     return found
+
+
+def _counting(rows: Sequence[Row], outcomes: Outcomes) -> np.ndarray:
+    """[n] the examples that count for something in any of the runs.
+
+    To draw the others too changes no ratio, and of the sentences to be mined they are most.
+    """
+    counting = np.zeros(rows[0]["n"], bool)
+    for row in rows:
+        array = _checked(row, outcomes)
+        if array is not None:
+            counting |= array.any(axis=1)
+    return counting
 
 
 def _checked(row: Row, outcomes: Outcomes) -> np.ndarray | None:
