@@ -89,6 +89,10 @@ class TrainConfig:
     save_every_minutes: float = 10.0
     # Steps between log lines.
     log_every: int = 100
+    # TensorBoard's event files beside each phase's log.
+    tensorboard: bool = True
+    # Project of Weights & Biases that gets the numbers too; empty: none. Needs wandb.
+    wandb: str = ""
     # Devices along the `model` axis of the mesh; the rest go to `data`.
     model_axis: int = 1
     # Parameter layout: replicated or fsdp.

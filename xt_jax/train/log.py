@@ -14,8 +14,10 @@ from absl import logging
 from etils import epath
 from tqdm import tqdm
 
+from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
 from xt_jax.tasks.packed import Sums
+from xt_jax.train.trackers import Trackers
 
 Values = Mapping[str, float]
 
@@ -26,11 +28,21 @@ class Log:
     Args:
         folders: of each run by its name; `log.jsonl` goes there.
         steps: planned.
+        begun: steps made before.
         mixed: several tasks are trained by turns; a loss then has its task's name behind a slash.
     """
 
-    def __init__(self, folders: Mapping[str, epath.Path], steps: int, *, mixed: bool = False):
+    def __init__(
+        self,
+        folders: Mapping[str, epath.Path],
+        steps: int,
+        config: TrainConfig,
+        *,
+        begun: int = 0,
+        mixed: bool = False,
+    ):
         self._folders, self._steps, self._mixed = folders, steps, mixed
+        self._trackers = Trackers(config, folders, begun)
         self._began = time.time()
         first, *others = folders
         self.title = f"{first} and {len(others)} more" if others else first
@@ -82,7 +94,11 @@ class Log:
         self._append(run, step, values)
         self._say(f"step {step} of {self._steps}  {_shown(values)}", run)
 
+    def close(self) -> None:
+        self._trackers.close()
+
     def _append(self, run: str, step: int, values: Values) -> None:
+        self._trackers.write(run, step, values)
         line = {"step": step, **values, "seconds": round(time.time() - self._began, 3)}
         path = self._folders[run] / "log.jsonl"
         # Written whole, since object stores cannot append.

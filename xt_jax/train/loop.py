@@ -106,7 +106,6 @@ def fit(
         UserError: the loss is not finite.
     """
     folders = {run.name: run.directory for run in job.runs}
-    log = Log(folders, job.steps, mixed=len(job.streams) > 1)
     batches = iter(batch_stream(job.streams, job.order, job.pad_id, config.accumulate))
     checkpoints = Checkpoints(job.states, config.save_every_steps, config.save_every_minutes)
     state = init_state(params, job.streams[0].spec.optimizer, mesh, [run.seed for run in job.runs])
@@ -115,6 +114,8 @@ def fit(
     if restored is not None:
         state, saved = restored
         done, progress = saved["done"], saved["seeds"]
+    log = Log(folders, job.steps, config, begun=done, mixed=len(job.streams) > 1)
+    if done:
         logging.info("%s: carrying on after step %d", log.title, done)
     row_axis = int(len(job.runs) > 1) + int(config.accumulate > 1)
     step_fns: dict[int, jax.stages.Compiled] = {}
@@ -122,7 +123,7 @@ def fit(
     # The best steps that the last two states name: one may be half written, then the other counts.
     needed = collections.deque([_best_steps(progress)], maxlen=2)
     latest: dict[str, Sums] = {}
-    with log.bar(done) as bar, contextlib.closing(checkpoints):
+    with log.bar(done) as bar, contextlib.closing(checkpoints), contextlib.closing(log):
         while done < job.steps and not all(_out_of_patience(p, job.recipe) for p in progress):
             with meter.waiting():
                 host_batch = next(batches)

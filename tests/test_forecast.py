@@ -1,0 +1,111 @@
+"""What a study would cost: counted from its data, or of the official training sets."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import pytest
+from etils import epath
+
+from configs import scaling_study
+from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
+from xt_jax.errors import ConfigError
+from xt_jax.model import preset
+from xt_jax.sharding import make_mesh
+from xt_jax.study import forecast, opening, runner
+from xt_jax.study.cost import Cost, cost_of, forward_flops
+from xt_jax.study.plan import Piece
+from xt_jax.train.throughput import train_flops
+
+
+def test_a_pass_without_gradients_is_a_third_of_a_step():
+    config = preset("base").config
+    assert forward_flops(config, 64 * 128, 128) == pytest.approx(train_flops(config, 64, 128) / 3)
+
+
+def test_official_sizes_by_hand():
+    """MNLI: 392,702 examples twice, 45 tokens each, rows filled to 0.95."""
+    config = Config(intermediates=("direct", "mnli"), targets=("xnli", "tatoeba"))
+    config.model.name = "base"
+    pieces, costs = forecast._official(config)
+    assert [piece.name for piece in pieces] == [
+        "base: xnli after direct, seed 0",
+        "base: tatoeba after direct, seed 0",
+        "base: mnli, seed 0",
+        "base: xnli after mnli, seed 0",
+        "base: tatoeba after mnli, seed 0",
+    ]
+    assert costs[0] == costs[2] == costs[3]
+    assert costs[1] == costs[4] == Cost()
+    assert costs[0].examples == 2 * 392_702
+    assert costs[0].tokens == round(2 * 392_702 * 45 / 0.95)
+    layer = 2 * (4 * 768 * 768 + 2 * 768 * 3072) + 4 * 256 * 768
+    assert costs[0].flops == pytest.approx(3 * 12 * layer * costs[0].tokens, rel=1e-6)
+
+
+def test_steps_in_place_of_epochs_and_of_a_mixture():
+    config = Config(intermediates=("mnli+squad",), targets=("pawsx",))
+    config.target = RecipeOverrides(steps=100)
+    config.mixture.steps = 500
+    _, (mixed, target) = forecast._official(config)
+    assert target.examples == 3200
+    assert mixed.examples == 500 * 32
+    config.shard = "1/1"
+    assert len(forecast._official(config)[0]) == 2
+
+
+def test_the_published_ladder(tmp_path):
+    text = forecast.forecast(scaling_study.get_config(), str(tmp_path), 0.4)
+    assert text.startswith("2670 pieces of work\n")
+    for word in ("minilm-l6 ", "xxl ", "v5e-8", "v4-32", "one H200", "Chip-hours", "40%"):
+        assert word in text
+    rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    assert rows["all"].split()[1] == "2670"
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_counted_is_what_is_trained(tmp_path, monkeypatch):
+    """Tokens of the plan against the slots that the logs of the real run say."""
+    monkeypatch.setattr(opening, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))
+    config = Config(
+        model=ModelConfig(name="mini-48", random_init=True),
+        models=("mini-32", "mini-48"),
+        data=DataConfig(source="mini", max_train_examples=160, max_eval_examples=20),
+        intermediates=("direct", "mnli"),
+        languages=("en",),
+        targets=("xnli", "xquad", "mlqa"),
+        intermediate=RecipeOverrides(steps=4),
+        submission=False,
+    )
+    studies = opening.open_studies(config, epath.Path(tmp_path))
+    pieces, costs = runner.planned(config, studies)
+    assert len(pieces) == 10
+    of = dict(zip(pieces, costs, strict=True))
+    mnli = of[Piece("mini-48", "mnli", (0,))]
+    assert mnli.examples == 4 * 32
+    member = studies["mini-48"].trainer.planned(studies["mini-48"].intermediates["mnli"], 0)[1][0]
+    assert mnli.tokens == 4 * member.rows * member.length
+    both = of[Piece("mini-48", "direct", (0,), ("xquad", "mlqa"))]
+    alone = cost_of(studies)(Piece("mini-48", "direct", (0,), ("xquad",)))
+    assert both.tokens == alone.tokens
+    assert both.flops > alone.flops
+    assert of[Piece("mini-32", "mnli", (0,))].flops < mnli.flops
+    assert (
+        of[Piece("mini-48", "mnli", (0,), ("xnli",))]
+        == of[Piece("mini-48", "direct", (0,), ("xnli",))]
+    )
+    parts = [
+        runner.planned(dataclasses.replace(config, shard=f"{i}/3"), studies)[0] for i in (1, 2, 3)
+    ]
+    assert sorted(pieces.index(piece) for part in parts for piece in part) == list(range(10))
+    text = forecast.forecast(config, str(tmp_path), 0.4)
+    assert text.startswith("10 pieces of work\n")
+    assert "counted from the data" in text
+
+
+def test_a_task_whose_size_is_not_known():
+    with pytest.raises(ConfigError, match="mlm"):
+        forecast._official(Config(intermediates=("mnli+mlm",)))
+    with pytest.raises(ConfigError, match="no task `mnl`"):
+        forecast._official(Config(intermediates=("mnl",)))
