@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xt_jax import encoders
+from xt_jax import encoders, results
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, TrainConfig
-from xt_jax.study import results, runner
+from xt_jax.study import runner
 
 
 def scored(source: str, directory: Path, workdir: Path, tokenizer, monkeypatch) -> dict[str, set]:

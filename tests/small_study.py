@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from rows import rows_of
 
-from xt_jax.study.findings import Findings, Gap, Slope, find
+from xt_jax.statistics.findings import Findings, Gap, Slope, find
 from xt_jax.tasks.table import TASKS
 
 MODELS = {"mini-48": (56_000, 500_000), "mini-64": (150_000, 700_000), "mini-128": (790_000, 10**6)}

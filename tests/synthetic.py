@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from rows import rows_of
 
-from xt_jax.study.evidence import Evidence, models_of
-from xt_jax.study.findings import find
-from xt_jax.study.phase_logs import PhaseLog
-from xt_jax.study.results import Row
+from xt_jax.report.evidence import Evidence, models_of
+from xt_jax.report.phase_logs import PhaseLog
+from xt_jax.results import Row
+from xt_jax.statistics.findings import find
 from xt_jax.tasks.table import TARGETS, TASKS
 
 MINI = {

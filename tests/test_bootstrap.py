@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated import GAPS, SIZES, SLOPE, Design, gap_of, gaps, simulate, slope_of
 
-from xt_jax.study import bootstrap
-from xt_jax.study.bootstrap import Paired, Term, estimate, shifts, slope_weights
+from xt_jax.statistics import bootstrap
+from xt_jax.statistics.bootstrap import Paired, Term, estimate, shifts, slope_weights
 
 SIMULATIONS = 1000
 THREE = (3, 3, 3, 3, 3)

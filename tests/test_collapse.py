@@ -9,8 +9,8 @@ import pytest
 from rows import rows_of
 from small_study import LANGUAGES, MODELS, Study, gaps_of, slopes_of
 
-from xt_jax.study.collapse import chance, collapsed
-from xt_jax.study.findings import find
+from xt_jax.statistics.collapse import chance, collapsed
+from xt_jax.statistics.findings import find
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from small_study import LANGUAGES, MODELS, TARGETS, N, Study, gaps_of, slopes_of
 
 from xt_jax.errors import DataError
-from xt_jax.study import contrasts
-from xt_jax.study.bootstrap import Estimate, Paired, Term, estimate, shifts
-from xt_jax.study.families import family_of, ladders
-from xt_jax.study.findings import Findings, Gap, find, multiplicity
+from xt_jax.statistics import contrasts
+from xt_jax.statistics.bootstrap import Estimate, Paired, Term, estimate, shifts
+from xt_jax.statistics.families import family_of, ladders
+from xt_jax.statistics.findings import Findings, Gap, find, multiplicity
 
 unhurried = settings(deadline=None, max_examples=40)
 

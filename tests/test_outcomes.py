@@ -10,6 +10,7 @@ from etils import epath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xt_jax import outcomes as kept
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
 from xt_jax.data.examples import (
     ChoiceExample,
@@ -22,9 +23,8 @@ from xt_jax.data.examples import (
 from xt_jax.errors import DataError
 from xt_jax.evaluate.outcomes import outcomes
 from xt_jax.evaluate.score import score, score_retrieval
-from xt_jax.study import outcomes as kept
+from xt_jax.results import read_rows
 from xt_jax.study import runner
-from xt_jax.study.results import read_rows
 from xt_jax.tasks.table import TASKS
 
 unhurried = settings(deadline=None, max_examples=60)

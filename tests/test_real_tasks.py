@@ -8,9 +8,9 @@ from statistics import mean
 import pytest
 from etils import epath
 
-from xt_jax import encoders
+from xt_jax import encoders, results
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
-from xt_jax.study import results, runner
+from xt_jax.study import runner
 from xt_jax.tasks.__main__ import table
 from xt_jax.tasks.recipes import SOURCES
 from xt_jax.tasks.table import EXTRA_TARGETS, INTERMEDIATES, TARGETS, TASKS

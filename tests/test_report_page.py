@@ -9,8 +9,8 @@ import pytest
 from etils import epath
 from synthetic import evidence, phase_logs, study_rows
 
-from xt_jax.study import plots
-from xt_jax.study.document import (
+from xt_jax.report import plots
+from xt_jax.report.document import (
     Bullets,
     Command,
     Folded,
@@ -20,8 +20,8 @@ from xt_jax.study.document import (
     Text,
     to_markdown,
 )
-from xt_jax.study.html import inline_svg, to_html
-from xt_jax.study.report import report
+from xt_jax.report.html import inline_svg, to_html
+from xt_jax.report.write import report
 
 ROWS = study_rows({"mini-48": 56_544, "mini-64": 149_952}, ("direct", "mnli"), seeds=2, layers=True)
 VOID = {"meta", "link", "br", "img", "hr", "input"}

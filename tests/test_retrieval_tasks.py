@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+from xt_jax import results
 from xt_jax.config import Config, DataConfig, ModelConfig
 from xt_jax.data import formats
 from xt_jax.data.examples import MiningExample
@@ -16,7 +17,7 @@ from xt_jax.data.sources import Found, open_source
 from xt_jax.errors import DataError
 from xt_jax.evaluate.score import score_retrieval
 from xt_jax.retrieval.embed import tatoeba_layer
-from xt_jax.study import opening, results, runner
+from xt_jax.study import opening, runner
 from xt_jax.study.prepare import _is_wanted
 from xt_jax.study.reader import Reader
 from xt_jax.tasks import retrieval

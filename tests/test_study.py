@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from etils import epath
 
+from xt_jax import results
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
 from xt_jax.errors import DataError
 from xt_jax.sharding import make_mesh
-from xt_jax.study import opening, phases, results, runner
+from xt_jax.study import opening, phases, runner
 from xt_jax.tasks.table import FAMILIES, TASKS
 
 

@@ -13,13 +13,13 @@ from xt_jax.data.mixture import SAMPLERS
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.encoders import open_source
 from xt_jax.errors import ConfigError
+from xt_jax.results import read_all
 from xt_jax.sharding import RULES, make_mesh
 from xt_jax.study.data import SOURCES, open_data
 from xt_jax.study.phases import Trainer
 from xt_jax.study.plan import parse_shard
 from xt_jax.study.prepare import Phase, TaskData, prepare
 from xt_jax.study.reader import Files, Reader
-from xt_jax.study.results import read_all
 from xt_jax.tasks.table import DIRECT, NONE
 
 

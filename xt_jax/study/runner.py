@@ -9,13 +9,13 @@ from etils import epath
 
 from xt_jax.config import Config
 from xt_jax.errors import UserError
+from xt_jax.report.write import write_report
+from xt_jax.results import append_rows
 from xt_jax.study import cluster
 from xt_jax.study.board import Board, board_name
 from xt_jax.study.cost import Cost, cost_of
 from xt_jax.study.opening import Study, open_studies
 from xt_jax.study.plan import Piece, graph, share
-from xt_jax.study.report import write_report
-from xt_jax.study.results import append_rows
 from xt_jax.study.work import Settings, intermediate_starts, perform
 from xt_jax.tasks.table import NONE
 

@@ -9,17 +9,17 @@ from absl import logging
 from flax import nnx
 
 from xt_jax import model as models
+from xt_jax import outcomes as kept
 from xt_jax.evaluate.outcomes import outcomes
 from xt_jax.evaluate.score import AT_LAYER
+from xt_jax.results import Row, read_all
 from xt_jax.sharding import place_param, place_params
-from xt_jax.study import outcomes as kept
 from xt_jax.study.opening import Study
 from xt_jax.study.phases import Start, Trainer
 from xt_jax.study.plan import Piece
 from xt_jax.study.predictions import has_predictions, write_predictions, write_submission
 from xt_jax.study.prepare import Phase, TaskData
 from xt_jax.study.reader import Dataset
-from xt_jax.study.results import Row, read_all
 from xt_jax.study.scoring import Scorer
 from xt_jax.tasks.table import DIRECT
 

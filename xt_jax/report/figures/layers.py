@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from xt_jax.study.compare import at_layers, seed_means, values_of
-from xt_jax.study.evidence import Evidence, Model
-from xt_jax.study.figures.looks import SMALL, Look, Margins, grid, legend, legend_height, wrapped
-from xt_jax.study.tables import counted_layer
+from xt_jax.report.evidence import Evidence, Model
+from xt_jax.report.figures.looks import SMALL, Look, Margins, grid, legend, legend_height, wrapped
+from xt_jax.report.tables import counted_layer
+from xt_jax.statistics.compare import at_layers, seed_means, values_of
 
 
 class Sweep(NamedTuple):

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from xt_jax.study.bootstrap import Estimate, Paired, Term, estimate, slope_weights
-from xt_jax.study.collapse import collapsed
-from xt_jax.study.compare import CONFIDENCE, collect, direct_first, first_metrics
-from xt_jax.study.contrasts import Contrast, Outcomes, contrasts, shifts_of, without
-from xt_jax.study.families import MIN_SIZES, ladders
-from xt_jax.study.results import Row
+from xt_jax.results import Row
+from xt_jax.statistics.bootstrap import Estimate, Paired, Term, estimate, slope_weights
+from xt_jax.statistics.collapse import collapsed
+from xt_jax.statistics.compare import CONFIDENCE, collect, direct_first, first_metrics
+from xt_jax.statistics.contrasts import Contrast, Outcomes, contrasts, shifts_of, without
+from xt_jax.statistics.families import MIN_SIZES, ladders
 
 
 @dataclass(frozen=True)

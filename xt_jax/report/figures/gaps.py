@@ -13,9 +13,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xt_jax.study.compare import CONFIDENCE
-from xt_jax.study.evidence import MEAN, Evidence, Model
-from xt_jax.study.figures.looks import (
+from xt_jax.report.evidence import MEAN, Evidence, Model
+from xt_jax.report.figures.looks import (
     SMALL,
     WIDTH,
     Look,
@@ -27,8 +26,9 @@ from xt_jax.study.figures.looks import (
     size_axis,
     wrapped,
 )
-from xt_jax.study.findings import Estimate
-from xt_jax.study.wording import excludes_zero, points, size
+from xt_jax.report.wording import excludes_zero, points, size
+from xt_jax.statistics.compare import CONFIDENCE
+from xt_jax.statistics.findings import Estimate
 from xt_jax.tasks.table import DIRECT
 
 MEAN_LABEL = "mean of targets"

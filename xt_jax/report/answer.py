@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from xt_jax.study.compare import CONFIDENCE
-from xt_jax.study.document import Block, Bullets, Command, Heading, Text
-from xt_jax.study.evidence import MEAN, Evidence, Model, sizes_of
-from xt_jax.study.families import MIN_SIZES
-from xt_jax.study.findings import Estimate, Gap, Slope, multiplicity
-from xt_jax.study.wording import between, count, excludes_zero, interval, listed, percent, size
+from xt_jax.report.document import Block, Bullets, Command, Heading, Text
+from xt_jax.report.evidence import MEAN, Evidence, Model, sizes_of
+from xt_jax.report.wording import between, count, excludes_zero, interval, listed, percent, size
+from xt_jax.statistics.compare import CONFIDENCE
+from xt_jax.statistics.families import MIN_SIZES
+from xt_jax.statistics.findings import Estimate, Gap, Slope, multiplicity
 from xt_jax.tasks.table import DIRECT, TASKS
 
 TITLE = "What intermediate tasks add to zero-shot transfer, and how that changes with model size"

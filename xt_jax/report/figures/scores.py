@@ -12,7 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from xt_jax.study.compare import (
+from xt_jax.report.figures.looks import (
+    WIDTH,
+    Look,
+    branch_handle,
+    legend_columns,
+    legend_lines,
+    size_axis,
+    wrapped,
+)
+from xt_jax.report.wording import between, size
+from xt_jax.statistics.compare import (
     CONFIDENCE,
     Columns,
     Numbers,
@@ -22,16 +32,6 @@ from xt_jax.study.compare import (
     seed_means,
     values_of,
 )
-from xt_jax.study.figures.looks import (
-    WIDTH,
-    Look,
-    branch_handle,
-    legend_columns,
-    legend_lines,
-    size_axis,
-    wrapped,
-)
-from xt_jax.study.wording import between, size
 from xt_jax.tasks.table import DIRECT
 
 

@@ -17,14 +17,14 @@ from etils import epath
 from matplotlib.figure import Figure
 
 from xt_jax.files import atomic_write_bytes
-from xt_jax.study.evidence import MEAN, Evidence, Model, sizes_of
-from xt_jax.study.families import MIN_SIZES
-from xt_jax.study.figures.curves import curve_figure, measure_of
-from xt_jax.study.figures.gaps import TOGETHER, gap_figure, heat_map
-from xt_jax.study.figures.languages import language_figure
-from xt_jax.study.figures.layers import layer_figure, sweeps
-from xt_jax.study.figures.looks import Look, in_parts, looks_of
-from xt_jax.study.figures.scores import Panel, report_figure, sizes_figure
+from xt_jax.report.evidence import MEAN, Evidence, Model, sizes_of
+from xt_jax.report.figures.curves import curve_figure, measure_of
+from xt_jax.report.figures.gaps import TOGETHER, gap_figure, heat_map
+from xt_jax.report.figures.languages import language_figure
+from xt_jax.report.figures.layers import layer_figure, sweeps
+from xt_jax.report.figures.looks import Look, in_parts, looks_of
+from xt_jax.report.figures.scores import Panel, report_figure, sizes_figure
+from xt_jax.statistics.families import MIN_SIZES
 
 _MIN_GAP_SIZES = 2
 _MAX_MAPS = 8  # models of one picture

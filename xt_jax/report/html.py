@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from xt_jax.study.document import (
+from xt_jax.report.document import (
     Block,
     Bullets,
     Command,

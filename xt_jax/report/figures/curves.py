@@ -10,8 +10,8 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xt_jax.study.evidence import in_task_order
-from xt_jax.study.figures.looks import (
+from xt_jax.report.evidence import in_task_order
+from xt_jax.report.figures.looks import (
     SMALL,
     WIDTH,
     Look,
@@ -22,7 +22,7 @@ from xt_jax.study.figures.looks import (
     row_label,
     wrapped,
 )
-from xt_jax.study.phase_logs import Curve, PhaseLog
+from xt_jax.report.phase_logs import Curve, PhaseLog
 from xt_jax.tasks.table import DIRECT
 
 _MIN_POINTS = 2

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from xt_jax.study.document import Table
-from xt_jax.study.evidence import MEAN, Evidence, Model
-from xt_jax.study.languages import Language, language
-from xt_jax.study.wording import interval, percent, points, size
+from xt_jax.report.document import Table
+from xt_jax.report.evidence import MEAN, Evidence, Model
+from xt_jax.report.languages import Language, language
+from xt_jax.report.wording import interval, percent, points, size
 
 TRAINED_ON = "en"
 _ENGLISH = "(English)"

@@ -11,22 +11,23 @@ from collections.abc import Callable, Collection, Sequence
 
 from etils import epath
 
+from xt_jax import outcomes
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
-from xt_jax.study import outcomes, plots
-from xt_jax.study.answer import answer
-from xt_jax.study.benchmark import benchmark_tables, published_table
-from xt_jax.study.document import Block, Folded, Heading, Picture, Table, Text, to_markdown
-from xt_jax.study.evidence import MEAN, Evidence, models_of
-from xt_jax.study.findings import find
-from xt_jax.study.gap_tables import collapsed_table, gap_table, group_table, slope_table
-from xt_jax.study.html import to_html
-from xt_jax.study.phase_logs import read_phases
-from xt_jax.study.plots import Drawing
-from xt_jax.study.results import read_all
-from xt_jax.study.spent import cost_tables
-from xt_jax.study.spreadsheets import spreadsheets
-from xt_jax.study.tables import model_tables
+from xt_jax.report import plots
+from xt_jax.report.answer import answer
+from xt_jax.report.benchmark import benchmark_tables, published_table
+from xt_jax.report.document import Block, Folded, Heading, Picture, Table, Text, to_markdown
+from xt_jax.report.evidence import MEAN, Evidence, models_of
+from xt_jax.report.gap_tables import collapsed_table, gap_table, group_table, slope_table
+from xt_jax.report.html import to_html
+from xt_jax.report.phase_logs import read_phases
+from xt_jax.report.plots import Drawing
+from xt_jax.report.spent import cost_tables
+from xt_jax.report.spreadsheets import spreadsheets
+from xt_jax.report.tables import model_tables
+from xt_jax.results import read_all
+from xt_jax.statistics.findings import find
 
 PHASES = "phases"
 

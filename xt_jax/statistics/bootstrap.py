@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from xt_jax.study.compare import CONFIDENCE
+from xt_jax.statistics.compare import CONFIDENCE
 
 DRAWS = 1000
 

@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from statistics import mean
 
-from xt_jax.study.compare import (
+from xt_jax.report.document import Block, Folded, Heading, Table, Text
+from xt_jax.report.evidence import Model
+from xt_jax.statistics.compare import (
     CONFIDENCE,
     Columns,
     Numbers,
@@ -21,8 +23,6 @@ from xt_jax.study.compare import (
     seed_means,
     values_of,
 )
-from xt_jax.study.document import Block, Folded, Heading, Table, Text
-from xt_jax.study.evidence import Model
 from xt_jax.tasks.table import DIRECT
 
 _BRACKETS = "In brackets: the languages (how many) or seeds (which) of a number that lacks some."

@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 
 from xt_jax.errors import DataError
-from xt_jax.study.bootstrap import Paired, shifts
-from xt_jax.study.collapse import Run
-from xt_jax.study.compare import Columns, Pair, same_examples
-from xt_jax.study.results import Row
+from xt_jax.results import Row
+from xt_jax.statistics.bootstrap import Paired, shifts
+from xt_jax.statistics.collapse import Run
+from xt_jax.statistics.compare import Columns, Pair, same_examples
 from xt_jax.tasks.table import DIRECT
 
 Outcomes = Callable[[str, str], np.ndarray | None]  # of (run, data), see `study.outcomes.read`

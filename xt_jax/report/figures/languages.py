@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xt_jax.study.evidence import Evidence, Model
-from xt_jax.study.figures.looks import (
+from xt_jax.report.evidence import Evidence, Model
+from xt_jax.report.figures.looks import (
     SMALL,
     Look,
     Margins,
@@ -20,8 +20,8 @@ from xt_jax.study.figures.looks import (
     legend_height,
     wrapped,
 )
-from xt_jax.study.gap_tables import groups_of, language_gains
-from xt_jax.study.languages import language
+from xt_jax.report.gap_tables import groups_of, language_gains
+from xt_jax.report.languages import language
 from xt_jax.tasks.table import DIRECT
 
 _LINE = 0.2  # inches

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from xt_jax.study.document import Block, Table, Text
-from xt_jax.study.phase_logs import PhaseLog
-from xt_jax.study.wording import listed
+from xt_jax.report.document import Block, Table, Text
+from xt_jax.report.phase_logs import PhaseLog
+from xt_jax.report.wording import listed
 
 _NOTE = (
     "Tokens are without padding; time is of training with its evaluations on dev, on {machines}, "

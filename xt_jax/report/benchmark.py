@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from xt_jax.study.compare import Columns, deviation, languages_of, seed_means, values_of
-from xt_jax.study.document import Block, Table, Text
-from xt_jax.study.evidence import Evidence, Model
-from xt_jax.study.published import published
+from xt_jax.report.document import Block, Table, Text
+from xt_jax.report.evidence import Evidence, Model
+from xt_jax.report.published import published
+from xt_jax.statistics.compare import Columns, deviation, languages_of, seed_means, values_of
 from xt_jax.tasks.table import DIRECT, TARGETS, TASKS
 
 GROUPS = {
