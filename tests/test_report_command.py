@@ -9,8 +9,8 @@ import math
 import pytest
 from synthetic import evidence, phase_logs, study_rows
 
-from xt_jax.report import __main__ as command
 from xt_jax.errors import DataError
+from xt_jax.report import __main__ as command
 from xt_jax.report.spreadsheets import spreadsheets
 from xt_jax.results import append_rows
 
