@@ -196,6 +196,18 @@ def test_without_layers_or_logs_there_is_no_such_picture():
     assert not {"retrieval_by_layer", "learning_curves"} & set(draw(some()))
 
 
+def test_a_task_that_is_both_has_a_panel_for_each_role():
+    phases = [one for one in phase_logs(("mini-48",), 2) if one.phase == "xnli"]
+    first = [replace(one, role="intermediate") for one in phases if not one.after]
+    rows = study_rows(dict(list(MINI.items())[:1]), seeds=2)
+    study = evidence(rows, phases=(*phases, *first))
+    figure = draw(study)["learning_curves"]
+    panels = {axes.get_title(): axes for axes in figure.axes}
+    assert list(panels) == ["xnli", "xnli, intermediate"]
+    assert [line.get_label() for line in panels["xnli, intermediate"].lines] == ["direct"]
+    assert len(panels["xnli"].lines) == 3
+
+
 def test_learning_curves_are_means_over_seeds_by_what_went_before():
     logs = phase_logs(("mini-48", "mini-64"))
     study = evidence(study_rows(THREE, ("direct", "mnli", "squad"), ("xnli",), 2), phases=logs)

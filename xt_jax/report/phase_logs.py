@@ -29,6 +29,7 @@ class PhaseLog:
         dev: the score on English dev.
         loss: of the step alone; of tasks by turns their mean.
         command: the last that trained the phase.
+        role: intermediate or target.
     """
 
     folder: str
@@ -43,6 +44,7 @@ class PhaseLog:
     loss: Curve
     command: str
     machine: str
+    role: str = "target"
 
 
 def read_phases(folder: epath.PathLike) -> tuple[PhaseLog, ...]:
@@ -81,6 +83,7 @@ def _read(folder: epath.Path) -> PhaseLog | None:
         _curve(lines, lambda key: key == "loss" or key.startswith("loss/")),
         str(about.get("command", "")),
         str(about.get("machine", "")),
+        str(about.get("role", "target")),
     )
 
 

@@ -57,11 +57,13 @@ class Phase:
 
     Attributes:
         recipe: of the optimizer and the evaluations; batches and lengths are each task's own.
+        role: intermediate or target; changes nothing in what is trained.
     """
 
     name: str
     parts: tuple[TaskData, ...]
     recipe: Recipe
+    role: str = "intermediate"
 
 
 def prepare(reader: Reader) -> tuple[dict[str, Phase], dict[str, TaskData]]:

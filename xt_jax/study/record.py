@@ -41,6 +41,7 @@ def write_record(
     record = {
         **names,
         "phase": phase.name,
+        "role": phase.role,
         "command": f"python {shlex.join(sys.argv)}",
         "recipe": dataclasses.asdict(phase.recipe),
         "steps": steps,

@@ -55,7 +55,7 @@ def perform(study: Study, piece: Piece, keep: Keep) -> Settings:
 
 def target_phase(data: TaskData) -> Phase:
     """Named by what it trains on: XQuAD and MLQA are two tests of one phase."""
-    return Phase("+".join(data.task.train), (data,), data.recipe)
+    return Phase("+".join(data.task.train), (data,), data.recipe, "target")
 
 
 def intermediate_starts(study: Study, piece: Piece) -> list[Start]:

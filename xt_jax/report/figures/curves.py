@@ -53,7 +53,7 @@ def curve_figure(phases: Phases, models: Sequence[str], looks: dict[str, Look]) 
     for phase in phases:
         curve = getattr(phase, measure)
         if len(curve) >= _MIN_POINTS and phase.model in models:
-            groups[phase.phase, phase.model][phase.after or DIRECT].append(curve)
+            groups[_title(phase), phase.model][phase.after or DIRECT].append(curve)
     tasks = _in_order({task for task, _ in groups})
     used = {name for by_after in groups.values() for name in by_after}
     mine = {name: look for name, look in looks.items() if name in used}
@@ -112,6 +112,11 @@ def _mean(
     steps = sorted(set.intersection(*(set(values) for values in by_seed)))
     columns = [[values[step] for values in by_seed] for step in steps]
     return steps, list(map(fmean, columns)), list(map(min, columns)), list(map(max, columns))
+
+
+def _title(phase: PhaseLog) -> str:
+    """A task can be both: an intermediate phase of it is not a target phase without one."""
+    return f"{phase.phase}, intermediate" if phase.role == "intermediate" else phase.phase
 
 
 def _in_order(tasks: set[str]) -> list[str]:
