@@ -10,10 +10,9 @@ from typing import Any
 
 from etils import epath
 
-from xt_jax.study import record
-
 Curve = tuple[tuple[int, float], ...]  # (step, value) with steps that grow
 
+_RECORD = "phase.json"
 _NAME = re.compile(r"(?P<phase>.+?)(-after-(?P<after>.+))?-s\d+-[0-9a-f]+")
 
 
@@ -61,9 +60,9 @@ def read_phases(folder: epath.PathLike) -> tuple[PhaseLog, ...]:
 
 def _read(folder: epath.Path) -> PhaseLog | None:
     name = _NAME.fullmatch(folder.name)
-    if name is None or not (folder / record.FILE).exists():
+    if name is None or not (folder / _RECORD).exists():
         return None
-    about = _parsed((folder / record.FILE).read_text())
+    about = _parsed((folder / _RECORD).read_text())
     try:
         steps, tokens, seed = int(about["steps"]), int(about["tokens"]), int(about["seed"])
         model, phase = str(about["model"]), str(about["phase"])
