@@ -114,6 +114,7 @@ def test_a_failure_stops_only_what_needs_it(tmp_path, monkeypatch):
     assert list(failures) == PIECES[1:3]
     assert states(path) == ["done", "failed", "blocked", "done"]
     assert content(path)["pieces"][1]["reason"] == "The loss is nan."
+    assert content(path)["command"].startswith("python ")
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,11 @@ def test_the_command_that_trained_most_phases_is_on_the_first_line():
     assert lines[1] == f"# {TITLE}"
 
 
+def test_the_command_that_ran_the_study_last_goes_first():
+    study = evidence(study_rows(SMALL, seeds=2), phases=phase_logs(("mini-48",)))
+    assert lines_of(replace(study, command="python run.py"))[0] == "`python run.py`"
+
+
 def test_numbers_in_words():
     assert interval(Estimate(-0.02, math.nan, math.nan, math.nan, 1, False)) == "+0.0"
     assert interval(Estimate(2.04, -0.5, 3.0, 0.9, 3, False)) == "+2.0 [-0.5, +3.0]"

@@ -42,7 +42,9 @@ def answer(evidence: Evidence) -> list[Block]:
 
 
 def _command(evidence: Evidence) -> list[Block]:
-    """The one that trained most of the phases."""
+    """The last that ran the study, or the one that trained most of the phases."""
+    if evidence.command:
+        return [Command(evidence.command, "")]
     commands = [phase.command for phase in evidence.phases if phase.command]
     if not commands:
         return []

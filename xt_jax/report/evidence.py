@@ -60,11 +60,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Models go from small to large within a family."""
+    """Models go from small to large within a family.
+
+    Attributes:
+        command: the last that ran the study; "" where that is not known.
+    """
 
     models: tuple[Model, ...]
     findings: Findings = NOTHING
     phases: tuple[PhaseLog, ...] = ()
+    command: str = ""
 
     @cached_property
     def intermediates(self) -> list[str]:

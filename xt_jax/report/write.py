@@ -7,6 +7,7 @@ in `phases/`.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Collection, Sequence
 
 from etils import epath
@@ -71,7 +72,7 @@ def write_report(
     models = models_of(read_all(folder, malformed=malformed), only or ())
     rows = [row for model in models for row in model.rows]
     findings = find(rows, functools.partial(outcomes.read, folder))
-    evidence = Evidence(models, findings, read_phases(folder / PHASES))
+    evidence = Evidence(models, findings, read_phases(folder / PHASES), _command(folder))
     drawn = plots.drawings(evidence)
     blocks = report(evidence, drawn)
     pictures = {each.name: plots.write_drawing(output, each) for each in drawn}
@@ -81,6 +82,12 @@ def write_report(
     atomic_write_text(output / "report.html", to_html(blocks, pictures))
     atomic_write_text(output / "report.md", markdown)
     return markdown
+
+
+def _command(folder: epath.Path) -> str:
+    """What the study says of itself; "" of parts, which have a command each."""
+    path = folder / "status.json"
+    return str(json.loads(path.read_text()).get("command", "")) if path.exists() else ""
 
 
 def report(evidence: Evidence, drawings: Sequence[Drawing] = ()) -> list[Block]:

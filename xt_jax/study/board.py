@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import sys
 import time
@@ -88,6 +89,7 @@ class Board:
     @property
     def content(self) -> dict[str, Any]:
         return {
+            "command": f"python {shlex.join(sys.argv)}",
             "began": self._began,
             "written": time.time(),
             "pieces": list(self._states.values()),

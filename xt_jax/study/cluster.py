@@ -37,7 +37,7 @@ def run_pieces(
     """As many at once as the cluster has room for; as `runner.run_pieces`.
 
     Raises:
-        ConfigError: Ray is not installed, there is no such cluster, or no node that a piece fits.
+        ConfigError: Ray is not installed, or there is no such cluster.
     """
     ray = _connected(config.ray)
     options = _options(config.ray)
@@ -47,29 +47,18 @@ def run_pieces(
     settings: Settings = set()
     failures: dict[Piece, UserError] = {}
     left = list(pieces)
-    done: set[Piece] = set()
     running: dict[Any, Piece] = {}
     while left or running:
-        for piece in list(left):
-            if piece.needs is not None and piece.needs in failures:
-                left.remove(piece)
-                failures[piece] = failures[piece.needs]
-                board.block(piece)
-        ready = [piece for piece in left if piece.needs is None or piece.needs in done]
-        room = _room(ray, options)
-        if not room and not running:
-            raise ConfigError(
-                f"No node has {options} for a piece of the study.",
-                where="--config.ray",
-                remedy="ask for less, or start nodes that have it",
-            )
-        for piece in ready[: max(0, room - len(running))]:
+        left = _without_blocked(left, failures, board)
+        waits = {*left, *running.values()}
+        ready = [piece for piece in left if piece.needs not in waits]
+        for piece in ready[: max(0, _room(ray, options) - len(running))]:
             left.remove(piece)
             board.begin(piece, where="Ray")
             running[work.options(name=piece.name).remote(*constant, piece)] = piece
         if not running:
             continue
-        (first, *_), _ = ray.wait(list(running), num_returns=1)
+        (first,), _ = ray.wait(list(running), num_returns=1)
         piece = running.pop(first)
         try:
             rows, its = ray.get(first)
@@ -80,9 +69,19 @@ def run_pieces(
             continue
         append_rows(studies[piece.model].results, rows)
         settings |= its
-        done.add(piece)
         board.finish(piece)
     return settings, failures
+
+
+def _without_blocked(
+    left: Sequence[Piece], failures: dict[Piece, UserError], board: Board
+) -> list[Piece]:
+    """Those that need nothing that has failed."""
+    for piece in left:
+        if piece.needs is not None and piece.needs in failures:
+            failures[piece] = failures[piece.needs]
+            board.block(piece)
+    return [piece for piece in left if piece not in failures]
 
 
 def _work(config: Config, workdir: str, cache: str | None, piece: Piece) -> tuple[list, Settings]:
@@ -147,14 +146,17 @@ def _options(config: RayConfig) -> dict[str, Any]:
 
 
 def _room(ray: Any, options: dict[str, Any]) -> int:
-    """How many pieces the nodes that are alive take at once."""
+    """How many pieces the nodes that are alive take at once; 1 where a node is yet to come."""
     named = {"CPU": options["num_cpus"], "GPU": options["num_gpus"], **options["resources"]}
     needs = {name: number for name, number in named.items() if number}
-    return sum(
+    room = sum(
         min((int(node["Resources"].get(name, 0) / n) for name, n in needs.items()), default=1)
         for node in ray.nodes()
         if node["Alive"]
     )
+    if not room:
+        logging.warning("No node has %s for a piece of the study: waiting for one.", needs)
+    return max(1, room)
 
 
 def _reason(error: Exception) -> UserError:
