@@ -59,8 +59,8 @@ def test_a_size_that_is_not_there_is_an_error_with_the_command(tmp_path, monkeyp
     source = encoders.open_source(ModelConfig("mini-48", random_init=True), "of the data")
     assert (source.name, source.folder) == ("mini-48-random", None)
     assert source.config.vocab_size == len(source.tokenizer) == len(load_tokenizer(str(folder)))
-    with pytest.raises(ConfigError, match="`mini-32` is no size"):
-        pretrain_mini.get_config("size=mini-32")
+    with pytest.raises(ConfigError, match="`mini-40` is no size"):
+        pretrain_mini.get_config("size=mini-40")
 
 
 def test_only_masked_language_modelling_has_another_second_moment():
