@@ -13,7 +13,7 @@ from xt_jax import results
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
 from xt_jax.errors import DataError
 from xt_jax.sharding import make_mesh
-from xt_jax.study import opening, phases, runner
+from xt_jax.study import opening, phases, runner, work
 from xt_jax.tasks.table import FAMILIES, TASKS
 
 
@@ -119,6 +119,18 @@ def test_what_is_left_is_scored_as_it_would_have_been(mini, tmp_path):
     whole.write_text("".join(lines[:1]))
     runner.run(mini, str(tmp_path))
     assert whole.read_bytes() == expected
+
+
+def test_an_untrained_encoder_is_scored_once_for_all_seeds(mini, tmp_path, monkeypatch):
+    loaded, load = [], work._load
+    monkeypatch.setattr(work, "_load", lambda *args: loaded.append(args) or load(*args))
+    mini.seeds, mini.targets = 3, ("tatoeba",)
+    runner.run(mini, str(tmp_path))
+    assert len(loaded) == 1
+    rows = results.read_rows(tmp_path / "results.jsonl")
+    by_seed = [[{**row, "seed": 0} for row in rows if row["seed"] == seed] for seed in range(3)]
+    assert by_seed[0]
+    assert by_seed[0] == by_seed[1] == by_seed[2]
 
 
 def test_a_done_phase_keeps_one_best_folder_with_its_tokenizer(mini, tmp_path):

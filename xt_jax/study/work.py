@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable
 
 from absl import logging
@@ -70,7 +71,7 @@ def _score(
     study: Study, data: TaskData, trained: Start, intermediate: str, seed: int, keep: Keep
 ) -> None:
     """Predicts and scores what is not there yet, then writes the submission's files."""
-    have = _have(study, data, trained, intermediate, seed)
+    have = _have(study, data, trained, intermediate, seed, keep)
     todo = _todo(study, data, trained, have)
     name = f"{data.task.name} after {intermediate}, seed {seed}"
     home = study.trainer.home(trained)
@@ -95,18 +96,41 @@ def _score(
 
 
 def _have(
-    study: Study, data: TaskData, trained: Start, intermediate: str, seed: int
+    study: Study, data: TaskData, trained: Start, intermediate: str, seed: int, keep: Keep
 ) -> set[tuple[str, str]]:
-    """(language, data) of the data sets that this model has rows for."""
-    mine = (_short(trained.key), intermediate, seed, data.task.name)
+    """(language, data) of the data sets that this model has rows for.
+
+    What another seed has rows for is kept under this seed too: the encoder itself, scored without
+    any training, is the same for all.
+    """
+    found = _found(study, data, trained, intermediate)
+    have = set(found.pop(seed, {}))
+    for rows in (found[other] for other in sorted(found)):
+        for name in [name for name in rows if name not in have]:
+            keep([Row({**row, "seed": seed}) for row in rows[name]])
+        have |= rows.keys()
+    return have
+
+
+def _found(
+    study: Study, data: TaskData, trained: Start, intermediate: str
+) -> dict[int, dict[tuple[str, str], list[Row]]]:
+    """By seed, then by language and data: the rows of this model that were all written."""
     last = data.task.metrics[0]
     if data.all_layers:
         last = AT_LAYER.format(metric=last, layer=study.trainer.source.config.num_layers)
+    mine = (_short(trained.key), intermediate, data.task.name)
+    found: dict[int, dict[tuple[str, str], list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in read_all(study.results.parent):
+        if (row["run"], row["intermediate"], row["target"]) == mine:
+            found[row["seed"]][row["language"], row["data"]].append(row)
     return {
-        (row["language"], row["data"])
-        for row in read_all(study.results.parent)
-        if (row["run"], row["intermediate"], row["seed"], row["target"]) == mine
-        and row["metric"] == last
+        seed: {
+            name: rows
+            for name, rows in by_name.items()
+            if any(row["metric"] == last for row in rows)
+        }
+        for seed, by_name in found.items()
     }
 
 
