@@ -310,11 +310,11 @@ def test_no_results_are_a_sentence(exists, tmp_path):
     if exists:
         results.write_text("")
     text = write_report(results.parent, results.parent)
-    assert text == (
+    assert (tmp_path / "report.md").read_text() == (
         "# What intermediate tasks add to zero-shot transfer, and how that changes with model "
         "size\nThere are no results yet: no target task has been scored.\n"
     )
-    assert (tmp_path / "report.md").read_text() == text
+    assert text.startswith((tmp_path / "report.md").read_text())
     assert not list(tmp_path.glob("report.[sp]*"))
 
 
@@ -324,7 +324,7 @@ def test_the_report_is_written_beside_the_results_file(tmp_path):
     append_rows(results, mine + later)
     text = write_report(results.parent, results.parent, only=keys(mine))
     assert main_row(text)["direct"] == "60.0"
-    assert (tmp_path / "report.md").read_text() == text
+    assert main_row((tmp_path / "report.md").read_text())["direct"] == "60.0"
     assert main_row(write_report(results.parent, results.parent))["direct"] == "66.0"
 
 
@@ -338,7 +338,8 @@ def test_the_report_links_the_pictures_beside_it(tmp_path):
             for row in rows_of("direct", {"de": 60.0}, model=model, encoder_params=1000 * 4**i)
         ],
     )
-    text = write_report(results.parent, results.parent)
+    write_report(results.parent, results.parent)
+    text = (tmp_path / "report.md").read_text()
     links = re.findall(r"!\[.+\]\((.+)\)", text[: text.index("## mini-48")])
     assert links == ["report.svg", "sizes.svg"]
     pictures = {name.replace("svg", suffix) for name in links for suffix in ("svg", "png")}

@@ -30,9 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             where=folder,
             remedy="give the --workdir of `python run.py`",
         )
-    text = write_report(folder, output, malformed=_name if arguments.skip_malformed else None)
-    print("\n".join(text.split("\n")[:10]))
-    print(f"\nwritten: {output / 'report.html'}, {output / 'report.md'}")
+    print(write_report(folder, output, malformed=_name if arguments.skip_malformed else None))
 
 
 def _name(error: DataError) -> None:

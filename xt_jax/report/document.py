@@ -68,6 +68,16 @@ def to_markdown(blocks: Sequence[Block]) -> str:
     return text.removesuffix("\n")
 
 
+def at_a_glance(blocks: Sequence[Block]) -> list[Block]:
+    """What a terminal shows: no pictures, no details, no heading of nothing."""
+    kept = [block for block in blocks if not isinstance(block, Picture | Folded)]
+    return [
+        block
+        for block, after in zip(kept, [*kept[1:], None], strict=True)
+        if not (isinstance(block, Heading) and (after is None or isinstance(after, Heading)))
+    ]
+
+
 def _markdown(block: Block) -> str:
     match block:
         case Heading(level, text):

@@ -18,7 +18,16 @@ from xt_jax.files import atomic_write_text
 from xt_jax.report import plots
 from xt_jax.report.answer import answer
 from xt_jax.report.benchmark import benchmark_tables, published_table
-from xt_jax.report.document import Block, Folded, Heading, Picture, Table, Text, to_markdown
+from xt_jax.report.document import (
+    Block,
+    Folded,
+    Heading,
+    Picture,
+    Table,
+    Text,
+    at_a_glance,
+    to_markdown,
+)
 from xt_jax.report.evidence import MEAN, Evidence, models_of
 from xt_jax.report.gap_tables import collapsed_table, gap_table, group_table, slope_table
 from xt_jax.report.html import to_html
@@ -64,7 +73,7 @@ def write_report(
         malformed: as in `read_rows`.
 
     Returns:
-        The text of `report.md`.
+        What a terminal shows of it.
 
     Raises:
         DataError: a line that is no complete row, unless `malformed` takes it.
@@ -78,10 +87,10 @@ def write_report(
     pictures = {each.name: plots.write_drawing(output, each) for each in drawn}
     for name, text in spreadsheets(evidence).items():
         atomic_write_text(output / name, text)
-    markdown = to_markdown(blocks)
-    atomic_write_text(output / "report.html", to_html(blocks, pictures))
-    atomic_write_text(output / "report.md", markdown)
-    return markdown
+    pages = output / "report.html", output / "report.md"
+    for path, text in zip(pages, (to_html(blocks, pictures), to_markdown(blocks)), strict=True):
+        atomic_write_text(path, text)
+    return to_markdown(at_a_glance(blocks)) + "\nwritten: {}, {}".format(*pages)
 
 
 def _command(folder: epath.Path) -> str:

@@ -23,7 +23,7 @@ Failures = dict[Piece, UserError]
 
 
 def run(config: Config, workdir: str) -> str:
-    """The whole experiment; returns the table that it also writes to `<workdir>/report.md`.
+    """The whole experiment and its report in `workdir`; returns what a terminal shows of that.
 
     A piece that fails does not stop those that do not need it. With `targets=("none",)` the
     intermediate phases alone, and where the weights of each are.
