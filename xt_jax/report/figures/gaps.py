@@ -196,7 +196,8 @@ def _finish(axes: Axes, lines: Sequence[Line], sizes: Sequence[int], apart: floa
     size_axis(axes, sizes, apart)
     estimates = [e for line in lines for e in line.estimates]
     low, high = (_end(estimates, sign) for sign in (-1, 1))
-    axes.set_ylim(-low, high)
+    room = 0.08 * (low + high)  # for the marks
+    axes.set_ylim(-low - room, high + room)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
 
 
@@ -206,7 +207,7 @@ def _end(estimates: Sequence[Estimate], sign: int) -> float:
     most = (1 + _ROOM) * max(values, default=0) + 0.5
     ends = [sign * (e.high if sign > 0 else e.low) for e in estimates]
     mine = [sign * e.value for e in estimates] + [end for end in ends if not math.isnan(end)]
-    return 1.08 * min(most, max(0.25, *mine, 0.0)) if mine else 0.5
+    return min(most, max(0.25, *mine, 0.0)) if mine else 0.5
 
 
 def _frame(figure: Figure, lines: Collection[Line], more: str = "") -> None:
