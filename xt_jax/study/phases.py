@@ -6,7 +6,7 @@ import hashlib
 import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -75,13 +75,19 @@ class Member:
 
 @dataclass(frozen=True)
 class Trainer:
-    """What every phase of a study is trained with."""
+    """What every phase of a study is trained with.
+
+    Attributes:
+        finished: phases known to be done, so that they need not be planned to find them: many
+            targets start from one intermediate phase.
+    """
 
     config: TrainConfig
     mixture: MixtureConfig
     source: Source
     mesh: Mesh
     directory: epath.Path
+    finished: dict[tuple[str, str, str, int], Start] = field(default_factory=dict)
 
     def start(self) -> Start:
         """The encoder that everything starts from, as it is."""
@@ -101,7 +107,22 @@ class Trainer:
         Heads, order and dropout follow from the study's seed and the phase's name, not from
         `start`: what is compared with equal seeds differs in nothing else.
         """
-        members = [self._member(phase, *pair, after) for pair in zip(starts, seeds, strict=True)]
+        pairs = list(zip(starts, seeds, strict=True))
+        names = [(phase.role, phase.name, start.key, seed) for start, seed in pairs]
+        if not self.finished.keys() >= set(names):
+            members = [self._member(phase, start, seed, after) for start, seed in pairs]
+            self._train(phase, members)
+            self.finished.update(
+                zip(names, [self._finished(phase, m) for m in members], strict=True)
+            )
+        return [self.finished[name] for name in names]
+
+    def planned(self, phase: Phase, seed: int) -> tuple[np.ndarray, list[Plan]]:
+        """([steps] which task each step trains, the batches of each task)."""
+        return plan_phase(phase, self.mixture, seed, self._plan_batches)
+
+    def _train(self, phase: Phase, members: Sequence[Member]) -> None:
+        """Those that are not done yet."""
         todo = [member for member in members if not member.done.exists()]
         for group in together(todo, lambda member: member.plans, self.seeds_at_once):
             for member, progress in zip(group, self._fit(phase, group), strict=True):
@@ -110,11 +131,6 @@ class Trainer:
                 write_record(member.directory, phase, member.order, member.plans, steps, **names)
                 atomic_write_text(member.done, json.dumps(progress, sort_keys=True) + "\n")
             self._states(group).rmtree(missing_ok=True)
-        return [self._finished(phase, member) for member in members]
-
-    def planned(self, phase: Phase, seed: int) -> tuple[np.ndarray, list[Plan]]:
-        """([steps] which task each step trains, the batches of each task)."""
-        return plan_phase(phase, self.mixture, seed, self._plan_batches)
 
     @property
     def seeds_at_once(self) -> int:
