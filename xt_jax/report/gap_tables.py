@@ -29,14 +29,14 @@ def gap_table(evidence: Evidence, targets: Sequence[str]) -> Table | None:
     return _table(rows)
 
 
-def slope_table(evidence: Evidence) -> Table | None:
-    """A row per family, intermediate task and target, means first."""
+def slope_table(evidence: Evidence, targets: Sequence[str]) -> Table | None:
+    """A row per family, intermediate task and target (`MEAN`: the mean over them), means first."""
     head = ["family", "intermediate", "target", "sizes", "per tenfold encoder parameters"]
     head += ["above 0", "per tenfold parameters in all", "above 0", "without collapsed runs"]
     rows = [head]
     for family in evidence.families:
         for name in (MEAN, *evidence.others):
-            for target in (MEAN, *evidence.targets):
+            for target in targets:
                 cells = _slope_cells(evidence, family, name, target)
                 if cells:
                     rows.append([family, name or "mean of all", target or _MEAN, *cells])

@@ -54,7 +54,7 @@ def to_html(blocks: Sequence[Block], pictures: Mapping[str, str]) -> str:
     anchors = _anchors(blocks)
     title = next((b.text for b in blocks if isinstance(b, Heading)), "Report")
     top = [b for b in blocks if isinstance(b, Heading) and b.level == 2]
-    links = "".join(f'<a href="#{anchors[id(b)]}">{escape(b.text)}</a>' for b in top)
+    links = "\n".join(f'<a href="#{anchors[id(b)]}">{escape(b.text)}</a>' for b in top)
     body = [_html(block, pictures, anchors) for block in blocks]
     if links:
         first = next(i for i, b in enumerate(blocks) if b is top[0])

@@ -23,7 +23,6 @@ from xt_jax.report.document import (
     Folded,
     Heading,
     Picture,
-    Table,
     Text,
     at_a_glance,
     to_markdown,
@@ -109,8 +108,8 @@ def report(evidence: Evidence, drawings: Sequence[Drawing] = ()) -> list[Block]:
     return [
         *answer(evidence),
         *_part("The gap, by target and model size", pictures["gaps"], _gap_blocks(evidence)),
-        *_part("Slopes", [], _noted(slope_table(evidence), _SLOPES)),
-        *_part("Runs at chance", [], _noted(collapsed_table(evidence), _COLLAPSED)),
+        *_part("Slopes", [], _slope_blocks(evidence)),
+        *_part("Runs at chance", [], _collapsed_blocks(evidence)),
         *_part("Languages", pictures["languages"], _language_blocks(evidence)),
         *_part("XTREME's table", [], benchmark_tables(evidence)),
         *_part("Published figures", [], published_table(evidence)),
@@ -133,6 +132,17 @@ def _gap_blocks(evidence: Evidence) -> list[Block]:
     return [*blocks, Folded("The gap on each target", (each,))] if each else blocks
 
 
+def _slope_blocks(evidence: Evidence) -> list[Block]:
+    mean, each = slope_table(evidence, [MEAN]), slope_table(evidence, evidence.targets)
+    blocks: list[Block] = [mean, Text(_SLOPES)] if mean else []
+    return [*blocks, Folded("The slope on each target", (each,))] if each else blocks
+
+
+def _collapsed_blocks(evidence: Evidence) -> list[Block]:
+    table = collapsed_table(evidence)
+    return [Text(_COLLAPSED), Folded("Gaps with and without such runs", (table,))] if table else []
+
+
 def _language_blocks(evidence: Evidence) -> list[Block]:
     tables = [table for kind in ("script", "family") if (table := group_table(evidence, kind))]
     if not tables:
@@ -141,10 +151,6 @@ def _language_blocks(evidence: Evidence) -> list[Block]:
         Text(_LANGUAGES),
         Folded("Means of scripts and families, smallest and largest model", tuple(tables)),
     ]
-
-
-def _noted(table: Table | None, note: str) -> list[Block]:
-    return [table, Text(note)] if table else []
 
 
 def _by_part(drawings: Sequence[Drawing]) -> dict[str, list[Block]]:
