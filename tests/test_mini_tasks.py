@@ -1,206 +1,30 @@
-"""The tasks of the embedded world: their labels, against a model of what can have happened."""
+"""The other tasks of the embedded world: questions, choices, tags, translations; the splits."""
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections import Counter, defaultdict
 from random import Random
 
-import bag_of_words
+import drawn as meanings
 import pytest
 from events import could_answer, verdict
 
-from xt_jax.data.examples import PairExample
 from xt_jax.mini import concepts as world
-from xt_jax.mini.languages import LANGUAGES, Utterance, say, text
-from xt_jax.mini.scenes import Scene, draw_scene, is_text, negate, possible
-from xt_jax.mini.tasks import choices, drawing, entailment, parallel, paraphrase, passages, tags
+from xt_jax.mini.languages import LANGUAGES, say, text
+from xt_jax.mini.scenes import Scene, draw_scene, is_text, possible
+from xt_jax.mini.tasks import choices, drawing, entailment, parallel, passages, tags
 from xt_jax.mini.tasks.plain_text import draw_story
 from xt_jax.mini.words import write
-from xt_jax.tasks.table import NLI, TASKS
 
 ENGLISH = LANGUAGES["en"]
-PARAPHRASES = {"pawsx": paraphrase.draw_paraphrase, "qqp": paraphrase.draw_duplicate}
-
-
-def _drawn(draw, count: int, seed: str = "tasks") -> list:
-    rng = Random(seed)
-    return [draw(rng, turn) for turn in range(count)]
-
-
-def _words(utterance: Utterance) -> Counter[str]:
-    return Counter(re.findall(r"[\w:]+", text(ENGLISH, utterance).lower()))
-
-
-@pytest.mark.parametrize("task", entailment.LENGTHS)
-def test_nli_labels_hold_in_every_possible_world(task):
-    pairs = _drawn(entailment.drawer(task), 450)
-    assert [pair.label for pair in pairs] == [NLI[turn % 3] for turn in range(450)]
-    for first, second, label in pairs:
-        assert len(first.scenes) in entailment.LENGTHS[task]
-        (hypothesis,) = second.scenes
-        for exactly in (True, False):  # whether three apples are three or at least three
-            assert verdict(first.scenes, hypothesis, exactly=exactly) == label, (first, second)
-
-
-def test_what_follows_is_what_the_model_says_of_any_two_scenes():
-    rng = Random("relation")
-    found = Counter()
-    for _ in range(4000):
-        scene = draw_scene(rng)
-        premise, hypothesis = (_changed(rng, scene) for _ in range(2))
-        if not entailment.debatable([premise], hypothesis):
-            label = entailment.relation([premise], hypothesis)
-            found[label] += 1
-            for exactly in (True, False):
-                assert verdict([premise], hypothesis, exactly=exactly) == label
-    assert min(found.values()) > 400
-
-
-def _changed(rng: Random, scene: Scene) -> Scene:
-    """A version of the scene: with less or other detail, with another agent, denied or not."""
-    for part in ("look", "place", "time"):
-        if getattr(scene, part) and rng.random() < 0.3:
-            scene = scene._replace(**{part: None})
-    kind = world.KIND_OF.get(scene.thing or "")
-    if kind in world.HYPERNYMS and rng.random() < 0.3:
-        scene = scene._replace(thing=kind)
-    if scene.number and rng.random() < 0.3:
-        scene = scene._replace(number=rng.choice((None, 1, 2, 3)))
-    if rng.random() < 0.1:
-        scene = scene._replace(agent=rng.choice(world.HUMANS))
-    return negate(scene) if rng.random() < 0.5 else scene
-
-
-@pytest.mark.parametrize(("scene", "other"), [
-    (Scene("Nora", "buy", "apple", 3), Scene("Nora", "buy", "apple", 4)),
-    (Scene("Nora", "buy", "apple"), Scene("Nora", "buy", "apple", 2)),
-    (Scene("Nora", "buy", "apple", 1), Scene("Nora", "buy", "apple")),
-    (Scene("Nora", "rest", place="park"), Scene("Nora", "rest", place="hotel")),
-    (Scene("Nora", "meet", person="Max"), Scene("Max", "meet", person="Nora")),
-    (Scene("Nora", "sell", "rose", 1, person="Max"), Scene("Max", "buy", "rose", 1)),
-    (Scene("Max", "buy", "rose", 1), Scene("Nora", "sell", "rose", 1, person="Max")),
-    (Scene("Nora", "travel", place="Cairo"), Scene("Nora", "go", place="Cairo")),
-])  # fmt: skip
-def test_what_a_reader_could_take_for_another_version_is_no_hypothesis(scene, other):
-    assert entailment.debatable([Scene("Eva", "rest"), scene], other)
-    strange = scene._replace(agent="Leila"), other._replace(agent="Hugo")
-    assert not entailment.debatable(strange[:1], strange[1])
-
-
-def test_the_model_of_truth_by_hand():
-    apples = Scene("Nora", "buy", "apple", 3, "fresh", place="market")
-    sale = Scene("Max", "sell", "apple", 3, None, "Nora")
-    for premise, hypothesis, label in (
-        (apples, apples._replace(number=None, look=None), "entailment"),
-        (apples, apples._replace(thing="fruit"), "entailment"),
-        (apples, apples._replace(thing="animal"), "neutral"),
-        (apples._replace(thing="fruit"), apples, "neutral"),
-        (apples, apples._replace(time="Monday"), "neutral"),
-        (apples._replace(number=None), apples, "neutral"),
-        (apples, negate(apples._replace(place=None)), "contradiction"),
-        (apples, negate(apples._replace(place="park")), "neutral"),
-        (negate(apples._replace(look=None)), apples, "contradiction"),
-        (negate(apples._replace(thing="fruit")), negate(apples), "entailment"),
-        (negate(apples), apples._replace(look=None), "neutral"),
-        (Scene("Nora", "like", "apple"), Scene("Nora", "like", "fruit"), "neutral"),
-        (Scene("Nora", "meet", person="Max"), Scene("Max", "meet", person="Nora"), "entailment"),
-        (sale, Scene("Nora", "buy", "fruit"), "entailment"),
-    ):
-        assert verdict((premise,), hypothesis) == label, (premise, hypothesis)
-    six = apples._replace(number=6)
-    assert verdict((six,), apples) == "neutral"
-    assert verdict((six,), apples, exactly=False) == "entailment"
-
-
-def test_the_kinds_of_the_hypothesis_do_not_tell_the_label():
-    pairs = _drawn(entailment.draw_nli, 1800)
-    for cue in (
-        lambda pair: pair.second.scenes[0].negated,
-        lambda pair: len(pair.first.scenes),
-        lambda pair: pair.second.scenes[0].number is None,
-        lambda pair: pair.second.scenes[0].place is None,
-        lambda pair: pair.second.order,
-    ):
-        counts = defaultdict(Counter)
-        for pair in pairs:
-            counts[cue(pair)][pair.label] += 1
-        guessed = sum(max(labels.values()) for labels in counts.values())
-        assert guessed / len(pairs) < 0.38
-    for value in (True, False):
-        assert 0.45 < sum(p.second.scenes[0].negated == value for p in pairs) / len(pairs) < 0.55
-
-
-@pytest.mark.parametrize("task", PARAPHRASES)
-def test_paraphrases_have_the_same_words_and_the_label_says_if_the_same_meaning(task):
-    pairs = _drawn(PARAPHRASES[task], 1500)
-    assert [pair.label for pair in pairs] == ["0", "1"] * 750
-    for first, second, label in pairs:
-        assert _words(first) == _words(second), text(ENGLISH, first)
-        assert text(ENGLISH, first) != text(ENGLISH, second)
-        assert _same(first.scenes, second.scenes) == (label == "1"), (first, second)
-        assert first.asked == second.asked
-
-
-@pytest.mark.parametrize("code", [code for code in LANGUAGES if code in TASKS["pawsx"].languages])
-def test_paraphrases_are_two_sentences_in_the_languages_that_have_them(code):
-    pairs = _drawn(paraphrase.draw_paraphrase, 1500)
-    alike = [a for a, b, _ in pairs if text(LANGUAGES[code], a) == text(LANGUAGES[code], b)]
-    assert len(alike) < 8  # German keeps some names apart by one order only
-
-
-def _same(first: tuple[Scene, ...], second: tuple[Scene, ...]) -> bool:
-    """Whether each follows from the other."""
-    pairs = itertools.chain(
-        ((first, scene) for scene in second), ((second, scene) for scene in first)
-    )
-    return all(verdict(premise, scene) == "entailment" for premise, scene in pairs)
-
-
-def test_what_the_same_words_do_not_tell_is_exchanged():
-    chairs = [Scene("Nora", "buy", "chair", 1, "old", None, "market", t) for t in world.TIMES]
-    one = next(scene for scene in chairs if not is_text(scene))
-    two = Scene("Max", "sell", "table", 1, "ugly", "Eva", "park", "2015")
-    exchanged = drawing.exchanges(one, two, paraphrase.EXCHANGED)
-    assert all(possible(scene) and not is_text(scene) for pair in exchanged for scene in pair)
-
-    def options(others: list[Scene], part: str) -> list:
-        return [pair for other in others for pair in drawing.exchanges(one, other, (part,))]
-
-    people = [one._replace(agent=person) for person in world.PEOPLE]
-    assert options([o._replace(verb=verb) for o in people for verb in world.DEEDS], "agent")
-    assert not options(people, "agent")  # who did the same
-    tables = [two._replace(time=time) for time in world.TIMES]
-    assert options(tables, "look")
-    assert not options([table._replace(number=None) for table in tables], "look")  # `an` is new
-    resting = [Scene(m, "rest", place=site) for m in world.MEN for site in world.SITES]
-    assert options(resting, "place")
-    assert not options([scene._replace(verb="go") for scene in resting], "place")  # `to` is new
-
-
-def test_a_bag_of_words_finds_what_single_words_tell():
-    rng = Random("cue")
-    sentences = [text(ENGLISH, drawing.draw_statement(rng)) for _ in range(2500)]
-    examples = [PairExample("", s, "Who?", str(int("not" in s.split()))) for s in sentences]
-    assert bag_of_words.accuracy(examples[:2000], examples[2000:]) > 95
-    assert bag_of_words.accuracy(examples[:2000], examples[2000:], "b") < 70  # the larger class
-
-
-@pytest.mark.parametrize("task", ["mnli", "pawsx", "qqp"])
-def test_a_bag_of_words_does_not_find_the_label(task):
-    draw = PARAPHRASES.get(task, entailment.draw_nli)
-    size = 4000 if task == "qqp" else 6000
-    examples = entailment.pair_examples(ENGLISH, _drawn(draw, size + 2000))
-    limits = {"ab": 42, "b": 38} if task == "mnli" else {"ab": 56}
-    for sides, limit in limits.items():
-        assert bag_of_words.accuracy(examples[:size], examples[size:], sides) < limit
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_answers_are_the_words_asked_for_where_they_stand(code):
     language = LANGUAGES[code]
-    drawn = _drawn(passages.draw_passage_or_none, 120) + _drawn(passages.draw_passage, 120)
+    drawn = meanings.drawn(passages.draw_passage_or_none, 120) + meanings.drawn(
+        passages.draw_passage, 120
+    )
     examples = passages.span_examples(language, drawn)
     asked = [(passage, question) for passage in drawn for question in passage.questions]
     for example, (passage, (said, k)) in zip(examples, asked, strict=True):
@@ -219,7 +43,7 @@ def test_answers_are_the_words_asked_for_where_they_stand(code):
 
 
 def test_a_question_in_another_language_is_the_same_question():
-    drawn = _drawn(passages.draw_passage, 20)
+    drawn = meanings.drawn(passages.draw_passage, 20)
     mixed = passages.span_examples(LANGUAGES["de"], drawn, LANGUAGES["hi"])
     german, hindi = (passages.span_examples(LANGUAGES[code], drawn) for code in ("de", "hi"))
     assert mixed == [a._replace(question=b.question) for a, b in zip(german, hindi, strict=True)]
@@ -228,7 +52,7 @@ def test_a_question_in_another_language_is_the_same_question():
 @pytest.mark.parametrize("draw", [passages.draw_passage, passages.draw_passage_or_none])
 def test_one_sentence_answers_the_question_or_none_does(draw):
     rivals = 0
-    for passage in _drawn(draw, 700):
+    for passage in meanings.drawn(draw, 700):
         scenes = [scene for sentence in passage.sentences for scene in sentence.scenes]
         assert len(scenes) == len(passage.sentences) == len({scene.agent for scene in scenes})
         for said, k in passage.questions:
@@ -262,7 +86,7 @@ def test_an_ending_is_a_habit_and_the_others_never_happen():
     for turn in range(40_000):
         scene = draw_scene(rng, for_text=turn % 2 == 0)
         happens[scene.agent].add(scene.thing)
-    for turn, (context, _, endings, label) in enumerate(_drawn(choices.draw_ending, 800)):
+    for turn, (context, _, endings, label) in enumerate(meanings.drawn(choices.draw_ending, 800)):
         agent = context[0].scenes[0].agent
         assert label == turn % 4
         assert {ending.agent for ending in endings} == {agent}
@@ -271,7 +95,9 @@ def test_an_ending_is_a_habit_and_the_others_never_happen():
 
 
 def test_a_passage_bears_out_one_answer():
-    for turn, (context, said, answers, label) in enumerate(_drawn(choices.draw_reading, 400)):
+    for turn, (context, said, answers, label) in enumerate(
+        meanings.drawn(choices.draw_reading, 400)
+    ):
         (question,) = said.scenes
         parts = ("thing", "number", "look") if said.asked == "thing" else (said.asked,)
         claims = [question._replace(**{p: getattr(a, p) for p in parts}) for a in answers]
@@ -290,7 +116,9 @@ def test_everybody_knows_one_of_the_answers():
             likes[scene.agent].add(scene.thing)
         if scene.verb == "live":
             homes[scene.agent] = scene.place
-    for turn, (context, said, answers, label) in enumerate(_drawn(choices.draw_knowledge, 800)):
+    for turn, (context, said, answers, label) in enumerate(
+        meanings.drawn(choices.draw_knowledge, 800)
+    ):
         assert context == ()
         assert label == turn % 5
         found = [
@@ -304,7 +132,7 @@ def test_everybody_knows_one_of_the_answers():
 
 @pytest.mark.parametrize("draw", ["draw_ending", "draw_reading", "draw_knowledge"])
 def test_choices_are_all_different_in_every_language(draw):
-    drawn = _drawn(getattr(choices, draw), 200)
+    drawn = meanings.drawn(getattr(choices, draw), 200)
     for language in LANGUAGES.values():
         for choice, example in zip(drawn, choices.choice_examples(language, drawn), strict=True):
             assert len({*example.choices}) == len(choice.choices)
@@ -348,7 +176,7 @@ def _one_part(scenes: tuple[Scene, ...], pair: frozenset[Scene]) -> bool:
 
 
 def test_tags_are_those_of_the_words():
-    said = _drawn(drawing.draw_utterance, 100)
+    said = meanings.drawn(drawing.draw_utterance, 100)
     for language in LANGUAGES.values():
         for kind in ("upos", "ner"):
             for utterance, example in zip(
@@ -361,18 +189,30 @@ def test_tags_are_those_of_the_words():
 
 
 def test_no_scene_of_a_task_is_one_of_the_text():
-    drawn = [u for pair in _drawn(entailment.draw_nli, 300) for u in pair[:2]]
-    drawn += [u for draw in PARAPHRASES.values() for pair in _drawn(draw, 300) for u in pair[:2]]
-    drawn += [u for passage in _drawn(passages.draw_passage, 300) for u in passage.sentences]
-    drawn += [q.said for p in _drawn(passages.draw_passage_or_none, 300) for q in p.questions]
+    drawn = [u for pair in meanings.drawn(entailment.draw_nli, 300) for u in pair[:2]]
+    drawn += [
+        u
+        for draw in meanings.PARAPHRASES.values()
+        for pair in meanings.drawn(draw, 300)
+        for u in pair[:2]
+    ]
+    drawn += [
+        u for passage in meanings.drawn(passages.draw_passage, 300) for u in passage.sentences
+    ]
+    drawn += [
+        q.said for p in meanings.drawn(passages.draw_passage_or_none, 300) for q in p.questions
+    ]
     drawn += [u for pair in parallel.draw_corpora("x", 100, 300, 1)[0].lines for u in pair if u]
-    drawn += _drawn(drawing.draw_utterance, 300)
+    drawn += meanings.drawn(drawing.draw_utterance, 300)
     assert not [scene for utterance in drawn for scene in utterance.scenes if is_text(scene)]
 
 
 def test_the_text_denies_the_same_deeds_again_and_again_and_half_of_that_loudly():
     singles = [
-        u for s in _drawn(draw_story, 20000) for u in s if len(u.scenes) == 1 and not u.asked
+        u
+        for s in meanings.drawn(draw_story, 20000)
+        for u in s
+        if len(u.scenes) == 1 and not u.asked
     ]
     denied = Counter(u.exclaimed for u in singles if u.scenes[0].negated)
     assert 0.45 < denied[True] / denied.total() < 0.55
@@ -387,7 +227,7 @@ def test_the_text_denies_the_same_deeds_again_and_again_and_half_of_that_loudly(
 
 
 def test_organisations_trade_and_nobody_acts_on_themselves():
-    for scene in _drawn(lambda rng, _: draw_scene(rng), 3000):
+    for scene in meanings.drawn(lambda rng, _: draw_scene(rng), 3000):
         assert possible(scene)
         if scene.agent in world.ORGANISATIONS:
             assert scene.verb in ("buy", "sell", "have")

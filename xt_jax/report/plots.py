@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from xt_jax.files import atomic_write_bytes
 from xt_jax.report.evidence import MEAN, Evidence, Model, sizes_of
 from xt_jax.report.figures.curves import curve_figure, measure_of
-from xt_jax.report.figures.gaps import TOGETHER, gap_figure, heat_map
+from xt_jax.report.figures.gaps import TOGETHER, gap_figure
+from xt_jax.report.figures.heat_map import heat_map
 from xt_jax.report.figures.languages import language_figure
 from xt_jax.report.figures.layers import layer_figure, sweeps
 from xt_jax.report.figures.looks import Look, in_parts, looks_of

@@ -84,12 +84,12 @@ def write_report(
     drawn = plots.drawings(evidence)
     blocks = report(evidence, drawn)
     pictures = {each.name: plots.write_drawing(output, each) for each in drawn}
-    for name, text in spreadsheets(evidence).items():
-        atomic_write_text(output / name, text)
-    pages = output / "report.html", output / "report.md"
-    for path, text in zip(pages, (to_html(blocks, pictures), to_markdown(blocks)), strict=True):
-        atomic_write_text(path, text)
-    return to_markdown(at_a_glance(blocks)) + "\nwritten: {}, {}".format(*pages)
+    for name, table in spreadsheets(evidence).items():
+        atomic_write_text(output / name, table)
+    page, text = output / "report.html", output / "report.md"
+    atomic_write_text(page, to_html(blocks, pictures))
+    atomic_write_text(text, to_markdown(blocks))
+    return f"{to_markdown(at_a_glance(blocks))}\nwritten: {page}, {text}"
 
 
 def _command(folder: epath.Path) -> str:

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from xt_jax.report.evidence import Evidence, Model
 from xt_jax.report.figures.looks import (
+    GAP,
     SMALL,
     Look,
     Margins,
@@ -66,7 +67,7 @@ def language_figure(
         axes.tick_params(axis="y", labelleft=axes is panels[0], length=0)
     _label(panels[0], rows)
     legend(figure, mine)
-    text = f"gap to {DIRECT} (percentage points), mean over seeds and targets"
+    text = f"{GAP}, mean over seeds and targets"
     if any(row.is_group for row in rows):
         text += "; large: mean of group"
     figure.supxlabel(text, fontsize=10, y=0.1 / figure.get_figheight(), va="bottom")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from xt_jax.report.wording import size
-from xt_jax.statistics.compare import direct_first
+from xt_jax.statistics.compare import CONFIDENCE, direct_first
 from xt_jax.tasks.table import DIRECT
 
 T = TypeVar("T")
@@ -22,6 +22,8 @@ T = TypeVar("T")
 WIDTH = 10  # inches: 960 CSS pixels of the SVG
 MAX_COLUMNS = 5  # of panels beside one another
 SMALL = 8.5  # points
+GAP = f"gap to {DIRECT} (percentage points)"
+LEVEL = f"{100 * CONFIDENCE:.0f} %"  # of intervals
 # Okabe and Ito's palette for all kinds of colour vision, without yellow, which is faint on white.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "s", "^", "v", "P", "X", "<")

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from xt_jax.report.figures.looks import (
+    GAP,
+    LEVEL,
     WIDTH,
     Look,
     branch_handle,
@@ -23,7 +25,6 @@ from xt_jax.report.figures.looks import (
 )
 from xt_jax.report.wording import between, size
 from xt_jax.statistics.compare import (
-    CONFIDENCE,
     Columns,
     Numbers,
     deviation,
@@ -69,8 +70,8 @@ def report_figure(panels: list[Panel], looks: dict[str, Look]) -> Figure:
             gap_bars |= _draw_gaps(row[1], panel, looks)
     _label(axes[:, 0], "mean score over languages (%)", "standard deviation", score_bars)
     if with_gaps:
-        interval = f"{100 * CONFIDENCE:.0f} % t-interval"
-        _label(axes[:, 1], f"gap to {DIRECT} (percentage points)", interval, gap_bars)
+        interval = f"{LEVEL} t-interval"
+        _label(axes[:, 1], GAP, interval, gap_bars)
     gaps = [numbers for p in panels for of in _gaps(p).values() for numbers in of.values()]
     _legend(figure, looks, [_language_handle()] if any(map(_by_language, gaps)) else [])
     return figure
