@@ -17,12 +17,14 @@ from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, Trai
 from xt_jax.errors import ConfigError
 from xt_jax.tasks.table import NONE
 
-# Learning rate and steps; a guess for mini-256. The two largest read less text, for time.
+# Learning rate and steps; a guess for mini-256. Those above mini-96 read less text, for time.
 SIZES = {
+    "mini-24": (5e-3, 40_000),
     "mini-32": (5e-3, 40_000),
     "mini-48": (5e-3, 40_000),
     "mini-64": (5e-3, 40_000),
-    "mini-128": (1e-3, 40_000),
+    "mini-96": (2e-3, 40_000),
+    "mini-128": (3e-3, 18_000),
     "mini-192": (1e-3, 12_000),
     "mini-256": (5e-4, 10_000),
 }

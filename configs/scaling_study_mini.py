@@ -20,7 +20,7 @@ from xt_jax.config import (
 from xt_jax.mini import LANGUAGES
 from xt_jax.tasks.table import DIRECT
 
-SIZES = "mini-32+mini-48+mini-64+mini-128+mini-192"
+SIZES = "mini-24+mini-32+mini-48+mini-64+mini-96"
 INTERMEDIATES = ("mnli", "squad", "qqp", "hellaswag")
 TRAIN = 24_000  # examples of an intermediate task, one pass
 STEPS = 250  # of 32 examples, on a target

@@ -1,4 +1,4 @@
-"""The ladder of mini encoders: presets `mini-32` to `mini-256`, pretrained on the embedded world.
+"""The ladder of mini encoders: presets `mini-24` to `mini-256`, pretrained on the embedded world.
 
 Those that come with the package lie in `encoders/<name>/` with a model card each; they share
 `encoders/tokenizer/`.
