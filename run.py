@@ -15,14 +15,24 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from xt_jax import hosts
 from xt_jax.compilation import keep_programs
 from xt_jax.config import Config, unknown_field
 from xt_jax.errors import ConfigError, UserError
+from xt_jax.train import preemption
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where states, predictions and results go.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would be run and its cost, and stop.")
 _MFU = flags.DEFINE_float("mfu", 0.4, "Share of a chip's peak that --dry_run reckons with.")
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    "",
+    "host:port of the first of several processes on one mesh, or auto on a TPU slice, with Slurm "
+    "or Kubernetes; empty: this process is the only one.",
+)
+_PROCESSES = flags.DEFINE_integer("processes", 1, "How many they are, unless --coordinator=auto.")
+_PROCESS = flags.DEFINE_integer("process", 0, "Which of them this is, from 0; likewise.")
 _COMPILATION_CACHE = flags.DEFINE_string(
     "compilation_cache",
     os.environ.get("JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/xt_jax/xla")),
@@ -37,6 +47,11 @@ def main(_: list[str]) -> None:
             where="--config",
             remedy="name a file of configs/, or one of your own with a get_config() like theirs",
         )
+    if _COORDINATOR.value:
+        hosts.connect(str(_COORDINATOR.value), int(_PROCESSES.value), int(_PROCESS.value))
+        if not hosts.is_first():
+            logging.set_verbosity(logging.WARNING)  # the first says it all
+    preemption.watch()
     keep_programs(str(_COMPILATION_CACHE.value))
     if _DRY_RUN.value:
         from xt_jax.study.forecast import forecast

@@ -31,7 +31,7 @@ from xt_jax.sharding import make_mesh, place_batch, place_params, row_multiple  
 from xt_jax.tasks.recipes import Recipe  # noqa: E402
 from xt_jax.tasks.table import FAMILIES  # noqa: E402
 from xt_jax.train import folding  # noqa: E402
-from xt_jax.train.loop import Stream, batch_stream  # noqa: E402
+from xt_jax.train.batches import Stream, batch_stream  # noqa: E402
 from xt_jax.train.optim import make_optimizer  # noqa: E402
 from xt_jax.train.step import StepSpec, TrainState, compile_step, init_state  # noqa: E402
 from xt_jax.train.throughput import PEAK_TFLOPS, train_flops  # noqa: E402
@@ -306,10 +306,10 @@ def first_loss(model: models.Model, work: Work, plan: Plan, features: Features) 
 def training_batches(
     work: Work, plan: Plan, features: Features, pad_id: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The loop's own stream, made ahead in threads."""
+    """The loop's own stream, made ahead in a thread."""
     unused: Any = None
     stream = Stream(work.task, unused, (plan,), features)
-    return iter(batch_stream([stream], np.zeros(plan.steps, np.int32), pad_id, 1))
+    return batch_stream([stream], np.zeros(plan.steps, np.int32), pad_id, make_mesh())
 
 
 def counts(

@@ -25,7 +25,8 @@ from xt_jax.config import TrainConfig
 from xt_jax.data.packing import materialise
 from xt_jax.errors import UserError
 from xt_jax.sharding import place_batch
-from xt_jax.train.loop import batch_stream, fit
+from xt_jax.train.batches import batch_stream
+from xt_jax.train.loop import fit
 from xt_jax.train.optim import make_optimizer
 from xt_jax.train.step import compile_step, init_state
 
@@ -50,7 +51,7 @@ def test_every_step_brings_the_next_batch_of_its_task(tmp_path):
     job, _ = mixed_job(tmp_path, lambda _: 0.0)
     seen = [0, 0]
     for task, batch in zip(
-        job.order, batch_stream(job.streams, job.order, job.pad_id, 1), strict=True
+        job.order, batch_stream(job.streams, job.order, job.pad_id, ONE), strict=True
     ):
         stream = job.streams[task]
         expected = materialise(stream.plans[0], stream.features, seen[task], job.pad_id)

@@ -104,6 +104,20 @@ def test_a_plan_holds_every_token_of_its_features(packing, rows_multiple):
     assert (counts == 2).all()
 
 
+@pytest.mark.parametrize("rows", [[0], [1, 2], [0, 3], [3]])
+def test_some_rows_of_a_step_are_those_of_the_whole(rows):
+    lengths = nli_like(200)
+    plan = plan_training(lengths, 32, 1, 0, rows_multiple=4)
+    features = features_of(lengths)
+    rows = np.array(rows)
+    for step in range(plan.steps):
+        whole = materialise(plan, features, step, PAD)
+        some = materialise(plan, features, step, PAD, rows)
+        assert some.keys() == whole.keys()
+        for name, array in some.items():
+            np.testing.assert_array_equal(array, whole[name][rows])
+
+
 @pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize("group", [2, 5])
 def test_a_group_stands_together_in_one_row(packing, group):

@@ -23,7 +23,8 @@ from xt_jax.sharding import make_mesh, place_params
 from xt_jax.study import runner
 from xt_jax.study.seeds import sensible_seeds, together
 from xt_jax.tasks.table import FAMILIES
-from xt_jax.train.loop import Job, Run, Stream, fit
+from xt_jax.train.batches import Stream
+from xt_jax.train.loop import Job, Run, fit
 from xt_jax.train.step import stack_params
 
 SEEDS = (3, 4, 5)

@@ -24,7 +24,7 @@ from xt_jax.model import Encoder
 from xt_jax.model.heads import Model
 from xt_jax.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks.table import FAMILIES
-from xt_jax.train.loop import Stream, batch_stream
+from xt_jax.train.batches import Stream, batch_stream
 from xt_jax.train.step import compile_step, init_state
 
 
@@ -41,7 +41,7 @@ def run_steps(devices: int, layout: str, accumulate: int = 1, model_axis: int = 
     losses = []
     order = np.zeros(plan.steps, np.int32)
     stream = Stream("pairs", spec, (plan,), features)
-    batches = iter(batch_stream([stream], order, 1, accumulate))
+    batches = iter(batch_stream([stream], order, 1, mesh, accumulate=accumulate))
     for _ in range(steps):
         batch = place_batch(next(batches), mesh, axis=int(accumulate > 1))
         state, sums = step_fn(state, batch)

@@ -18,7 +18,8 @@ from xt_jax.sharding import make_mesh, place_params
 from xt_jax.tasks import pairs
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import FAMILIES
-from xt_jax.train.loop import Job, Run, Stream
+from xt_jax.train.batches import Stream
+from xt_jax.train.loop import Job, Run
 from xt_jax.train.optim import make_optimizer
 from xt_jax.train.step import StepSpec
 

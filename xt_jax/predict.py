@@ -12,10 +12,11 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
+from xt_jax import hosts
 from xt_jax.data.packing import Features, spread
 from xt_jax.data.stream import Shape, Stream, plan_stream
 from xt_jax.model.config import EncoderConfig
-from xt_jax.sharding import place_batch, row_multiple, step_tokens
+from xt_jax.sharding import local_rows, place_batch, row_multiple, step_tokens
 
 # (model, batch) -> {"fields": {name: [R, S, ...]}, "tokens": {name: [R, T, ...]}}
 PredictFn = Callable[[Any, dict[str, jax.Array]], dict[str, dict[str, jax.Array]]]
@@ -71,19 +72,24 @@ class Predictor:
             yield from _complete(left, gathered)
         assert not left, f"the data sets {left} were not predicted as a whole"
 
+    def lower(self, params: nnx.State, batch: dict[str, jax.Array]) -> jax.stages.Lowered:
+        """The program of a step, for shapes as well as for arrays."""
+        return _compiled.lower(self.graphdef, params, batch, self.predict_fn)
+
     def _outputs(
         self, params: nnx.State, stream: Stream, steps: Sequence[int]
     ) -> Iterator[tuple[int, dict[str, dict[str, np.ndarray]]]]:
         """(step, outputs on the host), the device one step ahead of the host."""
         pending: tuple[int, Any] | None = None
+        rows = local_rows(self.mesh, stream.plan.rows)
         for step in steps:
-            batch = place_batch(stream.batch(step, self.config.pad_id), self.mesh)
+            batch = place_batch(stream.batch(step, self.config.pad_id, rows), self.mesh)
             outputs = _compiled(self.graphdef, params, batch, self.predict_fn)
             if pending is not None:
-                yield pending[0], jax.device_get(pending[1])
+                yield pending[0], hosts.get(pending[1])
             pending = (step, outputs)
         if pending is not None:
-            yield pending[0], jax.device_get(pending[1])
+            yield pending[0], hosts.get(pending[1])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))

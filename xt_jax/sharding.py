@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from xt_jax import hosts
 from xt_jax.errors import ConfigError
 from xt_jax.model.encoder import param_path
 
@@ -60,27 +61,58 @@ def place_param(path: str, array: Any, mesh: Mesh, layout: str) -> jax.Array:
     Raises:
         ConfigError: no rule matches, or the array does not divide.
     """
+    return hosts.put(array, param_sharding(path, array.shape, mesh, layout))
+
+
+def param_sharding(path: str, shape: tuple[int, ...], mesh: Mesh, layout: str) -> NamedSharding:
+    """Where a parameter of this shape goes; arguments and errors as of `place_param`."""
     spec = _match(path, RULES[layout])
-    _check_divides(path, array.shape, spec, mesh)
-    return jax.device_put(array, NamedSharding(mesh, spec))
+    _check_divides(path, shape, spec, mesh)
+    return NamedSharding(mesh, spec)
 
 
 def place_params(params: Any, mesh: Mesh, layout: str) -> Any:
     """All parameters, as `place_param`; an encoder's own paths lack `encoder/`, which is added."""
 
     def place(key_path: tuple, array: jax.Array) -> jax.Array:
-        path = param_path(key_path)
-        if not path.startswith(("encoder/", "head/", "heads/")):
-            path = f"encoder/{path}"
-        return place_param(path, array, mesh, layout)
+        return place_param(_whole_path(key_path), array, mesh, layout)
 
     return jax.tree_util.tree_map_with_path(place, params)
 
 
+def abstract_params(params: Any, mesh: Mesh, layout: str) -> Any:
+    """The shapes of `params` as `place_params` would lay them out, without any memory."""
+
+    def place(key_path: tuple, leaf: Any) -> jax.ShapeDtypeStruct:
+        sharding = param_sharding(_whole_path(key_path), leaf.shape, mesh, layout)
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    return jax.tree_util.tree_map_with_path(place, params)
+
+
+def _whole_path(key_path: tuple) -> str:
+    path = param_path(key_path)
+    return path if path.startswith(("encoder/", "head/", "heads/")) else f"encoder/{path}"
+
+
 def place_batch(batch: dict[str, np.ndarray], mesh: Mesh, axis: int = 0) -> dict[str, jax.Array]:
-    """One host batch, its rows (axis `axis`) spread over `data`."""
+    """One batch, its rows (axis `axis`) spread over `data`; of it this process has `local_rows`."""
     sharding = NamedSharding(mesh, P(*[None] * axis, "data"))
-    return jax.device_put(batch, sharding)
+    return {name: hosts.put_rows(array, sharding) for name, array in batch.items()}
+
+
+def local_rows(mesh: Mesh, rows: int, accumulate: int = 1) -> np.ndarray | None:
+    """Which rows of a batch this process makes, ascending; None for all.
+
+    Args:
+        rows: of the whole batch, those of all its `accumulate` micro-batches.
+    """
+    if jax.process_count() == 1:
+        return None
+    each = rows // accumulate
+    parts = NamedSharding(mesh, P("data")).addressable_devices_indices_map((each,)).values()
+    mine = np.unique(np.concatenate([np.arange(each)[part] for part in parts]))
+    return (np.arange(accumulate)[:, None] * each + mine).ravel()
 
 
 def row_multiple() -> int:

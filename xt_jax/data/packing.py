@@ -161,8 +161,13 @@ def plan_training(
     return _in_features(_assemble(*fitted), lengths, group)
 
 
-def materialise(plan: Plan, features: Features, step: int, pad_id: int) -> dict[str, np.ndarray]:
+def materialise(
+    plan: Plan, features: Features, step: int, pad_id: int, rows: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """One step's arrays.
+
+    Args:
+        rows: those that are made, in this order; None: all R.
 
     Returns:
         input_ids, positions (from 0 in each segment), segment_ids (from 1, 0 = padding) and every
@@ -170,20 +175,27 @@ def materialise(plan: Plan, features: Features, step: int, pad_id: int) -> dict[
         field: [R, S].
     """
     here = slice(plan.splits[step], plan.splits[step + 1])
-    feature, row, slot = plan.feature[here], plan.row[here], plan.slot[here]
+    feature, row, slot, column = (
+        array[here] for array in (plan.feature, plan.row, plan.slot, plan.column)
+    )
+    count = plan.rows
+    if rows is not None:
+        count, place = len(rows), np.full(plan.rows, -1)
+        place[rows] = np.arange(count)
+        made = place[row] >= 0
+        feature, row, slot, column = feature[made], place[row[made]], slot[made], column[made]
     lengths = features.lengths[feature]
-    target_start = row.astype(np.int64) * plan.length + plan.column[here]
+    target_start = row.astype(np.int64) * plan.length + column
     source, position, which = spread(lengths, features.splits[feature])
     target = target_start[which] + position
-    shape = (plan.rows, plan.length)
 
     def tokens(values: np.ndarray, fill: int) -> np.ndarray:
-        flat = np.full(plan.rows * plan.length, fill, np.int32)
+        flat = np.full(count * plan.length, fill, np.int32)
         flat[target] = values
-        return flat.reshape(shape)
+        return flat.reshape(count, plan.length)
 
     def segments(values: np.ndarray, fill: int) -> np.ndarray:
-        table = np.full((plan.rows, plan.segments), fill, np.int32)
+        table = np.full((count, plan.segments), fill, np.int32)
         table[row, slot] = values
         return table
 
@@ -193,7 +205,7 @@ def materialise(plan: Plan, features: Features, step: int, pad_id: int) -> dict[
     }
     batch["positions"] = tokens(position, 0)
     batch["segment_ids"] = tokens(slot[which] + 1, 0)
-    batch["starts"] = segments(plan.column[here], 0)
+    batch["starts"] = segments(column, 0)
     batch["feature"] = segments(feature, -1)
     for name, array in features.fields.items():
         batch[name] = segments(array[feature], 0)

@@ -57,7 +57,9 @@ class Stream:
             if self.first[i] < self.first[i + 1]:
                 yield i, slice(max(begin, self.first[i]), min(end, self.first[i + 1]))
 
-    def batch(self, step: int, pad_id: int) -> dict[str, np.ndarray]:
+    def batch(
+        self, step: int, pad_id: int, rows: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """One step's arrays, as `materialise`; features are numbered from 0 in each step."""
         plan, parts = self.plan, list(self.parts(step))
         taken = [self.sets[i].take(plan.feature[at] - self.first[i]) for i, at in parts]
@@ -71,7 +73,7 @@ class Stream:
             column=plan.column[here],
             splits=np.array([0, count]),
         )
-        return materialise(alone, joined(taken, [0] * len(taken)), 0, pad_id)
+        return materialise(alone, joined(taken, [0] * len(taken)), 0, pad_id, rows)
 
     @property
     def fill(self) -> float:

@@ -25,6 +25,7 @@ from xt_jax.model.layers import (
     Linear,
     dropout,
     gelu,
+    rows_stay,
     split_key,
 )
 
@@ -140,7 +141,7 @@ class Encoder(nnx.Module):
 
         def body(x, layer_and_key):
             layer, layer_key = layer_and_key
-            y = layer(x, segment_ids, self.config, layer_key)
+            y = layer(rows_stay(x), segment_ids, self.config, layer_key)
             return y, (keep(y) if keep else None)
 
         # Not with remat: outside of a loop the compiler would find what is computed twice.

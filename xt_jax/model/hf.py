@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from etils import epath
 from flax import nnx
 
+from xt_jax import hosts
 from xt_jax.errors import ConfigError, WeightsError
 from xt_jax.model import hf_table
 from xt_jax.model.config import EncoderConfig
@@ -161,8 +163,8 @@ def save(
 
     The class follows from the head: ...Model, ...ForSequenceClassification, ...ForMultipleChoice,
     ...ForTokenClassification, ...ForQuestionAnswering or ...ForMaskedLM. The folder appears
-    complete or not at all; one of the same name is replaced. Parameters may be sharded over local
-    devices: they are fetched layer by layer.
+    complete or not at all; one of the same name is replaced. Parameters may be sharded: they are
+    fetched layer by layer. Of several processes all must call this, and the first writes.
 
     Args:
         encoder_or_model: an `Encoder`, or a `Model` with one of our heads.
@@ -196,9 +198,12 @@ def save(
         return tensor if head is None else hf_table.full_name(tensor, config)
 
     shapes = {file_name(name): shape for name, shape in _hf_shapes(entries, params, config).items()}
+    tensors = ((file_name(n), array) for n, array in _hf_tensors(entries, params, config))
+    if not hosts.is_first():
+        collections.deque(tensors, maxlen=0)  # takes part in fetching them
+        return
     with replace_folder(epath.Path(folder)) as temporary:
         (temporary / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
-        tensors = ((file_name(n), array) for n, array in _hf_tensors(entries, params, config))
         write_safetensors(temporary / SAFETENSORS, shapes, tensors, dtype)
 
 
@@ -283,7 +288,7 @@ def _hf_tensors(entries, params, config: EncoderConfig) -> Iterator[tuple[str, n
     for entry in entries:
         param = params[entry.path]
         for layer, name in enumerate(entry.tensors(config.num_layers)):
-            array = np.asarray(jax.device_get(param[layer] if entry.stacked else param))
+            array = np.asarray(hosts.get(param[layer] if entry.stacked else param))
             yield name, array.T if entry.transposed else array
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 from jax.custom_batching import custom_vmap
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 PRODUCT = "product_with_weights"  # the checkpoint name of what a kernel gives
@@ -160,6 +161,19 @@ def exact_key(key: jax.Array) -> jax.Array:
     if _impl(key) != _RBG:
         return key
     return jax.random.wrap_key_data(jax.random.key_data(key)[..., :2], impl="threefry2x32")
+
+
+def rows_stay(x: jax.Array) -> jax.Array:
+    """x, whose rows stay where they are along `data`.
+
+    Left to itself the compiler may move the activations of prediction, which has no backward pass,
+    in place of the parameters, which are cut along the same axis under FSDP.
+    """
+    mesh = jax.typeof(x).sharding.mesh
+    data = dict(mesh.shape).get("data", 1)
+    if data == 1 or x.shape[0] % data:
+        return x
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, P("data")))
 
 
 def split_key(key: jax.Array | None, n: int) -> list[jax.Array | None]:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from xt_jax.model.encoder import Encoder
 from xt_jax.model.heads import segment_mask
+from xt_jax.model.layers import rows_stay
 
 # Hidden state (0 = embeddings) by depth. 24: google-research/xtreme, scripts/run_tatoeba.sh, and
 # jiant. 12: the default of the same script, used there for mBERT.
@@ -94,6 +95,6 @@ def pooled_hidden_state(
 
     def run_layer(i: jax.Array, x: jax.Array) -> jax.Array:
         stacked = jax.tree.map(lambda parameter: parameter[i], encoder.layers)
-        return stacked(x, segment_ids, encoder.config, None)
+        return stacked(rows_stay(x), segment_ids, encoder.config, None)
 
     return pool(jax.lax.fori_loop(0, layer, run_layer, state))

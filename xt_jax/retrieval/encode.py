@@ -95,7 +95,7 @@ class SentenceEncoder:
         self.name, self.key = "encoder", ""
         self.tokenizer, self.config = tokenizer, config
         graphdef, self._params = nnx.split(encoder)
-        mesh = mesh or make_mesh(devices=jax.devices()[:1])
+        mesh = mesh or make_mesh(devices=jax.local_devices()[:1])
         self._predictor = Predictor(graphdef, _asking(layer, pooling), mesh, config)
 
     @classmethod
@@ -110,7 +110,7 @@ class SentenceEncoder:
         from xt_jax.encoders import open_source  # its presets know the tasks, which know of this
 
         source = open_source(ModelConfig(name=name, tokenizer=tokenizer, dtype=dtype), "")
-        mesh = options.pop("mesh", None) or make_mesh(devices=jax.devices()[:1])
+        mesh = options.pop("mesh", None) or make_mesh(devices=jax.local_devices()[:1])
         encoder = source.load(None, lambda path, x: place_param(path, x, mesh, "replicated"))
         length = options.pop("max_length", min(512, source.config.max_length))
         made = cls(encoder, source.tokenizer, mesh=mesh, max_length=length, **options)

@@ -86,14 +86,12 @@ def cosine_topk(
     """
     _check(queries, corpus, k, block)
     (n_queries, dim), n_corpus = queries.shape, corpus.shape[0]
-    devices = tuple(mesh.devices.flat) if mesh is not None else (jax.devices()[0],)
+    devices = tuple(mesh.devices.flat) if mesh is not None else (jax.local_devices()[0],)
     search = _search(devices, _merge(kernel, k, devices[0].platform))
     dtype = jnp.bfloat16 if queries.dtype == corpus.dtype == jnp.bfloat16 else jnp.float32
-    sizes = SIZES.get(devices[0].platform, ON_ACCELERATORS)
-    multiple = blocks.ROWS if kernel == "xla" else pallas.LANES
-    rows = _even(-(-n_corpus // len(devices)), block or sizes.block, multiple) * len(devices)
-    tile = _even(n_queries, sizes.tile, blocks.ROWS)
-    held = max(1, sizes.held // (tile * dim * 4)) * tile
+    platform = devices[0].platform
+    tile, rows = _lengths(n_queries, n_corpus, len(devices), block, platform, kernel)
+    held = max(1, SIZES.get(platform, ON_ACCELERATORS).held // (tile * dim * 4)) * tile
     found: list[Best] = []
     for start in range(0, n_queries, held):
         several = queries[start : start + held]
@@ -109,6 +107,26 @@ def cosine_topk(
             jax.block_until_ready(before)  # blocks must not pile up before a slower device
         found += jax.device_get(best)
     return _of_all_devices(found, k, n_queries)
+
+
+def lower(
+    n_queries: int, n_corpus: int, dim: int, k: int, mesh: Mesh, *, kernel: str = "xla"
+) -> jax.stages.Lowered:
+    """The program with which `cosine_topk` compares a tile of fp32 queries with a block."""
+    devices = tuple(mesh.devices.flat)
+    platform = devices[0].platform
+    tile, rows = _lengths(n_queries, n_corpus, len(devices), 0, platform, kernel)
+    over = Mesh(np.array(devices), (_AXIS,))
+
+    def shape(dims: tuple[int, ...], dtype: Any, *spec: str) -> Any:
+        return jax.ShapeDtypeStruct(dims, dtype, sharding=NamedSharding(over, P(*spec)))
+
+    found = len(devices), tile, k
+    best = Best(shape(found, jnp.float32, _AXIS), shape(found, jnp.int32, _AXIS))
+    queries = Rows(shape((tile, dim), jnp.float32), None)
+    block = Block(shape((rows, dim), jnp.float32, _AXIS), None)
+    merge: Any = _search(devices, _merge(kernel, k, platform)).merge
+    return merge.lower(best, queries, block, shape((2,), jnp.int32))
 
 
 class _Search(NamedTuple):
@@ -197,6 +215,16 @@ def _check(queries: Any, corpus: Any, k: int, block: int) -> None:
     for name, value, least in (("k", k, 1), ("block", block, 0)):
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def _lengths(
+    n_queries: int, n_corpus: int, devices: int, block: int, platform: str, kernel: str
+) -> tuple[int, int]:
+    """(queries of a tile, rows of a block on all devices together)."""
+    sizes = SIZES.get(platform, ON_ACCELERATORS)
+    multiple = blocks.ROWS if kernel == "xla" else pallas.LANES
+    rows = _even(-(-n_corpus // devices), block or sizes.block, multiple) * devices
+    return _even(n_queries, sizes.tile, blocks.ROWS), rows
 
 
 def _even(n: int, most: int, multiple: int) -> int:

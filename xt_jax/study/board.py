@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from etils import epath
 from tqdm import tqdm
 
+from xt_jax import hosts
 from xt_jax.files import atomic_write_text
 from xt_jax.study.plan import Piece, parse_shard
 
@@ -96,7 +97,8 @@ class Board:
         }
 
     def _write(self) -> None:
-        atomic_write_text(self._path, json.dumps(self.content, indent=1) + "\n")
+        if hosts.is_first():
+            atomic_write_text(self._path, json.dumps(self.content, indent=1) + "\n")
 
 
 def board_name(shard: str) -> str:

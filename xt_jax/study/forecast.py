@@ -89,7 +89,7 @@ def _official(config: Config) -> tuple[list[Piece], list[Cost]]:
     names = config.models or (config.model.name,)
     targets = () if NONE in config.targets else config.targets or TARGETS
     pieces = graph(config, names, config.intermediates, targets, dict.fromkeys(names, 1))
-    encoders = {name: _encoder(name) for name in names}
+    encoders = {name: architecture_of(name) for name in names}
     costs = [
         _official_cost(of_model(config, piece.model), encoders[piece.model], piece)
         for piece in pieces
@@ -101,7 +101,8 @@ def _official(config: Config) -> tuple[list[Piece], list[Cost]]:
     return pieces, costs
 
 
-def _encoder(name: str) -> EncoderConfig:
+def architecture_of(name: str) -> EncoderConfig:
+    """Of a folder or a preset, without its weights."""
     if epath.Path(name).is_dir():
         return EncoderConfig.from_hf(read_json(epath.Path(name) / "config.json"))
     return models.preset(name).config

@@ -12,6 +12,7 @@ from etils import epath
 from flax import nnx
 from jax.sharding import Mesh
 
+from xt_jax import hosts
 from xt_jax import model as models
 from xt_jax.config import digest
 from xt_jax.encoders import Source
@@ -51,7 +52,7 @@ class Models:
         def whole(path: tuple, leaf: jax.Array) -> jax.Array | np.ndarray:
             if param_path(path) != WORDS:
                 return leaf
-            return unfold(table, words, np.asarray(leaf), decay)
+            return unfold(table, words, hosts.get(leaf), decay)
 
         return jax.tree_util.tree_map_with_path(whole, params)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
+from xt_jax import hosts
 from xt_jax import model as models
 from xt_jax.config import Config, of_model
 from xt_jax.data.mixture import SAMPLERS
@@ -43,7 +44,8 @@ def open_studies(config: Config, workdir: epath.Path) -> dict[str, Study]:
     _check_models(config)
     files: Files = {}
     names = config.models or (config.model.name,)
-    return {name: open_study(of_model(config, name), workdir, files) for name in names}
+    with hosts.first_ahead("data are read and tokenised"):
+        return {name: open_study(of_model(config, name), workdir, files) for name in names}
 
 
 def open_study(config: Config, workdir: epath.Path, files: Files | None = None) -> Study:

@@ -16,6 +16,7 @@ from etils import epath
 from flax import nnx
 from jax.sharding import Mesh
 
+from xt_jax import hosts
 from xt_jax import model as models
 from xt_jax.config import MixtureConfig, TrainConfig, digest
 from xt_jax.data.packing import Plan, check_budget, plan_training
@@ -123,14 +124,21 @@ class Trainer:
 
     def _train(self, phase: Phase, members: Sequence[Member]) -> None:
         """Those that are not done yet."""
-        todo = [member for member in members if not member.done.exists()]
+        done = hosts.agree([member.done.exists() for member in members])
+        todo = [member for member, is_done in zip(members, done, strict=True) if not is_done]
         for group in together(todo, lambda member: member.plans, self.seeds_at_once):
-            for member, progress in zip(group, self._fit(phase, group), strict=True):
-                names = {"model": self.source.name, "seed": str(member.seed)}
-                steps = progress["steps"]
-                write_record(member.directory, phase, member.order, member.plans, steps, **names)
-                atomic_write_text(member.done, json.dumps(progress, sort_keys=True) + "\n")
-            self._states(group).rmtree(missing_ok=True)
+            results = self._fit(phase, group)
+            if hosts.is_first():
+                for member, progress in zip(group, results, strict=True):
+                    self._conclude(phase, member, progress)
+                self._states(group).rmtree(missing_ok=True)
+
+    def _conclude(self, phase: Phase, member: Member, progress: Progress) -> None:
+        """Writes what a trained phase says of itself, last of all that it is done."""
+        names = {"model": self.source.name, "seed": str(member.seed)}
+        steps = progress["steps"]
+        write_record(member.directory, phase, member.order, member.plans, steps, **names)
+        atomic_write_text(member.done, json.dumps(progress, sort_keys=True) + "\n")
 
     @property
     def seeds_at_once(self) -> int:
@@ -145,9 +153,12 @@ class Trainer:
         return Member(seed, own_seed, start, order, plans, key, self.directory / name)
 
     def _finished(self, phase: Phase, member: Member) -> Start:
-        step = json.loads(member.done.read_text())["best_step"]
-        self._states([member]).rmtree(missing_ok=True)
-        _keep_bests(member.directory, {step})
+        step = 0
+        if hosts.is_first():
+            step = json.loads(member.done.read_text())["best_step"]
+            self._states([member]).rmtree(missing_ok=True)
+            _keep_bests(member.directory, {step})
+        step = hosts.agree(step)
         return Start(member.key, _best(member.directory, step), step, _selected_by(phase))
 
     def _states(self, group: Sequence[Member]) -> epath.Path:
@@ -248,7 +259,8 @@ class Trainer:
             def save_best(params: nnx.State, step: int, needed: set[int]) -> None:
                 decay = decayed(phase.recipe, steps, step)
                 _save(phase, own, own.unfolded(params, decay), _best(member.directory, step))
-                _keep_bests(member.directory, needed | {step})
+                if hosts.is_first():
+                    _keep_bests(member.directory, needed | {step})
 
             return Run(member.directory.name, member.own_seed, save_best, member.directory)
 
@@ -264,7 +276,9 @@ class Trainer:
         params = stack_params([own.params for own in each])
         progress = fit(job, params, self.source.config, self.config, self.mesh)
         for member, its in zip(group, progress, strict=True):
-            save_tokenizer(self.source.tokenizer, _best(member.directory, its["best_step"]))
+            if hosts.is_first():
+                save_tokenizer(self.source.tokenizer, _best(member.directory, its["best_step"]))
+        hosts.meet("the best parameters are there")
         return progress
 
     def _words(self, phase: Phase) -> np.ndarray | None:

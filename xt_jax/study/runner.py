@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from absl import logging
 from etils import epath
 
+from xt_jax import hosts
 from xt_jax.config import Config
 from xt_jax.errors import UserError
 from xt_jax.report.write import write_report
@@ -24,6 +25,8 @@ Failures = dict[Piece, UserError]
 
 def run(config: Config, workdir: str) -> str:
     """The whole experiment and its report in `workdir`; returns what a terminal shows of that.
+
+    Of several processes on one mesh (`xt_jax.hosts`) the first writes, and the others return "".
 
     A piece that fails does not stop those that do not need it. With `targets=("none",)` the
     intermediate phases alone, and where the weights of each are.
@@ -45,7 +48,7 @@ def run(config: Config, workdir: str) -> str:
             line for piece in pieces if piece not in failures for line in _trained(studies, piece)
         )
     else:
-        text = write_report(folder, folder, only=settings)
+        text = write_report(folder, folder, only=settings) if hosts.is_first() else ""
     if failures:
         raise _failed(failures, len(pieces))
     return text

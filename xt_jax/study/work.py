@@ -9,6 +9,7 @@ from collections.abc import Callable
 from absl import logging
 from flax import nnx
 
+from xt_jax import hosts
 from xt_jax import model as models
 from xt_jax import outcomes as kept
 from xt_jax.evaluate.outcomes import outcomes
@@ -26,6 +27,7 @@ from xt_jax.tasks.table import DIRECT
 
 Keep = Callable[[list[Row]], None]
 Settings = set[tuple[str, str]]
+Names = set[tuple[str, str]]  # of data sets: language and data
 
 
 def perform(study: Study, piece: Piece, keep: Keep) -> Settings:
@@ -70,35 +72,60 @@ def intermediate_starts(study: Study, piece: Piece) -> list[Start]:
 def _score(
     study: Study, data: TaskData, trained: Start, intermediate: str, seed: int, keep: Keep
 ) -> None:
-    """Predicts and scores what is not there yet, then writes the submission's files."""
-    have = _have(study, data, trained, intermediate, seed, keep)
-    todo = _todo(study, data, trained, have)
+    """Predicts and scores what is not there yet, then writes the submission's files.
+
+    Of several processes all predict, and the first writes.
+    """
+    have: Names = set()
+    todo: set[str] = set()
+    if hosts.is_first():
+        have = _have(study, data, trained, intermediate, seed, keep)
+        todo = _todo(study, data, trained, have)
+    todo = set(hosts.agree(sorted(todo)))
     name = f"{data.task.name} after {intermediate}, seed {seed}"
-    home = study.trainer.home(trained)
+    datasets = data.scored + data.submitted
     if todo:
         logging.info("%s: scoring %d languages", name, len(todo))
         scorer, params = _load(study.trainer, data, trained)
-        datasets = data.scored + data.submitted
         for dataset, predictions, scores in scorer.predictions(params, datasets, todo, data.fitted):
-            write_predictions(home, data.task, dataset, predictions)
-            if scores is None:
-                logging.info("%s, %s: predicted for submission", name, dataset.language)
+            if not hosts.is_first():
                 continue
-            each = outcomes(data.task, dataset.examples, predictions, dataset.language)
-            kept.write(study.results.parent, _short(trained.key), _short(dataset.key), each)
-            if _name(dataset) not in have:
-                keep(_rows(study, data, dataset, trained, intermediate, seed, scores))
-            logging.info("%s, %s: %s", name, dataset.language, _shown(scores))
-    submission = f"{study.trainer.source.name}-{intermediate}-s{seed}"
-    folder = study.results.parent / "submissions" / submission.replace("/", "_")
-    for dataset in data.scored + data.submitted:
-        write_submission(folder, study.results.parent / "labels", home, data.task, dataset)
+            rows = None
+            if scores is not None and _name(dataset) not in have:
+                rows = _rows(study, data, dataset, trained, intermediate, seed, scores)
+            _keep(study, data, trained, dataset, predictions, rows, keep)
+            shown = _shown(scores) if scores else "predicted for submission"
+            logging.info("%s, %s: %s", name, dataset.language, shown)
+    if hosts.is_first():
+        home = study.trainer.home(trained)
+        submission = f"{study.trainer.source.name}-{intermediate}-s{seed}"
+        folder = study.results.parent / "submissions" / submission.replace("/", "_")
+        for dataset in datasets:
+            write_submission(folder, study.results.parent / "labels", home, data.task, dataset)
+
+
+def _keep(
+    study: Study,
+    data: TaskData,
+    trained: Start,
+    dataset: Dataset,
+    predictions: list,
+    rows: list[Row] | None,
+    keep: Keep,
+) -> None:
+    """Predictions, outcomes of single examples, and last the rows, which say that all is there."""
+    write_predictions(study.trainer.home(trained), data.task, dataset, predictions)
+    if dataset.labelled:
+        each = outcomes(data.task, dataset.examples, predictions, dataset.language)
+        kept.write(study.results.parent, _short(trained.key), _short(dataset.key), each)
+    if rows is not None:
+        keep(rows)
 
 
 def _have(
     study: Study, data: TaskData, trained: Start, intermediate: str, seed: int, keep: Keep
-) -> set[tuple[str, str]]:
-    """(language, data) of the data sets that this model has rows for.
+) -> Names:
+    """Of the data sets that this model has rows for.
 
     What another seed has rows for is kept under this seed too: the encoder itself, scored without
     any training, is the same for all.
@@ -134,7 +161,7 @@ def _found(
     }
 
 
-def _todo(study: Study, data: TaskData, trained: Start, have: set[tuple[str, str]]) -> set[str]:
+def _todo(study: Study, data: TaskData, trained: Start, have: Names) -> set[str]:
     """The keys of the data sets that this model has no rows, predictions or outcomes for."""
     home, folder = study.trainer.home(trained), study.results.parent
 

@@ -1,4 +1,4 @@
-"""Saved training states: parameters, optimizer, data position and early stopping, by orbax."""
+"""Saved training states: parameters, optimizer, early stopping, by orbax."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import time
 from typing import Any
 
 import jax
+from absl import logging
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
+from xt_jax import hosts
 from xt_jax.train.step import TrainState
+
+_CLOCK = 16  # steps between looks at the clock where the first process's must be asked for
 
 
 class Checkpoints:
@@ -29,30 +33,39 @@ class Checkpoints:
         self._every_steps, self._seconds = every_steps, 60 * every_minutes
         self._saved_at = time.monotonic()
 
-    def maybe_save(self, step: int, state: TrainState, data: Any, progress: dict) -> bool:
-        """Saves in the background if it is time to.
-
-        `data` (a grain iterator) stands at the batch after `step`; `progress` is JSON.
-        """
-        late = time.monotonic() - self._saved_at >= self._seconds
-        if step % self._every_steps and not late:
+    def is_due(self, step: int) -> bool:
+        """Whether it is time to save, on all processes alike."""
+        if step % self._every_steps == 0:
+            return True
+        if jax.process_count() > 1 and step % _CLOCK:
             return False
-        parts = {"state": _changing(state), "data": data, "progress": progress}
+        return hosts.agree(time.monotonic() - self._saved_at >= self._seconds)
+
+    def save(self, step: int, state: TrainState, progress: dict) -> None:
+        """In the background; `progress` is JSON."""
+        parts = {"state": _changing(state), "progress": progress}
         self._checkpointer.save_checkpointables_async(step, parts, force=True)
         self._saved_at = time.monotonic()
-        return True
 
-    def restore(self, state: TrainState, data: Any) -> tuple[TrainState, dict] | None:
-        """The latest state in the layout of `state`, `data` moved to its position; None if none."""
-        if self._checkpointer.latest is None:
-            return None
+    def restore(self, state: TrainState) -> tuple[TrainState, dict] | None:
+        """The latest state that can be read, in the layout of `state`; None if there is none.
+
+        One that is damaged is named in the log and passed over.
+        """
         abstract = jax.tree.map(
             lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), _changing(state)
         )
-        parts = self._checkpointer.load_checkpointables(
-            None, {"state": abstract, "data": data, "progress": None}
-        )
-        return state._replace(**parts["state"]), parts["progress"]
+        for saved in reversed(self._checkpointer.checkpoints):
+            try:
+                parts = self._checkpointer.load_checkpointables(
+                    saved.step, {"state": abstract, "progress": None}
+                )
+            except Exception as error:  # orbax and tensorstore raise whatever they stumble over
+                problem = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+                logging.warning("The state of step %d cannot be read (%s)", saved.step, problem)
+                continue
+            return state._replace(**parts["state"]), parts["progress"]
+        return None
 
     def close(self) -> None:
         """Waits for a save in progress."""

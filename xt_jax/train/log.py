@@ -1,4 +1,7 @@
-"""What training says: lines of JSON in each run's folder, a bar or lines on the console."""
+"""What training says: lines of JSON in each run's folder, a bar or lines on the console.
+
+Of several processes the first alone writes.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from absl import logging
 from etils import epath
 from tqdm import tqdm
 
+from xt_jax import hosts
 from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
 from xt_jax.tasks.packed import Sums
@@ -46,7 +50,7 @@ class Log:
         self._began = time.time()
         first, *others = folders
         self.title = f"{first} and {len(others)} more" if others else first
-        for folder in folders.values():
+        for folder in folders.values() if hosts.is_first() else ():
             folder.mkdir(parents=True, exist_ok=True)
 
     def bar(self, start: int) -> tqdm:
@@ -98,6 +102,8 @@ class Log:
         self._trackers.close()
 
     def _append(self, run: str, step: int, values: Values) -> None:
+        if not hosts.is_first():
+            return
         self._trackers.write(run, step, values)
         line = {"step": step, **values, "seconds": round(time.time() - self._began, 3)}
         path = self._folders[run] / "log.jsonl"

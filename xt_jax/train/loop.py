@@ -5,11 +5,10 @@ from __future__ import annotations
 import collections
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import grain
 import jax
 import numpy as np
 from absl import logging
@@ -17,34 +16,36 @@ from etils import epath
 from flax import nnx
 from jax.sharding import Mesh
 
+from xt_jax import hosts
 from xt_jax.config import TrainConfig
-from xt_jax.data.mixture import turns
-from xt_jax.data.packing import Features, Plan, materialise
 from xt_jax.model.config import EncoderConfig
 from xt_jax.sharding import place_batch
 from xt_jax.tasks.packed import Sums
 from xt_jax.tasks.recipes import Recipe
+from xt_jax.train import preemption
+from xt_jax.train.batches import Stream, batch_stream
 from xt_jax.train.checkpoint import Checkpoints
 from xt_jax.train.log import Log
-from xt_jax.train.step import StepSpec, TrainState, compile_step, init_state, params_of
+from xt_jax.train.preemption import Preempted
+from xt_jax.train.step import TrainState, compile_step, init_state, params_of
 from xt_jax.train.throughput import Meter, train_flops
 
 Progress = dict[str, Any]
 NOT_BEGUN: Progress = {"best": -math.inf, "best_step": 0, "without_gain": 0, "steps": 0}
 
 
-@dataclass(frozen=True)
-class Stream:
-    """One task of a phase: its step, and the batches for it.
+class At(NamedTuple):
+    """How far a job is.
 
     Attributes:
-        plans: of each seed, all of one shape.
+        done: updates made.
+        evaluated: the last step after which there was an evaluation.
+        seeds: the progress of each.
     """
 
-    name: str
-    spec: StepSpec
-    plans: tuple[Plan, ...]
-    features: Features
+    done: int
+    evaluated: int
+    seeds: list[Progress]
 
 
 @dataclass(frozen=True)
@@ -103,83 +104,69 @@ def fit(
         Of each seed `best` (score), `best_step`, `steps` (updates made until then).
 
     Raises:
-        UserError: the loss is not finite.
+        UserError: the loss is not finite, or no batch comes.
+        Preempted: the run was asked to end; its state is saved.
     """
     folders = {run.name: run.directory for run in job.runs}
-    batches = iter(batch_stream(job.streams, job.order, job.pad_id, config.accumulate))
     checkpoints = Checkpoints(job.states, config.save_every_steps, config.save_every_minutes)
     state = init_state(params, job.streams[0].spec.optimizer, mesh, [run.seed for run in job.runs])
-    done, progress = 0, [NOT_BEGUN for _ in job.runs]
-    restored = checkpoints.restore(state, batches)
+    at = At(0, 0, [NOT_BEGUN for _ in job.runs])
+    restored = checkpoints.restore(state)
     if restored is not None:
-        state, saved = restored
-        done, progress = saved["done"], saved["seeds"]
-    log = Log(folders, job.steps, config, begun=done, mixed=len(job.streams) > 1)
-    if done:
-        logging.info("%s: carrying on after step %d", log.title, done)
+        state, at = restored[0], At(**restored[1])
+    saved = at.done
+    log = Log(folders, job.steps, config, begun=at.done, mixed=len(job.streams) > 1)
+    if at.done:
+        logging.info("%s: carrying on after step %d", log.title, at.done)
+    batches = batch_stream(
+        job.streams, job.order, job.pad_id, mesh, accumulate=config.accumulate, begun=at.done
+    )
     row_axis = int(len(job.runs) > 1) + int(config.accumulate > 1)
     step_fns: dict[int, jax.stages.Compiled] = {}
     meter = _meter(job, model_config)
     # The best steps that the last two states name: one may be half written, then the other counts.
-    needed = collections.deque([_best_steps(progress)], maxlen=2)
+    needed = collections.deque([_best_steps(at.seeds)], maxlen=2)
     latest: dict[str, Sums] = {}
-    with log.bar(done) as bar, contextlib.closing(checkpoints), contextlib.closing(log):
-        while done < job.steps and not all(_out_of_patience(p, job.recipe) for p in progress):
-            with meter.waiting():
-                host_batch = next(batches)
-            batch = place_batch(host_batch, mesh, axis=row_axis)
-            task = int(job.order[done])
-            stream = job.streams[task]
-            if task not in step_fns:
-                step_fns[task] = log.compiled(compile_step(stream.spec, state).lower(state, batch))
-                meter.start(done)  # the compilation is not part of the rates
-            state, latest[stream.name] = step_fns[task](state, batch)
-            done += 1
-            bar.update()
-            if done % config.log_every == 0 or done == job.steps:
-                log.losses(done, latest, meter.read(done))
-            if done % job.recipe.eval_every == 0 or done == job.steps:
-                progress = [
-                    _evaluate(job, i, state, done, progress[i], log, {best[i] for best in needed})
-                    for i in range(len(job.runs))
-                ]
-                meter.start(done)
-            # Only after the evaluation: a saved state has seen the score of its own step.
-            if checkpoints.maybe_save(done, state, batches, {"done": done, "seeds": progress}):
-                needed.append(_best_steps(progress))
-    return progress
-
-
-def batch_stream(
-    streams: Sequence[Stream], order: np.ndarray, pad_id: int, accumulate: int
-) -> grain.IterDataset:
-    """The batches of all steps in order, made ahead in a thread; its state is one integer.
-
-    Arrays are [R, ...]; those of several micro-batches [accumulate, R / accumulate, ...]; those of
-    several seeds have a further axis in front.
-    """
-    turn = turns(order)
-
-    def make(step: int) -> dict[str, np.ndarray]:
-        stream = streams[order[step]]
-        batches = [
-            materialise(plan, stream.features, int(turn[step]), pad_id) for plan in stream.plans
-        ]
-        if accumulate > 1:
-            batches = [_micro_batches(batch, accumulate) for batch in batches]
-        if len(batches) == 1:
-            return batches[0]
-        return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
-
-    return (
-        grain.MapDataset.range(len(order))
-        .map(make)
-        .to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=8))
-    )
-
-
-def _micro_batches(batch: dict[str, np.ndarray], accumulate: int) -> dict[str, np.ndarray]:
-    return {name: a.reshape(accumulate, -1, *a.shape[1:]) for name, a in batch.items()}
+    with (
+        log.bar(at.done) as bar,
+        contextlib.closing(checkpoints),
+        contextlib.closing(log),
+        contextlib.closing(batches),
+        preemption.deferred(),
+    ):
+        try:
+            while True:
+                if at.evaluated < at.done and _is_due(job, at.done):
+                    with preemption.deferred(False):
+                        at = _evaluated(job, state, at, log, needed)
+                    meter.start(at.done)
+                if at.done == job.steps or all(_out_of_patience(p, job.recipe) for p in at.seeds):
+                    return at.seeds
+                # Only after the evaluation: a saved state has seen the score of its own step.
+                if at.done > saved and checkpoints.is_due(at.done):
+                    checkpoints.save(at.done, state, at._asdict())
+                    saved = at.done
+                    needed.append(_best_steps(at.seeds))
+                if preemption.is_asked(at.done):
+                    raise Preempted
+                with meter.waiting():
+                    host_batch = next(batches)
+                batch = place_batch(host_batch, mesh, axis=row_axis)
+                task = int(job.order[at.done])
+                spec, name = job.streams[task].spec, job.streams[task].name
+                if task not in step_fns:
+                    step_fns[task] = log.compiled(compile_step(spec, state).lower(state, batch))
+                    meter.start(at.done)  # the compilation is not part of the rates
+                state, latest[name] = step_fns[task](state, batch)
+                at = at._replace(done=at.done + 1)
+                bar.update()
+                if at.done % config.log_every == 0 or at.done == job.steps:
+                    log.losses(at.done, latest, meter.read(at.done))
+        except Preempted:
+            if at.done > saved:
+                checkpoints.save(at.done, state, at._asdict())
+            logging.info("%s: asked to end; saved after step %d", log.title, at.done)
+            raise
 
 
 def _meter(job: Job, config: EncoderConfig) -> Meter:
@@ -194,6 +181,24 @@ def _meter(job: Job, config: EncoderConfig) -> Meter:
     return Meter(real, slots, flops)
 
 
+def _is_due(job: Job, step: int) -> bool:
+    """Whether an evaluation follows this step."""
+    return step % job.recipe.eval_every == 0 or step == job.steps
+
+
+def _evaluated(
+    job: Job, state: TrainState, at: At, log: Log, needed: Iterable[Sequence[int]]
+) -> At:
+    """After the evaluation of every seed that is not out of patience."""
+    seeds = [
+        progress
+        if _out_of_patience(progress, job.recipe)
+        else _evaluate(job, i, state, at.done, progress, log, {best[i] for best in needed})
+        for i, progress in enumerate(at.seeds)
+    ]
+    return At(at.done, at.done, seeds)
+
+
 def _evaluate(
     job: Job,
     index: int,
@@ -203,11 +208,9 @@ def _evaluate(
     log: Log,
     needed: set[int],
 ) -> Progress:
-    """The progress of the seed at `index` after its evaluation, unless it is out of patience."""
-    if _out_of_patience(progress, job.recipe):
-        return progress
+    """The progress of the seed at `index` after its evaluation."""
     run, params = job.runs[index], params_of(state, index)
-    score = job.evaluate(params)
+    score = hosts.agree(job.evaluate(params))
     progress = {**progress, "steps": step, "without_gain": progress["without_gain"] + 1}
     if score > progress["best"]:
         run.save_best(params, step, needed)

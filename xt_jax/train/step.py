@@ -14,6 +14,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from xt_jax import hosts
 from xt_jax.model.layers import dropout_key
 from xt_jax.tasks.packed import Batch, Sums
 
@@ -80,15 +81,44 @@ def init_state(
     init = jax.vmap(optimizer.init)
     if len(seeds) == 1:
         step, key, init = step[0], key[0], optimizer.init
+    layout = jax.tree.map(lambda leaf: leaf.sharding, _moments(init, optimizer, params, mesh))
+    step, key = hosts.put(step, replicated), hosts.put(key, replicated)
+    return TrainState(step, params, jax.jit(init, out_shardings=layout)(params), key)
+
+
+def abstract_state(
+    params: nnx.State, optimizer: optax.GradientTransformation, mesh: Mesh, platform: str
+) -> TrainState:
+    """The shapes and layout of `init_state` for one seed on a `platform` that need not be here.
+
+    Args:
+        params: arrays or shapes, with shardings.
+    """
+    replicated = NamedSharding(mesh, P())
+    step, key = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated),
+        jax.eval_shape(lambda: (jnp.zeros((), jnp.int32), dropout_key(0, platform))),
+    )
+    return TrainState(step, params, _moments(optimizer.init, optimizer, params, mesh), key)
+
+
+def _moments(
+    init: Callable, optimizer: optax.GradientTransformation, params: nnx.State, mesh: Mesh
+) -> optax.OptState:
+    """The shapes that `init` makes, laid out like the parameters."""
+    shapes = jax.eval_shape(init, params)
     layout = optax.tree.map_params(
         optimizer,
         lambda _, sharding: sharding,
-        jax.eval_shape(init, params),
+        shapes,
         jax.tree.map(lambda array: array.sharding, params),
-        transform_non_params=lambda _: replicated,
+        transform_non_params=lambda _: NamedSharding(mesh, P()),
     )
-    step, key = jax.device_put((step, key), replicated)
-    return TrainState(step, params, jax.jit(init, out_shardings=layout)(params), key)
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        shapes,
+        layout,
+    )
 
 
 def stack_params(each: Sequence[nnx.State]) -> nnx.State:

@@ -1,0 +1,99 @@
+"""Runs `run.py` again and again, each time in a fork that is killed at a chosen moment.
+
+A server: for each line of JSON on its standard input {"arguments", "moment", "count", "delay",
+"log"} it runs the command and answers with the exit status of the child. That a child need not
+import everything anew makes thirty kills affordable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from absl import flags
+from etils import epath
+
+import run
+from xt_jax import predict
+from xt_jax.model import hf
+from xt_jax.train import loop
+from xt_jax.train.checkpoint import Checkpoints
+
+MOMENTS: dict[str, tuple[Any, str]] = {
+    "step": (loop, "place_batch"),
+    "save": (Checkpoints, "save"),
+    "evaluation": (predict, "place_batch"),
+    "write": (type(epath.Path("/")), "replace"),
+    "weights": (hf, "write_safetensors"),
+}
+
+
+def kill_at(moment: str, count: int, delay: float) -> None:
+    """SIGKILL, or death by a timer, at the `count`-th call of what makes up the moment.
+
+    Args:
+        delay: seconds after the call has returned; below 0: before it is made. "anywhere" is that
+            many seconds from now.
+    """
+    if moment == "anywhere":
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        return
+    owner, name = MOMENTS[moment]
+    original: Callable = getattr(owner, name)
+    calls = 0
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls != count:
+            return original(*args, **kwargs)
+        if moment == "weights":
+            signal.setitimer(signal.ITIMER_REAL, 0.001)  # in the middle of the file
+        elif delay < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*args, **kwargs)
+        signal.setitimer(signal.ITIMER_REAL, max(delay, 1e-6))
+        return result
+
+    setattr(owner, name, counted)
+
+
+def child(job: dict[str, Any]) -> None:
+    """The command, as `python run.py` runs it; does not return."""
+    log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    if job["moment"]:
+        kill_at(job["moment"], job["count"], job["delay"])
+    status = 1
+    try:
+        sys.argv = ["run.py", *job["arguments"]]  # ml_collections looks there too
+        flags.FLAGS(sys.argv)
+        run.main([])
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def serve() -> None:
+    for line in sys.stdin:
+        pid = os.fork()
+        if not pid:
+            child(json.loads(line))
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

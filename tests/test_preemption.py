@@ -1,0 +1,98 @@
+"""SIGTERM in training: the state of that very step is saved, and the rest ends with its numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+
+import jax
+import pytest
+from training import CONFIG, ONE, RECIPE, job_in, weights_sum
+
+from xt_jax.config import TrainConfig
+from xt_jax.train import loop, preemption
+from xt_jax.train.loop import fit
+from xt_jax.train.preemption import Preempted
+
+EVERY = 4
+
+
+@pytest.fixture(autouse=True)
+def watching(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    preemption.watch()
+    yield
+    signal.signal(signal.SIGTERM, before)
+    preemption._asked.clear()
+
+
+def fit_in(folder, *, at_step: int = 0, in_evaluation: int = 0, monkeypatch=None):
+    """Progress, and what each evaluation saw; SIGTERM before a step or in an evaluation."""
+    seen: list[float] = []
+    made = 0
+
+    def evaluate(params) -> float:
+        seen.append(weights_sum(params))
+        if in_evaluation and len(seen) == in_evaluation:
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError("the signal was not heard at once")
+        return -seen[-1]
+
+    def placed(*args, **kwargs):
+        nonlocal made
+        made += 1
+        if made == at_step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return place_batch(*args, **kwargs)
+
+    place_batch = loop.place_batch
+    if at_step:
+        monkeypatch.setattr(loop, "place_batch", placed)
+    recipe = dataclasses.replace(RECIPE, eval_every=EVERY)
+    job, params = job_in(folder, evaluate, recipe=recipe)
+    config = TrainConfig(save_every_steps=1000, log_every=100)
+    try:
+        return fit(job, params, CONFIG, config, ONE), seen
+    finally:
+        monkeypatch and monkeypatch.setattr(loop, "place_batch", place_batch)
+
+
+def saved_steps(folder) -> list[str]:
+    return [path.name for path in (folder / "checkpoints").glob("[0-9]*")]
+
+
+@pytest.mark.parametrize("at_step", [1, 3, 4, 5])
+def test_a_run_that_is_asked_to_end_saves_the_step_it_is_in(tmp_path, monkeypatch, at_step):
+    whole, scores = fit_in(tmp_path / "whole")
+    with pytest.raises(Preempted) as error:
+        fit_in(tmp_path / "asked", at_step=at_step, monkeypatch=monkeypatch)
+    assert error.value.code == 143
+    assert saved_steps(tmp_path / "asked") == [str(at_step)]
+    preemption._asked.clear()
+    rest, others = fit_in(tmp_path / "asked")
+    assert rest == whole
+    assert others == scores[at_step // EVERY :]
+
+
+def test_in_an_evaluation_it_ends_at_once_and_the_step_is_saved(tmp_path):
+    whole, scores = fit_in(tmp_path / "whole")
+    with pytest.raises(Preempted):
+        fit_in(tmp_path / "asked", in_evaluation=2)
+    assert saved_steps(tmp_path / "asked") == [str(2 * EVERY)]
+    preemption._asked.clear()
+    rest, others = fit_in(tmp_path / "asked")
+    assert rest == whole
+    assert others == scores[1:]  # the second evaluation is made again
+
+
+def test_elsewhere_it_ends_at_once():
+    with pytest.raises(Preempted):
+        os.kill(os.getpid(), signal.SIGTERM)
+    preemption._asked.clear()
+    with preemption.deferred():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert preemption.is_asked(0)
+        with preemption.deferred(False), pytest.raises(Preempted):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert jax.process_count() == 1

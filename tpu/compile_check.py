@@ -1,0 +1,229 @@
+"""Compiles a configuration's own programs for a TPU slice, without a TPU, and says if they fit.
+
+    python tpu/compile_check.py --config=configs/mnli_to_xtreme.py:size=large --topology=v5e-8
+    python tpu/compile_check.py --config=configs/mnli_to_xtreme.py:size=xxl --sweep=v5p
+
+Needs libtpu: pip install 'xt_jax[tpu]'. For each program: a chip's memory, FLOPs and collectives,
+float32 products where bfloat16 is meant, what is computed twice. Exit status 1 if a program does
+not fit or moves activations. Rows are as long, and as many, as batches of the official data need;
+word embeddings count whole (a phase trains those that occur, unless it trains all).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from absl import app, flags, logging
+from jax.sharding import Mesh
+from ml_collections import config_flags
+
+from tpu import hlo, slices
+from tpu.programs import Program, programs
+from xt_jax.config import Config
+from xt_jax.errors import ConfigError, UserError
+from xt_jax.sharding import make_mesh
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
+_TOPOLOGY = flags.DEFINE_string("topology", "v5e-8", "Slice, such as v5e-8 or v5e:2x4.")
+_SWEEP = flags.DEFINE_string(
+    "sweep", "", "A generation (v4, v5e, v5p, v6e): finds its smallest slice on which all fits."
+)
+_ONLY = flags.DEFINE_multi_string("only", [], "Programs whose name begins so: train, predict, ...")
+_JSON = flags.DEFINE_string("json", "", "Where to write the figures too.")
+
+GIB = 2**30
+_RESERVED = 0.5  # GiB that the runtime and the compiler keep for themselves, about
+_SMALL = 0.01  # share of a program's FLOPs that float32 products may have: losses, pooling
+
+
+class Figures(NamedTuple):
+    """Of one program on one chip.
+
+    Attributes:
+        fits: memory, or false if the compiler gave up, and then `why`.
+        hbm: GiB at the most; arguments, results and temporary arrays.
+        collectives: (how many, bytes) by kind.
+        float32: share of the FLOPs, and where.
+        moved: all-gathers of what is no parameter.
+    """
+
+    name: str
+    shape: str
+    fits: bool
+    hbm: float
+    tflop: float
+    collectives: dict[str, tuple[int, float]]
+    float32: dict[str, float]
+    moved: list[str]
+    remade: int
+    why: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        return self.fits and not self.moved and not self.float32
+
+
+def check(program: Program, chip: slices.Chip) -> Figures:
+    """Compiles one program."""
+    try:
+        compiled = program.lower().compile()
+    except Exception as error:  # the compiler says so where it finds no room
+        if "RESOURCE_EXHAUSTED" not in str(error) and "Ran out of memory" not in str(error):
+            raise
+        why = str(error).partition("\n")[0][:300]
+        return Figures(program.name, program.shape, False, math.nan, math.nan, {}, {}, [], 0, why)
+    counts = hlo.count(compiled.as_text() or "")
+    hbm = _hbm(compiled.memory_analysis())
+    float32 = {}
+    if program.bf16:
+        limit = _SMALL * counts.flops
+        float32 = {
+            where: flops / counts.flops for where, flops in counts.float32.items() if flops > limit
+        }
+    return Figures(
+        program.name,
+        program.shape,
+        hbm + _RESERVED <= chip.hbm,
+        hbm,
+        counts.flops / 1e12,
+        counts.by_kind(),
+        float32,
+        _moved(counts, program.params),
+        counts.remade,
+    )
+
+
+def _hbm(memory: Any) -> float:
+    total = (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+        + memory.temp_size_in_bytes
+        + memory.generated_code_size_in_bytes
+    )
+    return total / GIB
+
+
+def _moved(counts: hlo.Counts, params: list[tuple[int, ...]]) -> list[str]:
+    """All-gathers that make neither a parameter nor a layer's part of one."""
+    if not params:
+        return []
+    sizes = {math.prod(shape) for shape in params} | {math.prod(shape[1:]) for shape in params}
+    large = max(sizes) // 1000  # what is smaller costs nothing: sums, labels
+    return [
+        f"{name} {shape.dtype}{list(shape.dims)}"
+        for name, shape in counts.gathered.items()
+        if math.prod(shape.dims) not in sizes and math.prod(shape.dims) > large
+    ]
+
+
+def report(topology: str, mesh: Mesh, found: list[Figures]) -> str:
+    """One line a program, and what is wrong below."""
+    chip = slices.chip_of(topology)
+    header = ["program", "batch", "GiB a chip", "TFLOP a chip", "collectives a chip", "verdict"]
+    rows = [header]
+    for each in found:
+        verdict = "fits" if each.fits else "DOES NOT FIT"
+        rows.append(
+            [
+                each.name,
+                each.shape,
+                "-" if math.isnan(each.hbm) else f"{each.hbm:.2f} of {chip.hbm:g}",
+                "-" if math.isnan(each.tflop) else f"{each.tflop:.3g}",
+                _collectives(each) or "none",
+                verdict if each.is_good or not each.fits else "look below",
+            ]
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    lines.insert(0, f"{topology}: {mesh.devices.size} chips, mesh {dict(mesh.shape)}")
+    for each in found:
+        if each.why:
+            lines.append(f"{each.name}: {each.why}")
+        lines += [f"{each.name}: moves activations: {what}" for what in each.moved]
+        lines += [
+            f"{each.name}: {share:.1%} of the FLOPs are float32 products: {where}"
+            for where, share in each.float32.items()
+        ]
+        if each.remade:
+            lines.append(f"{each.name}: the compiler computes {each.remade} results twice")
+    return "\n".join(lines)
+
+
+def _collectives(each: Figures) -> str:
+    return ", ".join(
+        f"{count} {kind} {size / 2**20:.3g} MiB"
+        for kind, (count, size) in sorted(each.collectives.items())
+    )
+
+
+def check_slice(config: Config, topology: str, only: list[str]) -> tuple[Mesh, list[Figures]]:
+    """All programs of the configuration, or those whose name begins so."""
+    mesh = make_mesh(config.train.model_axis, slices.devices_of(topology))
+    chip = slices.chip_of(topology)
+    found = []
+    for program in programs(config, mesh):
+        if not only or program.name.startswith(tuple(only)):
+            found.append(check(program, chip))
+    return mesh, found
+
+
+def sweep(config: Config, generation: str, only: list[str]) -> tuple[str, Mesh, list[Figures]]:
+    """The smallest slice of the generation on which everything fits.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    names = [name for name in slices.TOPOLOGIES if name.split("-")[0] == generation]
+    for name in names:
+        mesh, found = check_slice(config, name, only)
+        print(report(name, mesh, found), end="\n\n", flush=True)
+        if all(each.fits for each in found):
+            return name, mesh, found
+    raise ConfigError(
+        f"It fits none of {', '.join(names) or 'no slice'}.",
+        where="--sweep",
+        remedy="use --config.model.remat=full, --config.train.sharding=fsdp, more "
+        "--config.train.accumulate or a smaller batch",
+    )
+
+
+def main(_: list[str]) -> None:
+    config, only = _CONFIG.value, list(_ONLY.value)
+    if _SWEEP.value:
+        topology, mesh, found = sweep(config, str(_SWEEP.value), only)
+        print(f"the smallest: {topology}")
+    else:
+        topology = str(_TOPOLOGY.value)
+        mesh, found = check_slice(config, topology, only)
+        print(report(topology, mesh, found))
+    if _JSON.value:
+        entry = {
+            "topology": topology,
+            "mesh": dict(mesh.shape),
+            "programs": [each._asdict() for each in found],
+        }
+        Path(str(_JSON.value)).write_text(json.dumps(entry, indent=1) + "\n")
+    if not all(each.is_good for each in found):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config"])
+    logging.set_verbosity(logging.ERROR)
+    try:
+        app.run(main)
+    except UserError as error:
+        sys.exit(f"error: {error}")

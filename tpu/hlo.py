@@ -1,0 +1,205 @@
+"""What a compiled program does on each device, read off its HLO text: products, collectives.
+
+XLA's own count takes the body of a loop once; here it counts as often as it runs. Kernels (custom
+calls) are not looked into.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+COLLECTIVES = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
+_BYTES = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "bf16": 2, "f16": 2, "f64": 8}  # else 4
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{$")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\((.*?)\)(.*)$")
+_SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
+_CALLED = re.compile(r"(?:calls|body|to_apply|branch_computations)=\{?([%\w.\-, ]+)\}?")
+_REMADE = re.compile(r"^\s+(?:ROOT )?%?([\w\-.]*\.remat\S*) =", re.MULTILINE)
+_NAME = re.compile(r'op_name="([^"]*)"')
+
+
+class Shape(NamedTuple):
+    """Of an array; of a tuple the list of them is kept."""
+
+    dtype: str
+    dims: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.dims) * _BYTES.get(self.dtype, 4)
+
+
+class Instruction(NamedTuple):
+    """One line."""
+
+    name: str
+    shapes: list[Shape]
+    opcode: str
+    arguments: str
+    rest: str
+
+    @property
+    def operands(self) -> list[str]:
+        return re.findall(r"%([\w.\-]+)", self.arguments)
+
+    @property
+    def source(self) -> str:
+        """The part of the program that it comes from."""
+        found = _NAME.search(self.rest)
+        return found.group(1) if found else ""
+
+
+@dataclass
+class Counts:
+    """Of one device, one run of the program.
+
+    Attributes:
+        flops: of products.
+        float32: FLOPs of products of float32 arrays, by where they come from.
+        collectives: bytes that each kind leaves on the device, and how often it runs, by channel.
+        gathered: the arrays that all-gathers make.
+        remade: instructions that the compiler does a second time rather than keep their results.
+    """
+
+    flops: float = 0.0
+    float32: dict[str, float] = field(default_factory=dict)
+    collectives: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    gathered: dict[str, Shape] = field(default_factory=dict)
+    remade: int = 0
+
+    def by_kind(self) -> dict[str, tuple[int, float]]:
+        """(how many run, bytes) of each kind of collective."""
+        kinds: dict[str, tuple[int, float]] = {}
+        for (kind, _), (size, times) in self.collectives.items():
+            count, total = kinds.get(kind, (0, 0.0))
+            kinds[kind] = (count + round(times), total + size * times)
+        return kinds
+
+
+def count(text: str) -> Counts:
+    """Of the text of a compiled (optimised, partitioned) program."""
+    computations, entry = parse(text)
+    counts = Counts(
+        remade=len(set(re.findall(r"^\s+(?:ROOT )?%?([\w\-.]*\.remat\S*) =", text, re.M)))
+    )
+    _walk(computations, entry, 1.0, counts)
+    return counts
+
+
+def parse(text: str) -> tuple[dict[str, list[Instruction]], str]:
+    """(instructions by computation, the name of the entry)."""
+    computations: dict[str, list[Instruction]] = {}
+    entry, current = "", ""
+    for line in text.splitlines():
+        if head := _COMPUTATION.match(line):
+            current = head.group(2)
+            computations[current] = []
+            entry = current if head.group(1) else entry
+        elif current and (found := _INSTRUCTION.match(line)):
+            name, kind, opcode, arguments, rest = found.groups()
+            shapes = [Shape(d, _dims(sizes)) for d, sizes in _SHAPE.findall(kind)]
+            computations[current].append(Instruction(name, shapes, opcode, arguments, rest))
+    return computations, entry
+
+
+def _walk(
+    computations: dict[str, list[Instruction]], name: str, times: float, counts: Counts
+) -> None:
+    """Adds what a computation does that runs so many times."""
+    shapes = {each.name: each.shapes for each in computations[name]}
+    for each in computations[name]:
+        if each.opcode in ("dot", "convolution"):
+            operands = [shapes[operand][0] for operand in each.operands[:2]]
+            flops = times * _flops(each, operands)
+            counts.flops += flops
+            if all(shape.dtype == "f32" for shape in operands):
+                counts.float32[each.source] = counts.float32.get(each.source, 0.0) + flops
+        kind = each.opcode.removesuffix("-start")
+        if kind in COLLECTIVES:
+            _add_collective(each, kind, times, counts)
+        for called in _called(each):
+            if called in computations and each.opcode not in COLLECTIVES:
+                _walk(computations, called, times * _trips(each, computations), counts)
+
+
+def _add_collective(each: Instruction, kind: str, times: float, counts: Counts) -> None:
+    """A collective that is cut in parts which overlap with other work keeps one channel."""
+    channel = re.search(r"channel_id=(\d+)", each.rest)
+    key = kind, channel.group(1) if channel else each.name
+    # The start of an asynchronous one gives (operands, results).
+    shapes = each.shapes[len(each.shapes) // 2 :] if each.opcode != kind else each.shapes
+    size = sum(shape.bytes for shape in shapes)
+    before = counts.collectives.get(key, (0.0, 0.0))
+    counts.collectives[key] = max(before, (size, times))
+    if kind == "all-gather":
+        for shape in shapes:
+            counts.gathered[f"{each.name}: {each.source}"] = shape
+
+
+def _called(each: Instruction) -> Iterator[str]:
+    for names in _CALLED.findall(each.rest):
+        for name in names.split(","):
+            yield name.strip().removeprefix("%")
+
+
+def _trips(each: Instruction, computations: dict[str, list[Instruction]]) -> float:
+    """How often a loop runs: what its condition compares the counter, which begins at 0, with."""
+    if each.opcode != "while":
+        return 1.0
+    known = re.search(r'known_trip_count"?:\{"?n"?:"?(\d+)', each.rest)
+    if known:
+        return float(known.group(1))
+    condition = re.search(r"condition=%?([\w.\-]+)", each.rest)
+    assert condition, each
+    limits = [
+        int(line.arguments)
+        for line in computations[condition.group(1)]
+        if line.opcode == "constant" and line.shapes[0].dtype == "s32"
+    ]
+    return float(max(limits, default=1))
+
+
+def _flops(each: Instruction, operands: list[Shape]) -> float:
+    """Two for each multiplication, of which those with padding do not count."""
+    (out,) = each.shapes
+    left, right = operands
+    if each.opcode == "dot":
+        contracted = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", each.rest)
+        dims = _dims(contracted.group(1)) if contracted else ()
+        return 2.0 * math.prod(out.dims) * math.prod(left.dims[i] for i in dims)
+    labels = re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", each.rest)
+    assert labels, each
+    of_left, of_right, of_out = labels.groups()
+    window = re.search(r"window=\{([^}]*)\}", each.rest)
+    options = dict(part.split("=", 1) for part in window.group(1).split()) if window else {}
+    groups = re.search(r"batch_group_count=(\d+)", each.rest)
+    flops = 2.0 * out.dims[of_out.index("b")] * out.dims[of_out.index("f")]
+    flops *= right.dims[of_right.index("i")] / (int(groups.group(1)) if groups else 1)
+    for i, label in enumerate(sorted(set(of_out) - {"b", "f"})):
+        flops *= _meetings(
+            left.dims[of_left.index(label)],
+            right.dims[of_right.index(label)],
+            out.dims[of_out.index(label)],
+            {name: value.split("x")[i] for name, value in options.items()},
+        )
+    return flops
+
+
+def _meetings(size: int, kernel: int, out: int, options: dict[str, str]) -> int:
+    """How often, along one dimension, a place of the kernel meets an element and not padding."""
+    stride, left, right = (
+        int(options.get(name, 1)) for name in ("stride", "lhs_dilate", "rhs_dilate")
+    )
+    low = int(options.get("pad", "0_0").split("_")[0])
+    at = np.arange(out)[:, None] * stride + np.arange(kernel) * right - low
+    return int(((at >= 0) & (at <= (size - 1) * left) & (at % left == 0)).sum())
+
+
+def _dims(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part)

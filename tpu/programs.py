@@ -1,0 +1,228 @@
+"""The project's own programs, lowered for devices that need not be here.
+
+What a batch is made of is learnt from a little of the embedded world; how many rows of which length
+it has, from lengths like those of the official data (`xt_jax.study.forecast.OFFICIAL`), planned as
+a study plans them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from etils import epath
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from xt_jax import model as models
+from xt_jax.config import Config, DataConfig, ModelConfig
+from xt_jax.data.packing import Features, plan_training
+from xt_jax.data.stream import plan_stream
+from xt_jax.model.heads import Model
+from xt_jax.predict import Predictor
+from xt_jax.retrieval import topk
+from xt_jax.sharding import abstract_params
+from xt_jax.study.forecast import OFFICIAL, architecture_of
+from xt_jax.study.opening import Study, open_study
+from xt_jax.study.prepare import Phase, TaskData
+from xt_jax.tasks.table import FAMILIES, per_example
+from xt_jax.train.optim import make_optimizer
+from xt_jax.train.step import StepSpec, abstract_state, compile_step
+
+LANES = 128  # of a TPU's vector register: rows are multiples of it
+STEP_TOKENS = 8192  # of a prediction on each device
+SENTENCES = 400_000  # of a BUCC corpus, about
+_STEPS = 40  # that are planned to find the shape of all
+
+
+class Program(NamedTuple):
+    """One to compile.
+
+    Attributes:
+        shape: of its batch, in words.
+        lower: makes it.
+        params: the shapes of all parameters, whole.
+        bf16: whether every large product is meant to be of bfloat16 arrays.
+    """
+
+    name: str
+    shape: str
+    lower: Callable[[], jax.stages.Lowered]
+    params: list[tuple[int, ...]]
+    bf16: bool
+
+
+def programs(config: Config, mesh: Mesh) -> Iterator[Program]:
+    """A training step of each phase, a prediction of each target, and the search.
+
+    Phases, and predictions, whose programs would be the same come once.
+    """
+    study = _small_study(config)
+    encoder = _encoder(config)
+    for phase in _phases(study):
+        for part in phase.parts:
+            yield _training(config, encoder, phase, part, mesh)
+    for data in study.targets.values():
+        yield _prediction(config, encoder, data, mesh)
+    if any(data.train is None for data in study.targets.values()):
+        yield _search(encoder, mesh)
+
+
+def _small_study(config: Config) -> Study:
+    """Of a few examples of the embedded world and a mini encoder that nobody makes."""
+    model = ModelConfig(name="mini-24", random_init=True)
+    data = DataConfig(source="mini", max_train_examples=64, max_eval_examples=16)
+    small = dataclasses.replace(config, model=model, data=data, seeds=1, allow_missing=True)
+    logging.set_verbosity(logging.ERROR)  # what the embedded world lacks is not asked for
+    with tempfile.TemporaryDirectory() as folder:
+        return open_study(small, epath.Path(folder))
+
+
+def _encoder(config: Config) -> models.EncoderConfig:
+    """As it is on a TPU."""
+    model, found = config.model, architecture_of(config.model.name)
+    dropout = model.attention_dropout
+    return dataclasses.replace(
+        found,
+        dtype="bfloat16" if model.dtype == "auto" else model.dtype,
+        remat=model.remat,
+        attention=model.attention,
+        attention_dropout=found.attention_dropout if dropout is None else dropout,
+    )
+
+
+def _phases(study: Study) -> list[Phase]:
+    targets = {data.task.train: data for data in study.targets.values() if data.train is not None}
+    trained = [Phase("+".join(names), (data,), data.recipe) for names, data in targets.items()]
+    return [*study.intermediates.values(), *trained]
+
+
+def _training(
+    config: Config, encoder: models.EncoderConfig, phase: Phase, part: TaskData, mesh: Mesh
+) -> Program:
+    """A step of `part`; in a mixture the other tasks' heads are left out, which are small."""
+    assert part.train is not None
+    family, accumulate = FAMILIES[part.task.family], config.train.accumulate
+    assert family.loss is not None
+    group, recipe = per_example(part.task), part.recipe
+    lengths = _lengths(part, group)
+    plan = plan_training(
+        lengths,
+        recipe.batch_size,
+        1,
+        0,
+        batch_tokens=recipe.batch_tokens,
+        packing=config.train.packing,
+        row_multiple=LANES,
+        rows_multiple=mesh.shape["data"] * accumulate,
+        hidden_size=encoder.hidden_size,
+        group=group,
+    )
+    graphdef, params = _abstract(encoder, part)
+    optimizer = make_optimizer(phase.recipe, 1000)
+    spec = StepSpec(graphdef, family.loss, optimizer, accumulate)
+
+    def lower() -> jax.stages.Lowered:
+        laid_out = abstract_params(params, mesh, config.train.sharding)
+        state = abstract_state(laid_out, optimizer, mesh, _platform(mesh))
+        shape = (plan.rows, plan.length, plan.segments)
+        batch = _batch(part.train.features, shape, mesh, accumulate)  # type: ignore[union-attr]
+        return compile_step(spec, state).lower(state, batch)
+
+    micro = f" in {accumulate} parts" if accumulate > 1 else ""
+    shape = f"{plan.rows} x {plan.length} tokens{micro}"
+    is_bf16 = encoder.dtype == "bfloat16"
+    return Program(f"train {part.task.name}", shape, lower, _shapes(params), is_bf16)
+
+
+def _prediction(
+    config: Config, encoder: models.EncoderConfig, data: TaskData, mesh: Mesh
+) -> Program:
+    family = FAMILIES[data.task.family]
+    graphdef, params = _abstract(encoder, data)
+    predictor = Predictor(graphdef, family.predict, mesh, encoder)
+    features = data.scored[0].features
+    stream = plan_stream(
+        [Features(_lengths(data, 1), {}, {})],
+        packing=config.train.packing,
+        devices=mesh.shape["data"],
+        row_multiple=LANES,
+        hidden_size=encoder.hidden_size,
+        step_tokens=STEP_TOKENS,
+    )
+    plan = stream.plan
+
+    def lower() -> jax.stages.Lowered:
+        laid_out = abstract_params(params, mesh, config.train.sharding)
+        batch = _batch(features, (plan.rows, plan.length, plan.segments), mesh)
+        return predictor.lower(laid_out, batch)
+
+    verb = "embed" if data.train is None else "predict"
+    shape = f"{plan.rows} x {plan.length} tokens"
+    is_bf16 = encoder.dtype == "bfloat16"
+    return Program(f"{verb} {data.task.name}", shape, lower, _shapes(params), is_bf16)
+
+
+def _search(encoder: models.EncoderConfig, mesh: Mesh) -> Program:
+    def lower() -> jax.stages.Lowered:
+        return topk.lower(SENTENCES, SENTENCES, encoder.hidden_size, 4, mesh)
+
+    shape = f"{SENTENCES} x {SENTENCES} sentences"
+    return Program("search bucc", shape, lower, [], False)
+
+
+def _abstract(encoder: models.EncoderConfig, data: TaskData) -> tuple[Any, nnx.State]:
+    """Graph and shapes of the task's model, or of the encoder alone."""
+    new_head = FAMILIES[data.task.family].head
+
+    def make() -> nnx.Module:
+        made = models.Encoder(encoder, rngs=nnx.Rngs(0))
+        if data.train is None or new_head is None:
+            return made
+        return Model(made, new_head(encoder, len(data.task.labels), nnx.Rngs(0)))
+
+    return nnx.split(jax.eval_shape(make))
+
+
+def _batch(
+    features: Features, shape: tuple[int, int, int], mesh: Mesh, accumulate: int = 1
+) -> dict[str, Any]:
+    """The arrays that `materialise` would make."""
+    rows, length, segments = shape
+    micro = (accumulate,) if accumulate > 1 else ()
+    sharding = NamedSharding(mesh, P(*[None] * len(micro), "data"))
+    sizes = dict.fromkeys([*features.tokens, "positions", "segment_ids"], length)
+    sizes |= dict.fromkeys([*features.fields, "starts", "feature"], segments)
+    return {
+        name: jax.ShapeDtypeStruct((*micro, rows // accumulate, size), jnp.int32, sharding=sharding)
+        for name, size in sizes.items()
+    }
+
+
+def _lengths(data: TaskData, group: int) -> np.ndarray:
+    """Tokens of features, with the official mean and cut at the recipe's length.
+
+    Token counts of sentences are skewed: half a standard deviation of their logarithm is that of
+    MNLI's training pairs.
+    """
+    names = data.task.train or ("mnli",)  # retrieval: sentences, of which a pair is two
+    mean = np.mean([OFFICIAL[name][1] for name in names if name in OFFICIAL] or [45]) / group
+    mean = mean / 2 if data.train is None else mean
+    count = max(data.recipe.batch_size, 32) * _STEPS * group
+    drawn = np.random.default_rng(0).lognormal(np.log(mean) - 0.125, 0.5, count)
+    return np.clip(drawn, 5, data.recipe.max_length // group).astype(np.int32)
+
+
+def _shapes(params: nnx.State) -> list[tuple[int, ...]]:
+    return [tuple(leaf.shape) for leaf in jax.tree.leaves(params)]
+
+
+def _platform(mesh: Mesh) -> str:
+    return mesh.devices.flat[0].platform

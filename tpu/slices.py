@@ -1,0 +1,83 @@
+"""TPU slices by the names under which Google lends them, to compile for without a TPU."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import jax
+from jax.experimental import topologies
+
+from xt_jax.errors import ConfigError
+
+
+class Chip(NamedTuple):
+    """Memory in GiB and dense bf16 peak in TFLOP/s, from the maker's pages."""
+
+    hbm: float
+    peak: float
+
+
+# https://cloud.google.com/tpu/docs/v4, v5e, v5p, v6e
+CHIPS = {"v4": Chip(32, 275), "v5e": Chip(16, 197), "v5p": Chip(95, 459), "v6e": Chip(32, 918)}
+
+# What JAX calls them. The numbers of v4 and v5p count cores, of which a chip has two.
+TOPOLOGIES = {
+    "v4-8": "v4:2x2x1",
+    "v4-16": "v4:2x2x2",
+    "v4-32": "v4:2x2x4",
+    "v4-64": "v4:2x4x4",
+    "v4-128": "v4:4x4x4",
+    "v5e-4": "v5e:2x2",
+    "v5e-8": "v5e:2x4",
+    "v5e-16": "v5e:4x4",
+    "v5e-32": "v5e:4x8",
+    "v5e-64": "v5e:8x8",
+    "v5p-8": "v5p:2x2x1",
+    "v5p-16": "v5p:2x2x2",
+    "v5p-32": "v5p:2x2x4",
+    "v5p-64": "v5p:2x4x4",
+    "v5p-128": "v5p:4x4x4",
+    "v6e-4": "v6e:2x2",
+    "v6e-8": "v6e:2x4",
+    "v6e-16": "v6e:4x4",
+    "v6e-32": "v6e:4x8",
+}
+
+
+def topology_of(name: str) -> str:
+    """`v5e-8` or `v5e:2x4` as JAX calls it.
+
+    Raises:
+        ConfigError: no such slice.
+    """
+    found = TOPOLOGIES.get(name, name)
+    if found.partition(":")[0] not in CHIPS or ":" not in found:
+        raise ConfigError(
+            f"There is no slice `{name}`.",
+            where="--topology",
+            remedy=f"use one of {', '.join(TOPOLOGIES)}, or a topology such as v5e:2x4",
+        )
+    return found
+
+
+def chip_of(name: str) -> Chip:
+    return CHIPS[topology_of(name).partition(":")[0]]
+
+
+def devices_of(name: str) -> list[jax.Device]:
+    """Devices to compile for; none of them need be here.
+
+    Raises:
+        ConfigError: no such slice, or no compiler for TPUs.
+    """
+    topology = topology_of(name)
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # asks no metadata server about this machine
+    try:
+        return list(topologies.get_topology_desc(topology, "tpu").devices)
+    except Exception as error:  # JAX raises what the plugin gives
+        raise ConfigError(
+            f"Nothing can be compiled for {topology}: {error}",
+            where="--topology",
+            remedy="pip install 'xt_jax[tpu]', which brings libtpu; no TPU is needed",
+        ) from error
