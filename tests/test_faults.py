@@ -65,7 +65,7 @@ class Server:
 
     def run(self, workdir: Path, kill: Kill = UNDISTURBED) -> tuple[int, str]:
         """Exit status, and what was printed."""
-        log = workdir.with_suffix(".log")
+        log = self._cache.with_suffix(".log")
         arguments = [*ARGUMENTS, f"--workdir={workdir}", f"--compilation_cache={self._cache}"]
         job = {"arguments": arguments, "log": str(log), **kill._asdict()}
         assert self._process.stdin is not None
@@ -143,3 +143,25 @@ def test_runs_killed_eleven_times_leave_what_an_undisturbed_one_leaves(
     status, output = server.run(tmp_path / str(runs))
     assert status == 0, output[-3000:]
     assert left(tmp_path / str(runs)) == whole
+
+
+def test_a_full_disk_is_named_and_with_more_room_the_run_carries_on(server, whole, tmp_path):
+    """Three sizes of disk: full in a saved state, in the best weights, in what was predicted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True
+    ).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        for size in ("1m", "2m", "3m"):
+            subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+            status, output = server.run(disk / "run")
+            assert status == 1
+            assert "There is no room left on the disk" in output, output[-3000:]
+        subprocess.run(["mount", "-o", "remount,size=99m", str(disk)], check=True)
+        status, output = server.run(disk / "run")
+        assert status == 0, output[-3000:]
+        assert left(disk / "run") == whole
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import uuid
+from collections.abc import Iterator
 
 from etils import epath
 
-from xt_jax.errors import DataError
+from xt_jax.errors import DataError, UserError
 
 
 def read_text(path: epath.PathLike) -> str:
@@ -61,3 +64,28 @@ def atomic_write_bytes(path: epath.PathLike, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def naming_full_disks(where: epath.PathLike) -> Iterator[None]:
+    """Within, a disk without room is a UserError that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_full(error):
+            raise
+        raise UserError(
+            "There is no room left on the disk, or in your share of it.",
+            where=where,
+            remedy="make room and give the same command again: it carries on from what is there",
+        ) from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Of Python's own error, and of those of libraries, which say it in words."""
+    if error is None:
+        return False
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    words = ("No space left on device", "Disk quota exceeded")
+    return any(text in str(error) for text in words) or _is_full(error.__cause__)

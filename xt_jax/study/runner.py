@@ -10,6 +10,7 @@ from etils import epath
 from xt_jax import hosts
 from xt_jax.config import Config
 from xt_jax.errors import UserError
+from xt_jax.files import naming_full_disks
 from xt_jax.report.write import write_report
 from xt_jax.results import append_rows
 from xt_jax.study import cluster
@@ -32,9 +33,14 @@ def run(config: Config, workdir: str) -> str:
     intermediate phases alone, and where the weights of each are.
 
     Raises:
-        UserError: anything wrong with configuration, weights or data, before training starts; at
-            the end, a piece that failed.
+        UserError: anything wrong with configuration, weights or data, before training starts; a
+            full disk; at the end, a piece that failed.
     """
+    with naming_full_disks(workdir):
+        return _run(config, workdir)
+
+
+def _run(config: Config, workdir: str) -> str:
     folder = epath.Path(workdir)
     studies = open_studies(config, folder)
     pieces, costs = planned(config, studies)

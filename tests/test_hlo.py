@@ -1,0 +1,109 @@
+"""What is read off compiled programs: against counts by hand, and how it falls with the devices."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+from training import CONFIG, new_params, pair_features, spec_of
+
+from tpu import hlo
+from xt_jax.data.packing import plan_training
+from xt_jax.sharding import make_mesh, place_batch, place_params
+from xt_jax.train.batches import Stream, batch_stream
+from xt_jax.train.step import compile_step, init_state
+from xt_jax.train.throughput import train_flops
+
+
+def compiled(function, *arrays) -> str:
+    return jax.jit(function).lower(*arrays).compile().as_text()
+
+
+def test_products_in_nested_loops_count_as_often_as_they_run():
+    def inner(x, _):
+        return jnp.tanh(x @ x), None
+
+    def outer(x, _):
+        return jax.lax.scan(inner, jnp.tanh(x @ x), None, length=3)[0], None
+
+    text = compiled(lambda x: jax.lax.scan(outer, x, None, length=5)[0] @ x, jnp.ones((8, 8)))
+    assert hlo.count(text).flops == (5 * 4 + 1) * 2 * 8**3
+
+
+def test_products_with_batch_dimensions_and_float32_ones():
+    a, b = jnp.ones((4, 8, 16), jnp.bfloat16), jnp.ones((4, 16, 2))
+
+    def both(a, b):
+        with jax.named_scope("wide"):
+            wide = jnp.einsum("bij,bjk->bik", a.astype(jnp.float32), b)
+        return wide
+
+    counts = hlo.count(compiled(both, a, b))
+    assert counts.flops == 2 * 4 * 8 * 16 * 2
+    assert sum(counts.float32.values()) == counts.flops
+    assert all("wide" in where for where in counts.float32)
+
+
+@pytest.mark.parametrize(("options", "count"), [
+    ({}, 5 * 3),
+    ({"pad": "1_1"}, 7 * 3 - 2),
+    ({"stride": "2"}, 3 * 3),
+    ({"rhs_dilate": "2"}, 3 * 3),
+    ({"lhs_dilate": "2", "pad": "0_0"}, 17),
+])  # fmt: skip
+def test_of_a_convolution_what_meets_padding_does_not_count(options, count):
+    """Against a convolution of ones, whose sum is the number of meetings."""
+    stride, left, right = (int(options.get(n, 1)) for n in ("stride", "lhs_dilate", "rhs_dilate"))
+    low, high = map(int, options.get("pad", "0_0").split("_"))
+    made = jax.lax.conv_general_dilated(
+        jnp.ones((1, 1, 7)), jnp.ones((1, 1, 3)), (stride,), [(low, high)], (left,), (right,)
+    )
+    assert hlo._meetings(7, 3, made.shape[2], options) == int(made.sum())
+    if not left > 1:
+        assert int(made.sum()) == count
+
+
+def test_the_bytes_of_collectives():
+    mesh = make_mesh(1, jax.devices()[:4])
+    cut = NamedSharding(mesh, P("data"))
+    x = jax.device_put(jnp.ones((8, 16)), cut)
+    gathered = jax.jit(lambda x: x * 2, out_shardings=NamedSharding(mesh, P()))
+    counts = hlo.count(gathered.lower(x).compile().as_text())
+    assert counts.by_kind() == {"all-gather": (1, 8 * 16 * 4)}
+    assert [shape.dims for shape in counts.gathered.values()] == [(8, 16)]
+    counts = hlo.count(compiled(lambda x: x.sum(0), x))
+    assert counts.by_kind() == {"all-reduce": (1, 16 * 4)}
+
+
+@pytest.mark.parametrize("layout", ["replicated", "fsdp"])
+def test_a_step_is_shared_evenly_and_sends_what_data_parallelism_sends(layout):
+    """FLOPs of a device fall as 1/n; of gradients every device receives all, or FSDP's parts."""
+    features = pair_features()
+    plan = plan_training(features.lengths, 16, 1, 0, rows_multiple=8)
+    flops = {}
+    for devices in (1, 2, 4, 8):
+        mesh = make_mesh(1, jax.devices()[:devices])
+        graphdef, params = new_params()
+        params = place_params(params, mesh, layout)
+        spec = spec_of(graphdef, plan.steps)
+        state = init_state(params, spec.optimizer, mesh, [0])
+        stream = Stream("pairs", spec, (plan,), features)
+        batch = next(batch_stream([stream], np.zeros(plan.steps, np.int32), 1, mesh))
+        step = compile_step(spec, state).lower(state, place_batch(batch, mesh)).compile()
+        counts = hlo.count(step.as_text())
+        flops[devices] = counts.flops
+        size = sum(leaf.size * 4 for leaf in jax.tree.leaves(params))
+        sent = {kind: total for kind, (_, total) in counts.by_kind().items()}
+        if devices == 1:
+            assert not sent
+        elif layout == "replicated":
+            assert size <= sent.pop("all-reduce") <= size + 64
+            assert not sent
+        else:
+            assert sum(sent.values()) <= 2 * size + 2**15
+    assert flops[1] == pytest.approx(train_flops(CONFIG, plan.rows, plan.length), rel=0.01)
+    for devices, each in flops.items():
+        assert each == flops[1] / devices
