@@ -205,7 +205,7 @@ def test_a_named_backend_never_becomes_another():
     if jax.default_backend() != "cpu":
         pytest.skip("for a CPU")
     q, k, v, _, segments = arrays(1, 128, 2, 8, jnp.bfloat16)
-    with pytest.raises(ConfigError, match="`cudnn` cannot run here: cuDNN is not detected"):
+    with pytest.raises(ConfigError, match="`cudnn` cannot run here"):
         xm.attention(q, k, v, segments, backend="cudnn")
     with pytest.raises(ValueError, match="Only interpret mode is supported on CPU"):
         xm.attention(q, k, v, segments, backend="splash")

@@ -113,7 +113,10 @@ def run(model, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | 
 
 
 def make_reference(kind: str) -> dict[str, np.ndarray]:
-    """What one reference file holds."""
+    """What one reference file holds: float32 weights, and what they give in float64, rounded.
+
+    In float32 the numbers would be those of one machine: on another PyTorch's own differ by 9e-6.
+    """
     config = make_config(kind, **SMALL)
     inputs = make_inputs(config, rows=3, length=12, seed=1)
     models = {suffix: make_model(kind, suffix, config, 0, 0.3) for suffix in HEADS}
@@ -127,12 +130,13 @@ def make_reference(kind: str) -> dict[str, np.ndarray]:
             arrays[f"encoder/{name}"] = tensor.numpy()
     for suffix, model in models.items():
         model.base_model.load_state_dict(encoder, strict=False)
-        hidden, arrays[f"logits/{suffix}"] = run(model, inputs)
+        hidden, logits = run(copy.deepcopy(model).double(), inputs)
+        arrays[f"logits/{suffix}"] = logits.astype(np.float32)
         for name, tensor in model.state_dict().items():
             base_name = name.removeprefix(f"{model.base_model_prefix}.")
             if f"encoder/{base_name}" not in arrays and _is_used(kind, suffix, base_name):
                 arrays[f"{suffix}/{name}"] = tensor.numpy()
-        arrays.setdefault("hidden_states", hidden)
+        arrays.setdefault("hidden_states", hidden.astype(np.float32))
     return arrays
 
 
