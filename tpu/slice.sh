@@ -72,7 +72,7 @@ setup() {
     [ -d $HOME_ON_SLICE ] || git clone $repository $HOME_ON_SLICE
     cd $HOME_ON_SLICE && git fetch --quiet && git checkout --quiet $ref
     [ -d .venv ] || uv venv --quiet --python 3.11
-    uv pip install --quiet -e '.[tpu]' -c tpu/constraints.txt"
+    uv pip install --quiet -e '.[tpu,gcs]' -c tpu/constraints.txt"
   on_hosts all "$install"
   # JAX on every host sees all chips of the slice, or says here that it does not.
   on_hosts all "cd $HOME_ON_SLICE && .venv/bin/python -c 'import jax; jax.distributed.initialize();
