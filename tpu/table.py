@@ -1,6 +1,6 @@
 """Which size fits which slice: compiles what is not compiled yet, writes the table of README.md.
 
-    python tpu/table.py            # what figures.jsonl lacks, a minute or two a program on two cores
+    python tpu/table.py                # what figures.jsonl lacks; a minute or two a program
     python tpu/table.py --only_write
 
 Each size with the options that it is meant to run with (`SIZES`), each on the slices of `SLICES`;
