@@ -35,7 +35,7 @@ from xt_jax.train.optim import make_optimizer
 
 
 def test_the_ladder():
-    sizes = (0.025, 0.057, 0.15, 0.79, 2.7, 7.9)
+    sizes = (0.0144, 0.025, 0.057, 0.15, 0.336, 0.79, 2.7, 7.9)
     assert tuple(pretrain_mini.SIZES) == ladder.NAMES
     for name, millions in zip(ladder.NAMES, sizes, strict=True):
         config = models.preset(name, 1234).config
