@@ -88,8 +88,8 @@ def agree(value: T) -> T:
 
 def put(array: Any, sharding: Sharding) -> jax.Array:
     """What every process has as a whole, laid out over the devices of all."""
-    if jax.process_count() == 1:
-        return jax.device_put(array, sharding)
+    if jax.process_count() == 1 or not getattr(array, "is_fully_addressable", True):
+        return jax.device_put(array, sharding)  # the latter is laid out over all devices already
     if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
         bits = put(jax.random.key_data(array), sharding)
         return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(array))
