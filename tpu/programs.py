@@ -108,7 +108,8 @@ def _training(
     config: Config, encoder: models.EncoderConfig, phase: Phase, part: TaskData, mesh: Mesh
 ) -> Program:
     """A step of `part`; in a mixture the other tasks' heads are left out, which are small."""
-    assert part.train is not None
+    train = part.train
+    assert train is not None
     family, accumulate = FAMILIES[part.task.family], config.train.accumulate
     assert family.loss is not None
     group, recipe = per_example(part.task), part.recipe
@@ -133,7 +134,7 @@ def _training(
         laid_out = abstract_params(params, mesh, config.train.sharding)
         state = abstract_state(laid_out, optimizer, mesh, _platform(mesh))
         shape = (plan.rows, plan.length, plan.segments)
-        batch = _batch(part.train.features, shape, mesh, accumulate)  # type: ignore[union-attr]
+        batch = _batch(train.features, shape, mesh, accumulate)
         return compile_step(spec, state).lower(state, batch)
 
     micro = f" in {accumulate} parts" if accumulate > 1 else ""
