@@ -67,7 +67,7 @@ setup() {
   [[ -n $repository ]] || fail "XT_JAX_REPOSITORY=URL says what the slice clones: this folder has no origin"
   local install="
     set -e
-    command -v uv > /dev/null || curl -LsSf https://astral.sh/uv/install.sh | sh
+    command -v uv > /dev/null || python3 -m pip install --quiet --user uv
     export PATH=\$HOME/.local/bin:\$PATH
     [ -d $HOME_ON_SLICE ] || git clone $repository $HOME_ON_SLICE
     cd $HOME_ON_SLICE && git fetch --quiet && git checkout --quiet $ref

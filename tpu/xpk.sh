@@ -18,7 +18,7 @@ done
 shift || { echo "error: what to run comes after --" >&2 && exit 1; }
 printf -v arguments ' %q' "$@"
 
-command="curl -LsSf https://astral.sh/uv/install.sh | sh && export PATH=\$HOME/.local/bin:\$PATH && \
+command="pip install --quiet uv && \
 uv venv --quiet --python 3.11 .venv && uv pip install --quiet -e '.[tpu,gcs]' -c tpu/constraints.txt && \
 exec .venv/bin/python run.py --coordinator=auto$arguments"
 
