@@ -44,6 +44,8 @@ def run(workdir: Path, processes: int, *more: str) -> list[str]:
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     environment["JAX_NUM_CPU_DEVICES"] = str(DEVICES // processes)
     environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+    # Programs for several CPU devices crash when they come from the cache (jaxlib 0.10.2).
+    environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     together = [f"--coordinator={coordinator}", f"--processes={processes}"]
     started = [
         subprocess.Popen(
