@@ -97,11 +97,14 @@ def put(array: Any, sharding: Sharding) -> jax.Array:
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
-def put_rows(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
-    """What the processes have the parts of (see `sharding.local_rows`), as one array."""
+def put_rows(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
+    """What the processes have the parts of (see `sharding.local_rows`), as whole arrays."""
     if jax.process_count() == 1:
-        return jax.device_put(array, sharding)
-    return jax.make_array_from_process_local_data(sharding, array)
+        return jax.device_put(batch, sharding)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, array)
+        for name, array in batch.items()
+    }
 
 
 def get(tree: Any) -> Any:

@@ -97,8 +97,7 @@ def _whole_path(key_path: tuple) -> str:
 
 def place_batch(batch: dict[str, np.ndarray], mesh: Mesh, axis: int = 0) -> dict[str, jax.Array]:
     """One batch, its rows (axis `axis`) spread over `data`; of it this process has `local_rows`."""
-    sharding = NamedSharding(mesh, P(*[None] * axis, "data"))
-    return {name: hosts.put_rows(array, sharding) for name, array in batch.items()}
+    return hosts.put_rows(batch, NamedSharding(mesh, P(*[None] * axis, "data")))
 
 
 def local_rows(mesh: Mesh, rows: int, accumulate: int = 1) -> np.ndarray | None:
