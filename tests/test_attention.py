@@ -285,11 +285,11 @@ TPU_PROGRAM = """
     import dataclasses, sys
     import jax, jax.numpy as jnp, numpy as np
     from flax import nnx
-    from jax.experimental import topologies
+    from tpu.slices import devices_of
     from jax.sharding import AxisType, Mesh, NamedSharding
     from xt_jax import model as xm
 
-    devices = np.array(topologies.get_topology_desc("v5e:2x4", "tpu").devices).reshape(8, 1)
+    devices = np.array(devices_of("v5e:2x4")).reshape(8, 1)
     mesh = Mesh(devices, ("data", "model"), axis_types=(AxisType.Auto,) * 2)
     whole, rows = (NamedSharding(mesh, spec) for spec in (jax.P(), jax.P("data")))
     config = dataclasses.replace(

@@ -349,11 +349,11 @@ def test_the_kernel_runs_on_a_tpu_or_raises():
 TPU_PROGRAM = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
-from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding
+from tpu.slices import devices_of
 from xt_jax.retrieval import blocks, kernel
 
-device = topologies.get_topology_desc(sys.argv[1], "tpu").devices[:1]
+device = devices_of(sys.argv[1])[:1]
 here = NamedSharding(Mesh(np.array(device), ("x",)), jax.P())
 rows = jax.ShapeDtypeStruct((4096, 768), jnp.float32)
 for dtype in (jnp.float32, jnp.bfloat16):

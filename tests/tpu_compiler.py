@@ -20,7 +20,6 @@ def compile_for_tpu(program: str, *arguments: str) -> str:
         env={
             **os.environ,
             "JAX_PLATFORMS": "cpu",
-            "TPU_SKIP_MDS_QUERY": "1",
             "JAX_ENABLE_COMPILATION_CACHE": "0",
         },
         capture_output=True,

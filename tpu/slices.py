@@ -44,6 +44,15 @@ TOPOLOGIES = {
     "v6e-32": "v6e:4x8",
 }
 
+# libtpu as a mere compiler: it may be loaded beside others, asks no metadata server about this
+# machine and does not complain of what it was not told.
+_ALONE = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+}
+
 
 def topology_of(name: str) -> str:
     """`v5e-8` or `v5e:2x4` as JAX calls it.
@@ -72,7 +81,8 @@ def devices_of(name: str) -> list[jax.Device]:
         ConfigError: no such slice, or no compiler for TPUs.
     """
     topology = topology_of(name)
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # asks no metadata server about this machine
+    for variable, value in _ALONE.items():
+        os.environ.setdefault(variable, value)
     try:
         return list(topologies.get_topology_desc(topology, "tpu").devices)
     except Exception as error:  # JAX raises what the plugin gives
