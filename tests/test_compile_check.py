@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from tpu_compiler import compile_for_tpu
 
 from tpu import compile_check, hlo, slices
 from tpu.compile_check import Figures
@@ -109,6 +110,20 @@ def test_slices_by_both_names():
     assert slices.chip_of("v4-32").hbm == 32
     with pytest.raises(ConfigError, match="no slice `v9-8`"):
         slices.topology_of("v9-8")
+    with pytest.raises(ConfigError, match="no slice `v5e:2by4`"):
+        slices.topology_of("v5e:2by4")
+
+
+def test_a_slice_has_a_device_for_every_chip():
+    program = """
+        import sys
+        from tpu.slices import devices_of
+        print(*(len(devices_of(name)) for name in sys.argv[1:]))
+    """
+    counts = compile_for_tpu(
+        program, "v5e-1", "v5e:2x1", "v5e-8", "v4-8", "v4-32", "v5p-8", "v6e-8"
+    )
+    assert counts.split() == ["1", "2", "8", "4", "16", "4", "8"]
 
 
 COMMANDS = ("create", "wait", "setup", "run", "logs", "status", "stop", "keep", "delete")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from typing import NamedTuple
+import re
+from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import topologies
@@ -28,6 +30,7 @@ TOPOLOGIES = {
     "v4-32": "v4:2x2x4",
     "v4-64": "v4:2x4x4",
     "v4-128": "v4:4x4x4",
+    "v5e-1": "v5e:1x1",
     "v5e-4": "v5e:2x2",
     "v5e-8": "v5e:2x4",
     "v5e-16": "v5e:4x4",
@@ -38,6 +41,7 @@ TOPOLOGIES = {
     "v5p-32": "v5p:2x2x4",
     "v5p-64": "v5p:2x4x4",
     "v5p-128": "v5p:4x4x4",
+    "v6e-1": "v6e:1x1",
     "v6e-4": "v6e:2x2",
     "v6e-8": "v6e:2x4",
     "v6e-16": "v6e:4x4",
@@ -53,6 +57,8 @@ _ALONE = {
     "TPU_WORKER_HOSTNAMES": "localhost",
 }
 
+_CHIPS_OF_A_HOST = 4  # that libtpu takes for granted
+
 
 def topology_of(name: str) -> str:
     """`v5e-8` or `v5e:2x4` as JAX calls it.
@@ -61,7 +67,7 @@ def topology_of(name: str) -> str:
         ConfigError: no such slice.
     """
     found = TOPOLOGIES.get(name, name)
-    if found.partition(":")[0] not in CHIPS or ":" not in found:
+    if not re.fullmatch(rf"({'|'.join(CHIPS)}):\d+x\d+(x\d+)?", found):
         raise ConfigError(
             f"There is no slice `{name}`.",
             where="--topology",
@@ -81,10 +87,17 @@ def devices_of(name: str) -> list[jax.Device]:
         ConfigError: no such slice, or no compiler for TPUs.
     """
     topology = topology_of(name)
+    generation, _, extent = topology.partition(":")
+    sides = [int(side) for side in extent.split("x")]
+    options: dict[str, Any] = {}
+    if math.prod(sides) < _CHIPS_OF_A_HOST:
+        options["chips_per_host_bounds"] = (*sides, 1)
+    if generation == "v4":
+        options["chip_config_name"] = "megacore"  # one device a chip, as JAX has it there
     for variable, value in _ALONE.items():
         os.environ.setdefault(variable, value)
     try:
-        return list(topologies.get_topology_desc(topology, "tpu").devices)
+        return list(topologies.get_topology_desc(topology, "tpu", **options).devices)
     except Exception as error:  # JAX raises what the plugin gives
         raise ConfigError(
             f"Nothing can be compiled for {topology}: {error}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,7 +15,8 @@ from xt_jax.encoders import Source
 from xt_jax.evaluate.score import AT_LAYER, score, score_retrieval
 from xt_jax.predict import PredictFn, Predictor
 from xt_jax.retrieval.embed import tatoeba_layer
-from xt_jax.retrieval.mining import Candidates
+from xt_jax.retrieval.mining import Candidates, Search
+from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.study.reader import Dataset
 from xt_jax.tasks import mining, retrieval
 from xt_jax.tasks.table import FAMILIES, Task
@@ -95,7 +97,7 @@ class Scorer:
         return predictions, self._scores(dataset, predictions)
 
     def _retrieved(self, dataset: Dataset, embeddings: np.ndarray) -> tuple[list, Scores]:
-        nearest = retrieval.nearest_foreign(embeddings)
+        nearest = retrieval.nearest_foreign(embeddings, self._search)
         scores = (
             score_retrieval(nearest, dataset.examples, self._layer) if dataset.labelled else None
         )
@@ -103,11 +105,14 @@ class Scorer:
 
     def _candidates(self, dataset: Dataset, embeddings: np.ndarray) -> ByLayer[Candidates]:
         """`embeddings` [n, D], or [n, L+1, D] of all layers."""
-        if embeddings.ndim == 2:
-            return {self._layer: mining.candidates(embeddings, dataset.examples)}
+        layers = (
+            {self._layer: embeddings}
+            if embeddings.ndim == 2
+            else dict(enumerate(embeddings.swapaxes(0, 1)))
+        )
         return {
-            k: mining.candidates(embeddings[:, k], dataset.examples)
-            for k in range(embeddings.shape[1])
+            k: mining.candidates(of_layer, dataset.examples, search=self._search)
+            for k, of_layer in layers.items()
         }
 
     def _mined(
@@ -130,6 +135,11 @@ class Scorer:
     @property
     def _layer(self) -> int:
         return tatoeba_layer(self.source.config.num_layers)
+
+    @property
+    def _search(self) -> Search:
+        """On the devices of this process, which has the embeddings of all."""
+        return functools.partial(cosine_topk, mesh=self.mesh.local_mesh)
 
     def _scores(self, dataset: Dataset, predictions: list) -> Scores:
         if not dataset.labelled:

@@ -15,6 +15,7 @@ from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
 from xt_jax.model.encoder import Encoder
 from xt_jax.retrieval.embed import pooled_hidden_states, segment_means
+from xt_jax.retrieval.mining import Search
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.tasks.packed import Batch
 
@@ -48,13 +49,14 @@ def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     return {"fields": {"embedding": pooled}, "tokens": {}}
 
 
-def nearest_foreign(embeddings: np.ndarray) -> np.ndarray:
+def nearest_foreign(embeddings: np.ndarray, search: Search = cosine_topk) -> np.ndarray:
     """[L+1, n] line of the foreign sentence nearest to each English one, at every layer.
 
     Args:
         embeddings: [2n, L+1, D], English and foreign in turn.
+        search: `cosine_topk` with what options it needs.
     """
     english, foreign = embeddings[0::2], embeddings[1::2]
     layers = range(embeddings.shape[1])
-    found = [cosine_topk(english[:, k], foreign[:, k], 1)[1] for k in layers]
+    found = [search(english[:, k], foreign[:, k], 1)[1] for k in layers]
     return np.concatenate([indices.T for indices in found])
