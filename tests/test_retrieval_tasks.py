@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from etils import epath
@@ -17,7 +19,9 @@ from xt_jax.data.sources import Found, open_source
 from xt_jax.errors import DataError
 from xt_jax.evaluate.score import score_retrieval
 from xt_jax.retrieval.embed import tatoeba_layer
-from xt_jax.study import opening, runner
+from xt_jax.retrieval.topk import cosine_topk
+from xt_jax.sharding import make_mesh
+from xt_jax.study import opening, runner, scoring
 from xt_jax.study.prepare import _is_wanted
 from xt_jax.study.reader import Reader
 from xt_jax.tasks import retrieval
@@ -129,6 +133,25 @@ def test_some_of_the_translations_are_found_among_themselves(config, data, tmp_p
     embeddings = np.repeat(np.eye(5, dtype=np.float32), 2, axis=0)[:, None, :]
     scores = score_retrieval(retrieval.nearest_foreign(embeddings), narrowed.examples, 0)
     assert scores["accuracy"] == 100
+
+
+def test_neighbours_are_searched_on_all_devices(monkeypatch):
+    searched = []
+
+    def search(queries, corpus, k, *, mesh):
+        searched.append(mesh.size)
+        return cosine_topk(queries, corpus, k, mesh=mesh)
+
+    monkeypatch.setattr(scoring, "cosine_topk", search)
+    source = SimpleNamespace(config=SimpleNamespace(num_layers=2))
+    embeddings = np.random.default_rng(0).normal(size=(2 * 50, 3, 16)).astype(np.float32)
+    found = []
+    for n in (1, 8):
+        mesh = make_mesh(1, jax.devices()[:n])
+        scorer = scoring.Scorer(TASKS["tatoeba"], None, source, mesh)
+        found.append(scorer._retrieved(SimpleNamespace(labelled=False), embeddings))
+    assert searched == [1, 1, 1, 8, 8, 8]
+    assert found[0] == found[1]
 
 
 def _no_tokenizer(texts, **_):
