@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -107,14 +107,10 @@ def fit(
         UserError: the loss is not finite, or no batch comes.
         Preempted: the run was asked to end; its state is saved.
     """
-    folders = {run.name: run.directory for run in job.runs}
-    checkpoints = Checkpoints(job.states, config.save_every_steps, config.save_every_minutes)
     state = init_state(params, job.streams[0].spec.optimizer, mesh, [run.seed for run in job.runs])
-    at = At(0, 0, [NOT_BEGUN for _ in job.runs])
-    restored = checkpoints.restore(state)
-    if restored is not None:
-        state, at = restored[0], At(**restored[1])
-    saved = at.done
+    states = _States(job.states, config)
+    state, at = states.restored(state, At(0, 0, [NOT_BEGUN for _ in job.runs]))
+    folders = {run.name: run.directory for run in job.runs}
     log = Log(folders, job.steps, config, begun=at.done, mixed=len(job.streams) > 1)
     if at.done:
         logging.info("%s: carrying on after step %d", log.title, at.done)
@@ -124,12 +120,10 @@ def fit(
     row_axis = int(len(job.runs) > 1) + int(config.accumulate > 1)
     step_fns: dict[int, jax.stages.Compiled] = {}
     meter = _meter(job, model_config)
-    # The best steps that the last two states name: one may be half written, then the other counts.
-    needed = collections.deque([_best_steps(at.seeds)], maxlen=2)
     latest: dict[str, Sums] = {}
     with (
         log.bar(at.done) as bar,
-        contextlib.closing(checkpoints),
+        contextlib.closing(states),
         contextlib.closing(log),
         contextlib.closing(batches),
         preemption.deferred(),
@@ -138,15 +132,11 @@ def fit(
             while True:
                 if at.evaluated < at.done and _is_due(job, at.done):
                     with preemption.deferred(False):
-                        at = _evaluated(job, state, at, log, needed)
+                        at = _evaluated(job, state, at, log, states)
                     meter.start(at.done)
                 if at.done == job.steps or all(_out_of_patience(p, job.recipe) for p in at.seeds):
                     return at.seeds
-                # Only after the evaluation: a saved state has seen the score of its own step.
-                if at.done > saved and checkpoints.is_due(at.done):
-                    checkpoints.save(at.done, state, at._asdict())
-                    saved = at.done
-                    needed.append(_best_steps(at.seeds))
+                states.save_if_due(state, at)
                 if preemption.is_asked(at.done):
                     raise Preempted
                 with meter.waiting():
@@ -163,10 +153,50 @@ def fit(
                 if at.done % config.log_every == 0 or at.done == job.steps:
                     log.losses(at.done, latest, meter.read(at.done))
         except Preempted:
-            if at.done > saved:
-                checkpoints.save(at.done, state, at._asdict())
+            states.save(state, at)
             logging.info("%s: asked to end; saved after step %d", log.title, at.done)
             raise
+
+
+class _States:
+    """The saved states of a job in `directory`, and the best steps that they name."""
+
+    def __init__(self, directory: epath.Path, config: TrainConfig):
+        every = config.save_every_steps, config.save_every_minutes
+        self._checkpoints = Checkpoints(directory, *every)
+        self._saved = 0
+        # Of the last two: one may be half written, then the other counts.
+        self._best: collections.deque[list[int]] = collections.deque(maxlen=2)
+
+    def restored(self, state: TrainState, at: At) -> tuple[TrainState, At]:
+        """The latest; what is given if there is none."""
+        found = self._checkpoints.restore(state)
+        if found is not None:
+            state, at = found[0], At(**found[1])
+        self._note(at)
+        return state, at
+
+    def named(self, index: int) -> set[int]:
+        """The best steps of a seed whose parameters a restart may ask for."""
+        return {best[index] for best in self._best}
+
+    def save_if_due(self, state: TrainState, at: At) -> None:
+        """To be called after the evaluation of its step: the state then holds its score."""
+        if at.done > self._saved and self._checkpoints.is_due(at.done):
+            self.save(state, at)
+
+    def save(self, state: TrainState, at: At) -> None:
+        if at.done > self._saved:
+            self._checkpoints.save(at.done, state, at._asdict())
+            self._note(at)
+
+    def close(self) -> None:
+        """Waits for a save in progress."""
+        self._checkpoints.close()
+
+    def _note(self, at: At) -> None:
+        self._saved = at.done
+        self._best.append([progress["best_step"] for progress in at.seeds])
 
 
 def _meter(job: Job, config: EncoderConfig) -> Meter:
@@ -186,14 +216,12 @@ def _is_due(job: Job, step: int) -> bool:
     return step % job.recipe.eval_every == 0 or step == job.steps
 
 
-def _evaluated(
-    job: Job, state: TrainState, at: At, log: Log, needed: Iterable[Sequence[int]]
-) -> At:
+def _evaluated(job: Job, state: TrainState, at: At, log: Log, states: _States) -> At:
     """After the evaluation of every seed that is not out of patience."""
     seeds = [
         progress
         if _out_of_patience(progress, job.recipe)
-        else _evaluate(job, i, state, at.done, progress, log, {best[i] for best in needed})
+        else _evaluate(job, i, state, at.done, progress, log, states.named(i))
         for i, progress in enumerate(at.seeds)
     ]
     return At(at.done, at.done, seeds)
@@ -217,10 +245,6 @@ def _evaluate(
         progress = {**progress, "best": score, "best_step": step, "without_gain": 0}
     log.write(run.name, step, {"dev": score, "best": progress["best"]})
     return progress
-
-
-def _best_steps(progress: Sequence[Progress]) -> list[int]:
-    return [each["best_step"] for each in progress]
 
 
 def _out_of_patience(progress: Progress, recipe: Recipe) -> bool:
