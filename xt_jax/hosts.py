@@ -4,6 +4,10 @@ All run the same program on the same configuration; what they compute together m
 all in the same order. So whatever decides what to do next (a file that is there, the time of day)
 is asked of the first process and told to the others (`agree`), and the first alone writes. With one
 process nothing here communicates.
+
+On the first alone run, and so must hold no collective: logs (train/log), the status (study/board),
+a phase's record and best weights (study/phases, model/hf), predictions, outcomes and rows
+(study/work), the report (study/runner).
 """
 
 from __future__ import annotations
