@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from absl import flags
+from absl import flags, logging
 from etils import epath
 
 import run
@@ -76,6 +76,8 @@ def child(job: dict[str, Any]) -> None:
     try:
         sys.argv = ["run.py", *job["arguments"]]  # ml_collections looks there too
         flags.FLAGS(sys.argv)
+        logging.use_absl_handler()
+        run._log_plainly()
         run.main([])
         status = 0
     except SystemExit as error:

@@ -130,19 +130,21 @@ def test_runs_killed_eleven_times_leave_what_an_undisturbed_one_leaves(
 ):
     """A run that came to its end before its next kill is compared, and another one begun."""
     rng = random.Random(seed)
-    runs = killed = turn = 0
+    runs = killed = turn = resumed = 0
     while killed < KILLS:
         kill = drawn(rng, turn)
         status, output = server.run(tmp_path / str(runs), kill)
         assert status in (0, *DEADLY), (kill, output[-3000:])
         turn += 1
         killed += status != 0
+        resumed += "carrying on after step" in output
         if status == 0:
             assert left(tmp_path / str(runs)) == whole, kill
             runs += 1
     status, output = server.run(tmp_path / str(runs))
     assert status == 0, output[-3000:]
     assert left(tmp_path / str(runs)) == whole
+    assert resumed
 
 
 def test_a_full_disk_is_named_and_with_more_room_the_run_carries_on(server, whole, tmp_path):

@@ -1,22 +1,16 @@
-"""The command itself: a whole study, killed with SIGKILL at three kinds of moments, ends alike."""
+"""The command itself: a whole study, the same command again, another setting, an error."""
 
 from __future__ import annotations
 
-import collections
 import json
 import os
-import re
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-LANGUAGES = {"xnli": 3, "panx": 3, "xquad": 3, "tatoeba": 2}
 TASKS = (
     "--config.intermediates=direct",
     "--config.intermediates=mnli+squad",
@@ -66,49 +60,6 @@ def finish(workdir: Path, *more: str, tasks: tuple[str, ...] = TASKS) -> str:
     return output
 
 
-def kill_when(workdir: Path, moment: Callable[[Path], bool]) -> str:
-    """SIGKILL at the first sight of `moment`, which must come before the end; what was printed."""
-    process = start(workdir)
-    try:
-        while not moment(workdir):
-            assert process.poll() is None, process.communicate()[0][-3000:]
-            time.sleep(0.0005)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        output, _ = process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    return output
-
-
-def committed(workdir: Path, phase: str) -> list[Path]:
-    """Complete saved states of a phase."""
-    return [p for p in workdir.glob(f"phases/{phase}-*/checkpoints/*") if p.name.isdigit()]
-
-
-def carried_on(phase: str, output: str) -> bool:
-    return re.search(rf"{re.escape(phase)}-\S+: carrying on after step \d", output) is not None
-
-
-def in_training(workdir: Path) -> bool:
-    return bool(committed(workdir, "mnli+squad"))
-
-
-def in_a_save(workdir: Path) -> bool:
-    """The first half-written state beside a complete one."""
-    states = workdir.glob("phases/panx-*/checkpoints/*")
-    return any("tmp" in p.name for p in states) and bool(committed(workdir, "panx"))
-
-
-def in_evaluation(workdir: Path) -> bool:
-    """Some languages of a task have rows and some do not, after the part that was there before."""
-    results = workdir / "results.jsonl"
-    rows = map(json.loads, results.read_text().splitlines() if results.exists() else [])
-    scored = collections.defaultdict(set)
-    for row in rows:
-        scored[row["intermediate"], row["target"]].add(row["language"])
-    return any(len(found) < LANGUAGES[target] for (_, target), found in scored.items())
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> tuple[Path, str]:
     workdir = tmp_path_factory.mktemp("whole")
@@ -145,16 +96,6 @@ def test_the_same_command_again_trains_nothing_and_changes_nothing(whole):
     logged, report = output.split("`python run.py", 1)  # the first line of the report
     assert "step" not in logged
     assert report == first.split("`python run.py", 1)[1]
-
-
-def test_killed_in_training_in_a_save_and_in_evaluation_it_ends_with_the_same_bytes(
-    whole, tmp_path
-):
-    kill_when(tmp_path, in_training)
-    assert carried_on("mnli+squad", kill_when(tmp_path, in_a_save))
-    assert carried_on("panx", kill_when(tmp_path, in_evaluation))
-    assert "scoring 1 languages" in (output := finish(tmp_path)) or "scoring 2" in output
-    assert (tmp_path / "results.jsonl").read_bytes() == (whole[0] / "results.jsonl").read_bytes()
 
 
 def test_another_setting_is_another_phase_with_other_rows(whole, tmp_path):

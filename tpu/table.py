@@ -1,26 +1,28 @@
-"""Which size fits which slice: compiles what is not compiled yet, writes the table of README.md.
+"""Compiles what the tables of README.md are of and is not compiled yet, and writes them.
 
-    python tpu/table.py                # what figures.jsonl lacks; a minute or two a program
+    python tpu/table.py                # what figures.jsonl lacks; half a minute or more a program
     python tpu/table.py --only_write
 
-Each size with the options that it is meant to run with (`SIZES`), each on the slices of `SLICES`;
-what does not fit on one of those, on the smallest of its generation on which it does.
+`fits`: each size with the options that it is meant to run with (`SIZES`), on the slices of `SLICES`
+and, where those are too small, on larger ones (`LARGER`). `scaling`: one training step of the same
+batch, shared by more and more chips.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import app, flags
 
 HERE = Path(__file__).resolve().parent
 FIGURES = HERE / "figures.jsonl"
 README = HERE / "README.md"
-BEGIN, END = "<!-- table -->", "<!-- /table -->"
 PAGE = "configs/mnli_to_xtreme.py"
 
 _FSDP = ("--config.train.sharding=fsdp",)
@@ -33,81 +35,142 @@ SIZES = {
     "xl": _WIDE,
     "xxl": _WIDE,
 }
-SLICES = ("v4-8", "v5e-4", "v5e-8", "v5p-8", "v6e-8", "v4-32")
-LARGER = {"xl": ("v5p-16", "v5e-16", "v5e-32"), "xxl": ("v5p-16", "v5p-32", "v5e-64", "v6e-32")}
+SLICES = ("v4-8", "v5e-4", "v5e-8", "v5p-8", "v6e-8")
+LARGER = {
+    "large": ("v4-32",),
+    "xl": ("v4-32", "v5e-16", "v5p-16"),
+    "xxl": ("v4-32", "v5e-64", "v5p-16", "v5p-32", "v6e-32"),
+}
 PROGRAMS = ("train mnli", "train xquad", "predict xquad", "embed bucc", "search bucc")
+SHARED = "--config.intermediate.batch_tokens=12288"  # 32 rows, which 1 to 8 chips can share
+MIB = 2**20
 
 _ONLY_WRITE = flags.DEFINE_bool("only_write", False, "Compile nothing.")
 
 Entry = dict[str, Any]
+Key = tuple[str, ...]
 
 
-def wanted() -> list[tuple[str, str]]:
-    """(size, slice), the cheap ones first."""
-    return [(size, name) for size in SIZES for name in (*SLICES, *LARGER.get(size, ()))]
+class Check(NamedTuple):
+    """One call of `compile_check.py`."""
+
+    table: str
+    size: str
+    topology: str
+    options: tuple[str, ...]
+    programs: tuple[str, ...]
+
+    @property
+    def key(self) -> Key:
+        return self.table, self.size, self.topology, *self.options
 
 
-def read() -> dict[tuple[str, str], Entry]:
+CHECKS = [
+    *(
+        Check("scaling", "base", name, (*options, SHARED), ("train mnli",))
+        for options in ((), _FSDP)
+        for name in ("v5e-1", "v5e:2x1", "v5e-4", "v5e-8")
+    ),
+    *(
+        Check("fits", size, name, options, PROGRAMS)
+        for size, options in SIZES.items()
+        for name in (*SLICES, *LARGER.get(size, ()))
+    ),
+]
+
+
+def read() -> dict[Key, Entry]:
     lines = FIGURES.read_text().splitlines() if FIGURES.exists() else []
-    return {(entry["size"], entry["topology"]): entry for entry in map(json.loads, lines)}
+    entries = map(json.loads, lines)
+    return {
+        (entry["table"], entry["size"], entry["topology"], *entry["options"]): entry
+        for entry in entries
+    }
 
 
-def compile_one(size: str, topology: str) -> Entry:
+def compiled(check: Check) -> Entry:
     """By the command, in a process of its own: what a compiler takes is given back."""
     output = HERE / ".figures.json"
     output.unlink(missing_ok=True)
-    arguments = [f"--config={PAGE}:size={size}", *SIZES[size], f"--topology={topology}"]
-    arguments += [f"--only={name}" for name in PROGRAMS]
+    arguments = [f"--config={PAGE}:size={check.size}", f"--topology={check.topology}"]
+    arguments += [*check.options, *(f"--only={name}" for name in check.programs)]
     command = [sys.executable, str(HERE / "compile_check.py"), *arguments, f"--json={output}"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent)
     if not output.exists():
         raise RuntimeError(done.stdout + done.stderr)
-    entry = {"size": size, **json.loads(output.read_text())}
+    found = json.loads(output.read_text())
     output.unlink()
-    return entry
+    return {**check._asdict(), "mesh": found["mesh"], "programs": found["programs"]}
 
 
-def table(entries: dict[tuple[str, str], Entry]) -> str:
+def fits(entries: Sequence[Entry]) -> list[list[str]]:
     """A row per size and slice: GiB a chip of each program."""
-    head = ["size", "slice", "chips", "options", *PROGRAMS, "all fit"]
-    rows = [head, ["---"] * len(head)]
-    for (size, topology), entry in entries.items():
-        options = " ".join(option.removeprefix("--config.") for option in SIZES[size]) or "-"
+    rows = [["size", "slice", "chips", "options", *PROGRAMS, "all fit"]]
+    for entry in entries:
         of_name = {program["name"]: program for program in entry["programs"]}
-        cells = [_cell(of_name.get(name)) for name in PROGRAMS]
-        chips = 1
-        for count in entry["mesh"].values():
-            chips *= count
-        fits = "yes" if all(program["fits"] for program in entry["programs"]) else "**no**"
-        rows.append([size, topology, str(chips), options, *cells, fits])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        cells = [_gib(of_name.get(name)) for name in PROGRAMS]
+        fit = "yes" if all(program["fits"] for program in entry["programs"]) else "**no**"
+        rows.append([entry["size"], entry["topology"], _chips(entry), _options(entry), *cells, fit])
+    return rows
 
 
-def _cell(program: Entry | None) -> str:
+def scaling(entries: Sequence[Entry]) -> list[list[str]]:
+    """A row per layout and number of chips: what one chip computes, holds and receives."""
+    rows = [["options", "chips", "TFLOP a chip", "GiB a chip", "MiB that each chip receives"]]
+    for entry in entries:
+        (program,) = entry["programs"]
+        sent = ", ".join(
+            f"{kind} {size / MIB:,.0f}"
+            for kind, (_, size) in sorted(program["collectives"].items())
+        )
+        tflop = f"{program['tflop']:.4f}"
+        rows.append([_options(entry), _chips(entry), tflop, _gib(program), sent or "nothing"])
+    return rows
+
+
+def _chips(entry: Entry) -> str:
+    return str(math.prod(entry["mesh"].values()))
+
+
+def _options(entry: Entry) -> str:
+    return " ".join(option.removeprefix("--config.") for option in entry["options"]) or "-"
+
+
+def _gib(program: Entry | None) -> str:
     if program is None:
         return ""
-    if program["hbm"] is None or program["hbm"] != program["hbm"]:
-        return "too much"
-    return f"{program['hbm']:.1f}"
+    hbm = program["hbm"]
+    return "too much" if hbm is None or math.isnan(hbm) else f"{hbm:.1f}"
 
 
-def write(entries: dict[tuple[str, str], Entry]) -> None:
-    order = [key for key in wanted() if key in entries]
+TABLES: dict[str, Callable[[Sequence[Entry]], list[list[str]]]] = {
+    "fits": fits,
+    "scaling": scaling,
+}
+
+
+def write(entries: dict[Key, Entry]) -> None:
+    """Between the marks of each table."""
     text = README.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n{table({k: entries[k] for k in order})}\n{END}{after}")
+    for name, rows_of in TABLES.items():
+        mine = [entries[c.key] for c in CHECKS if c.table == name and c.key in entries]
+        head, *rows = rows_of(mine)
+        lines = [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, _, rest = text.partition(begin)
+        text = "\n".join([before + begin, *lines, end]) + rest.partition(end)[2]
+    README.write_text(text)
 
 
 def main(_: list[str]) -> None:
     entries = read()
-    for size, topology in wanted() if not _ONLY_WRITE.value else []:
-        if (size, topology) in entries:
+    for check in CHECKS if not _ONLY_WRITE.value else []:
+        if check.key in entries:
             continue
-        entries[size, topology] = entry = compile_one(size, topology)
+        entries[check.key] = entry = compiled(check)
         with FIGURES.open("a") as file:
             file.write(json.dumps(entry) + "\n")
-        print(size, topology, [_cell(program) for program in entry["programs"]], flush=True)
+        print(*check.key, [_gib(program) for program in entry["programs"]], flush=True)
     write(entries)
 
 
