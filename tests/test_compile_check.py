@@ -16,6 +16,7 @@ from tpu_compiler import compile_for_tpu
 
 from tpu import compile_check, hlo, slices
 from tpu.compile_check import Figures
+from tpu.largest import largest
 from xt_jax.errors import ConfigError
 
 
@@ -70,7 +71,7 @@ def test_what_does_not_fit_is_said_and_the_exit_status_is_1(tmp_path):
     assert not found["programs"][0]["fits"]
 
 
-FIT = Figures("train", "8 x 128", True, 3.0, 1.0, {}, {}, [], 0)
+FIT = Figures("train", "8 x 128", 1024, True, 3.0, 1.0, {}, {}, [], 0)
 
 
 def test_a_sweep_stops_at_the_first_slice_on_which_all_fits(monkeypatch, capsys):
@@ -88,6 +89,27 @@ def test_a_sweep_stops_at_the_first_slice_on_which_all_fits(monkeypatch, capsys)
     assert "DOES NOT FIT" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="fits none of"):
         compile_check.sweep(None, "v3", [])
+
+
+@pytest.mark.parametrize("room", [2.3, 3.0, 9.5, 15.5, 94.5])
+@pytest.mark.parametrize("gives_up", [1.0, 1.5, 100.0])
+def test_the_largest_batch_is_found_in_a_few_compilations(room, gives_up):
+    """Memory 2 GiB and a quarter MiB a token; the compiler gives up above some multiple of it."""
+    tried = []
+
+    def measure(tokens):
+        tried.append(tokens)
+        tokens = tokens // 1024 * 1024
+        hbm = 2 + tokens / 4096
+        hbm = hbm if hbm <= room * gives_up else float("nan")
+        return FIT._replace(tokens=tokens, hbm=hbm, fits=hbm <= room)
+
+    found = largest(measure, measure(1024), room)
+    most = (room - 2) * 4096 // 1024 * 1024
+    assert found.fits
+    assert len(tried) <= 6
+    assert found.tokens <= most
+    assert found.tokens >= 0.95 * most - 1024 or (gives_up == 1 and found.tokens > most / 2)
 
 
 def test_a_gather_of_anything_but_a_parameter_is_a_fault():

@@ -3,6 +3,8 @@
     python tpu/compile_check.py --config=configs/mnli_to_xtreme.py:size=large --topology=v5e-8
     python tpu/compile_check.py --config=configs/mnli_to_xtreme.py:size=xxl --sweep=v5p
 
+The second finds the smallest slice of a generation, and the largest batches there.
+
 Needs libtpu: pip install 'xt_jax[tpu]'. For each program: a chip's memory, FLOPs and collectives,
 float32 products where bfloat16 is meant, what is computed twice. Exit status 1 if a program does
 not fit or moves activations. Rows are as long, and as many, as batches of the official data need;
@@ -11,6 +13,7 @@ word embeddings count whole (a phase trains those that occur, unless it trains a
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -26,6 +29,7 @@ from jax.sharding import Mesh
 from ml_collections import config_flags
 
 from tpu import hlo, slices
+from tpu.largest import largest, with_tokens
 from tpu.programs import Program, programs
 from xt_jax.config import Config
 from xt_jax.errors import ConfigError, UserError
@@ -34,7 +38,10 @@ from xt_jax.sharding import make_mesh
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
 _TOPOLOGY = flags.DEFINE_string("topology", "v5e-8", "Slice, such as v5e-8 or v5e:2x4.")
 _SWEEP = flags.DEFINE_string(
-    "sweep", "", "A generation (v4, v5e, v5p, v6e): finds its smallest slice on which all fits."
+    "sweep",
+    "",
+    "A generation (v4, v5e, v5p, v6e): finds its smallest slice on which all fits, and there the "
+    "largest batch of every training step.",
 )
 _ONLY = flags.DEFINE_multi_string("only", [], "Programs whose name begins so: train, predict, ...")
 _JSON = flags.DEFINE_string("json", "", "Where to write the figures too.")
@@ -48,6 +55,7 @@ class Figures(NamedTuple):
     """Of one program on one chip.
 
     Attributes:
+        tokens: of a training step on all chips together; 0 of other programs.
         fits: memory, or false if the compiler gave up, and then `why`.
         hbm: GiB at the most; arguments, results and temporary arrays.
         collectives: (how many, bytes) by kind.
@@ -57,6 +65,7 @@ class Figures(NamedTuple):
 
     name: str
     shape: str
+    tokens: int
     fits: bool
     hbm: float
     tflop: float
@@ -79,7 +88,8 @@ def check(program: Program, chip: slices.Chip) -> Figures:
         if "RESOURCE_EXHAUSTED" not in str(error) and "Ran out of memory" not in str(error):
             raise
         why = str(error).partition("\n")[0][:300]
-        return Figures(program.name, program.shape, False, math.nan, math.nan, {}, {}, [], 0, why)
+        about = program.name, program.shape, program.tokens
+        return Figures(*about, False, math.nan, math.nan, {}, {}, [], 0, why)
     counts = hlo.count(compiled.as_text() or "")
     hbm = _hbm(compiled.memory_analysis())
     float32 = {}
@@ -91,6 +101,7 @@ def check(program: Program, chip: slices.Chip) -> Figures:
     return Figures(
         program.name,
         program.shape,
+        program.tokens,
         hbm + _RESERVED <= chip.hbm,
         hbm,
         counts.flops / 1e12,
@@ -199,11 +210,31 @@ def sweep(config: Config, generation: str, only: list[str]) -> tuple[str, Mesh, 
     )
 
 
+def largest_batches(
+    config: Config, topology: str, mesh: Mesh, found: list[Figures]
+) -> list[Figures]:
+    """Of every training step, the largest that fits."""
+    chip = slices.chip_of(topology)
+
+    def measure(name: str, tokens: int) -> Figures:
+        wider = programs(with_tokens(config, tokens), mesh)
+        return check(next(each for each in wider if each.name == name), chip)
+
+    return [
+        largest(functools.partial(measure, each.name), each, chip.hbm - _RESERVED)
+        for each in found
+        if each.tokens
+    ]
+
+
 def main(_: list[str]) -> None:
     config, only = _CONFIG.value, list(_ONLY.value)
     if _SWEEP.value:
         topology, mesh, found = sweep(config, str(_SWEEP.value), only)
-        print(f"the smallest: {topology}")
+        print(f"the smallest: {topology}; the largest batches there:", flush=True)
+        for each in largest_batches(config, topology, mesh, found):
+            tokens = f"batch_tokens={each.tokens}"
+            print(f"{each.name}: {each.shape} ({tokens}), {each.hbm:.2f} GiB", flush=True)
     else:
         topology = str(_TOPOLOGY.value)
         mesh, found = check_slice(config, topology, only)

@@ -47,6 +47,7 @@ class Program(NamedTuple):
 
     Attributes:
         shape: of its batch, in words.
+        tokens: of a training step on all chips together; 0 of other programs.
         lower: makes it.
         params: the shapes of all parameters, whole.
         bf16: whether every large product is meant to be of bfloat16 arrays.
@@ -54,6 +55,7 @@ class Program(NamedTuple):
 
     name: str
     shape: str
+    tokens: int
     lower: Callable[[], jax.stages.Lowered]
     params: list[tuple[int, ...]]
     bf16: bool
@@ -140,7 +142,8 @@ def _training(
     micro = f" in {accumulate} parts" if accumulate > 1 else ""
     shape = f"{plan.rows} x {plan.length} tokens{micro}"
     is_bf16 = encoder.dtype == "bfloat16"
-    return Program(f"train {part.task.name}", shape, lower, _shapes(params), is_bf16)
+    tokens = plan.rows * plan.length
+    return Program(f"train {part.task.name}", shape, tokens, lower, _shapes(params), is_bf16)
 
 
 def _prediction(
@@ -168,7 +171,7 @@ def _prediction(
     verb = "embed" if data.train is None else "predict"
     shape = f"{plan.rows} x {plan.length} tokens"
     is_bf16 = encoder.dtype == "bfloat16"
-    return Program(f"{verb} {data.task.name}", shape, lower, _shapes(params), is_bf16)
+    return Program(f"{verb} {data.task.name}", shape, 0, lower, _shapes(params), is_bf16)
 
 
 def _search(encoder: models.EncoderConfig, mesh: Mesh) -> Program:
@@ -176,7 +179,7 @@ def _search(encoder: models.EncoderConfig, mesh: Mesh) -> Program:
         return topk.lower(SENTENCES, SENTENCES, encoder.hidden_size, 4, mesh)
 
     shape = f"{SENTENCES} x {SENTENCES} sentences"
-    return Program("search bucc", shape, lower, [], False)
+    return Program("search bucc", shape, 0, lower, [], False)
 
 
 def _abstract(encoder: models.EncoderConfig, data: TaskData) -> tuple[Any, nnx.State]:
@@ -216,7 +219,8 @@ def _lengths(data: TaskData, group: int) -> np.ndarray:
     names = data.task.train or ("mnli",)  # retrieval: sentences, of which a pair is two
     mean = np.mean([OFFICIAL[name][1] for name in names if name in OFFICIAL] or [45]) / group
     mean = mean / 2 if data.train is None else mean
-    count = max(data.recipe.batch_size, 32) * _STEPS * group
+    step = max(data.recipe.batch_size, 32, int(data.recipe.batch_tokens / (mean * group)))
+    count = step * _STEPS * group
     drawn = np.random.default_rng(0).lognormal(np.log(mean) - 0.125, 0.5, count)
     return np.clip(drawn, 5, data.recipe.max_length // group).astype(np.int32)
 
