@@ -294,9 +294,9 @@ def test_scores_are_those_of_the_model_by_pooling_layer_and_direction(saved, tmp
 
 
 def test_a_layer_that_the_model_has_not_and_a_model_that_is_not_there(saved):
-    with pytest.raises(SystemExit, match=r"no such layer; it has 2\.\n  where: --layer=3"):
+    with pytest.raises(ConfigError, match=r"no such layer; it has 2\.\n  where: --layer=3"):
         probe.main([f"--model={saved}", "--layer=3"])
-    with pytest.raises(SystemExit, match="mini-49"):
+    with pytest.raises(ConfigError, match="mini-49"):
         probe.main(["--model=mini-49"])
     with pytest.raises(SystemExit, match="2"):
         probe.main([f"--model={saved}", "--sentences=0"])

@@ -18,6 +18,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from xt_jax import command
 from xt_jax.data import survey
 from xt_jax.data.sources import SOURCES, Source, open_source
 from xt_jax.data.tokenize import FILES, load_tokenizer
@@ -246,4 +247,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

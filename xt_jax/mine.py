@@ -21,7 +21,8 @@ from pathlib import Path
 
 from etils import epath
 
-from xt_jax.errors import ConfigError, DataError, UserError
+from xt_jax import command
+from xt_jax.errors import ConfigError, DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.retrieval.encode import POOLINGS, SentenceEncoder
 from xt_jax.retrieval.lines import Lines, distinct
@@ -148,7 +149,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from None
+    command.run(main)

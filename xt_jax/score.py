@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 
-from xt_jax.errors import UserError
+from xt_jax import command
 from xt_jax.evaluate.official import VERSIONS, Verdict, evaluate
 from xt_jax.evaluate.tagging import SEQEVAL_VERSIONS
 from xt_jax.files import atomic_write_text
@@ -120,7 +120,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main)

@@ -17,7 +17,8 @@ from typing import Any
 
 from etils import epath
 
-from xt_jax.errors import DataError, UserError
+from xt_jax import command
+from xt_jax.errors import DataError
 from xt_jax.study.board import BLOCKED, DONE, FAILED, RUNNING, WAITING, clock, time_left
 
 
@@ -68,7 +69,4 @@ def _boards(workdir: epath.Path) -> list[epath.Path]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from None
+    command.run(main)

@@ -14,16 +14,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 from collections.abc import Iterator, Sequence
 
 import jax.numpy as jnp
 from etils import epath
 
+from xt_jax import command
 from xt_jax.config import ModelConfig
 from xt_jax.data.tokenize import FILES
 from xt_jax.encoders import Source, open_source
-from xt_jax.errors import ConfigError, UserError
+from xt_jax.errors import ConfigError
 from xt_jax.files import atomic_write_text
 from xt_jax.ladder.alignment import OTHERS, POOLINGS, Score, measure, parallel_texts
 from xt_jax.mini.tokenizer import tokenizer_folder
@@ -154,20 +154,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.sentences < 1:
         parser.error("--sentences must be at least 1")
     scores: list[Score] = []
-    try:
-        sources = [open_model(name) for name in options.model]
-        layers = [_layers(options.layer, source.config.num_layers) for source in sources]
-        texts = parallel_texts(options.sentences, options.seed)
-        for source, shown in zip(sources, layers, strict=True):
-            found = probe(source, texts)
-            scores += found
-            print("\n".join(as_lines(found, shown)), end="\n\n")
-        if options.output:
-            lines = ",\n".join(json.dumps(score._asdict()) for score in scores)
-            atomic_write_text(epath.Path(options.output), f"[{lines}]\n")
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sources = [open_model(name) for name in options.model]
+    layers = [_layers(options.layer, source.config.num_layers) for source in sources]
+    texts = parallel_texts(options.sentences, options.seed)
+    for source, shown in zip(sources, layers, strict=True):
+        found = probe(source, texts)
+        scores += found
+        print("\n".join(as_lines(found, shown)), end="\n\n")
+    if options.output:
+        lines = ",\n".join(json.dumps(score._asdict()) for score in scores)
+        atomic_write_text(epath.Path(options.output), f"[{lines}]\n")
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,10 +18,11 @@ import numpy as np
 from etils import epath
 from flax import nnx
 
+from xt_jax import command
 from xt_jax import model as models
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import Tokenizer, fingerprint, load_tokenizer
-from xt_jax.errors import ConfigError, DataError, UserError
+from xt_jax.errors import ConfigError, DataError
 from xt_jax.mini.ladder import NAMES
 from xt_jax.mini.tokenizer import ENCODERS, tokenizer_folder
 from xt_jax.model.hf_files import read_json, replace_folder
@@ -213,18 +213,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", default=str(ENCODERS), help="where <name>/ goes")
     parser.add_argument("--tokenizer", help="the shared one; default: the package's")
     options = parser.parse_args(argv)
-    try:
-        folder = ship(
-            options.trained,
-            options.name,
-            data_dir=options.data_dir,
-            output=options.output,
-            tokenizer=options.tokenizer,
-        )
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    folder = ship(
+        options.trained,
+        options.name,
+        data_dir=options.data_dir,
+        output=options.output,
+        tokenizer=options.tokenizer,
+    )
     print((folder / "README.md").read_text(), end="")
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import time
 from collections.abc import Sequence
 
-from xt_jax.errors import ConfigError, UserError
+from xt_jax import command
+from xt_jax.errors import ConfigError
 from xt_jax.mini.languages import LANGUAGES
 from xt_jax.mini.official import WRITTEN, Sizes
 from xt_jax.mini.write import write_world
@@ -44,12 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = vars(parser.parse_args(argv))
     output, seed = options.pop("output"), options.pop("seed")
     start = time.monotonic()
-    try:
-        _check(options["translations"], tuple(LANGUAGES), "--translations")
-        _check(options["tasks"], WRITTEN, "--tasks")
-        root = write_world(output, Sizes(**options), seed)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    _check(options["translations"], tuple(LANGUAGES), "--translations")
+    _check(options["tasks"], WRITTEN, "--tasks")
+    root = write_world(output, Sizes(**options), seed)
     print(f"{root}: written or found in {time.monotonic() - start:.1f} s")
 
 
@@ -67,4 +64,4 @@ def _check(names: Sequence[str], known: Sequence[str], where: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

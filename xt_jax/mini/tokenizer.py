@@ -12,7 +12,6 @@ import json
 import math
 import re
 import string
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -29,9 +28,10 @@ from tokenizers import (
 )
 from tokenizers.processors import TemplateProcessing
 
+from xt_jax import command
 from xt_jax.data.examples import TagExample, TextExample
 from xt_jax.data.sources import open_source
-from xt_jax.errors import ConfigError, DataError, UserError
+from xt_jax.errors import ConfigError, DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.tasks.table import UPOS
 
@@ -206,13 +206,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--vocab_size", type=int, default=VOCAB_SIZE)
     parser.add_argument("--output", default=str(ENCODERS / "tokenizer"))
     options = parser.parse_args(argv)
-    try:
-        lines = world_text(options.data_dir)
-        folder = train_tokenizer(lines, options.output, options.vocab_size)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    lines = world_text(options.data_dir)
+    folder = train_tokenizer(lines, options.output, options.vocab_size)
     print(f"{folder}: trained on {len(lines)} lines")
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

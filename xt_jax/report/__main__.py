@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from xt_jax.errors import DataError, UserError
+from xt_jax import command
+from xt_jax.errors import DataError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -54,7 +55,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main)

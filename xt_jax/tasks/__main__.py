@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xt_jax import command
 from xt_jax.tasks.recipes import SOURCES
 from xt_jax.tasks.table import TASKS, Task
 
@@ -33,4 +34,4 @@ def _row(task: Task) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    print(table(), end="")
+    command.run(lambda: print(table(), end=""))
