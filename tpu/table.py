@@ -1,6 +1,7 @@
 """Compiles what the tables of README.md are of and is not compiled yet, and writes them.
 
     python tpu/table.py                # what figures.jsonl lacks; half a minute or more a program
+    python tpu/table.py --only="large v5e" --only="xl v5p-16"
     python tpu/table.py --only_write
 
 `fits`: each size with the options that it is meant to run with (`SIZES`), on the slices of `SLICES`
@@ -45,6 +46,7 @@ PROGRAMS = ("train mnli", "train xquad", "predict xquad", "embed bucc", "search 
 SHARED = "--config.intermediate.batch_tokens=12288"  # 32 rows, which 1 to 8 chips can share
 MIB = 2**20
 
+_ONLY = flags.DEFINE_multi_string("only", [], "Checks whose size and slice begin so.")
 _ONLY_WRITE = flags.DEFINE_bool("only_write", False, "Compile nothing.")
 
 Entry = dict[str, Any]
@@ -164,8 +166,9 @@ def write(entries: dict[Key, Entry]) -> None:
 
 def main(_: list[str]) -> None:
     entries = read()
+    only = tuple(_ONLY.value) or ("",)
     for check in CHECKS if not _ONLY_WRITE.value else []:
-        if check.key in entries:
+        if check.key in entries or not f"{check.size} {check.topology}".startswith(only):
             continue
         entries[check.key] = entry = compiled(check)
         with FIGURES.open("a") as file:
