@@ -66,6 +66,55 @@ def test_of_a_convolution_what_meets_padding_does_not_count(options, count):
         assert int(made.sum()) == count
 
 
+RING = """
+%body.COPY (p: (f32[8,8], u32[])) -> (f32[8,8], u32[]) {
+  %p = (f32[8,8]{1,0}, u32[]) parameter(0)
+  %x = f32[8,8]{1,0} get-tuple-element(%p), index=0
+  %i = u32[] get-tuple-element(%p), index=1
+  %two = u32[] constant(2)
+  %next = u32[] add(%i, %two)
+  %dot = f32[8,8]{1,0} dot(%x, %x), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+  %send = (f32[8,8]{1,0}, f32[8,8]{1,0}, u32[], u32[]) collective-permute-start(%dot), channel_id=7
+  %got = f32[8,8]{1,0} collective-permute-done(%send)
+  ROOT %tuple = (f32[8,8]{1,0}, u32[]) tuple(%got, %next)
+}
+
+%condition.COPY (p: (f32[8,8], u32[])) -> pred[] {
+  %limit = u32[] constant(8)
+  %p = (f32[8,8]{1,0}, u32[]) parameter(0)
+  %i = u32[] get-tuple-element(%p), index=1
+  ROOT %less = pred[] compare(%i, %limit), direction=LT
+}
+"""
+PARTS = """
+%part.COPY (a: f32[2,8]) -> f32[8,8] {
+  %a = f32[2,8]{1,0} parameter(0)
+  ROOT %gather.COPY = f32[8,8]{1,0} all-gather(%a), channel_id=9, dimensions={0}
+}
+"""
+ENTRY = """
+ENTRY %main (p: (f32[8,8], u32[]), a: f32[2,8]) -> f32[8,8] {
+  %p = (f32[8,8]{1,0}, u32[]) parameter(0)
+  %a = f32[2,8]{1,0} parameter(1)
+  %w.1 = (f32[8,8]{1,0}, u32[]) while(%p), condition=%condition.1, body=%body.1
+  %w.2 = (f32[8,8]{1,0}, u32[]) while(%w.1), condition=%condition.2, body=%body.2
+  %f.1 = f32[8,8]{1,0} fusion(%a), kind=kCustom, calls=%part.1
+  ROOT %f.2 = f32[8,8]{1,0} fusion(%a), kind=kCustom, calls=%part.2
+}
+"""
+
+
+def test_rings_as_a_tpus_compiler_makes_them():
+    """Loops unrolled by two and copied with their channels; a gather in parts of one channel."""
+    copies = [part.replace("COPY", n) for part in (RING, PARTS) for n in "12"]
+    counts = hlo.count("".join([*copies, ENTRY]))
+    assert counts.flops == 2 * 4 * 2 * 8**3
+    assert counts.by_kind() == {
+        "collective-permute": (2 * 4, 2 * 4 * 8 * 8 * 4),
+        "all-gather": (1, 8 * 8 * 4),
+    }
+
+
 def test_the_bytes_of_collectives():
     mesh = make_mesh(1, jax.devices()[:4])
     cut = NamedSharding(mesh, P("data"))

@@ -109,9 +109,18 @@ def parse(text: str) -> tuple[dict[str, list[Instruction]], str]:
 
 
 def _walk(
-    computations: dict[str, list[Instruction]], name: str, times: float, counts: Counts
+    computations: dict[str, list[Instruction]],
+    name: str,
+    times: float,
+    counts: Counts,
+    within: str = "",
 ) -> None:
-    """Adds what a computation does that runs so many times."""
+    """Adds what a computation does that runs so many times.
+
+    Args:
+        within: the loop that it is part of; "fusion" where it is a collective's part that is done
+            together with other work, and may come in several such computations.
+    """
     shapes = {each.name: each.shapes for each in computations[name]}
     for each in computations[name]:
         if each.opcode in ("dot", "convolution"):
@@ -122,24 +131,32 @@ def _walk(
                 counts.float32[each.source] = counts.float32.get(each.source, 0.0) + flops
         kind = each.opcode.removesuffix("-start")
         if kind in COLLECTIVES:
-            _add_collective(each, kind, times, counts)
+            _add_collective(each, kind, times, within, counts)
+        inner = {"while": each.name, "fusion": "fusion"}.get(each.opcode, within)
         for called in _called(each):
             if called in computations and each.opcode not in COLLECTIVES:
-                _walk(computations, called, times * _trips(each, computations), counts)
+                _walk(computations, called, times * _trips(each, computations), counts, inner)
 
 
-def _add_collective(each: Instruction, kind: str, times: float, counts: Counts) -> None:
-    """A collective that is cut in parts which overlap with other work keeps one channel."""
+def _add_collective(
+    each: Instruction, kind: str, times: float, within: str, counts: Counts
+) -> None:
+    """Parts of one share its channel and count once; copied loops share it and all count."""
     channel = re.search(r"channel_id=(\d+)", each.rest)
-    key = kind, channel.group(1) if channel else each.name
-    # The start of an asynchronous one gives (operands, results).
-    shapes = each.shapes[len(each.shapes) // 2 :] if each.opcode != kind else each.shapes
+    key = kind, f"{channel.group(1)} {within}" if channel else each.name
+    shapes = each.shapes if each.opcode == kind else _results(each)
     size = sum(shape.bytes for shape in shapes)
     before = counts.collectives.get(key, (0.0, 0.0))
     counts.collectives[key] = max(before, (size, times))
     if kind == "all-gather":
         for shape in shapes:
             counts.gathered[f"{each.name}: {each.source}"] = shape
+
+
+def _results(start: Instruction) -> list[Shape]:
+    """Of an asynchronous collective, whose start gives (operands, results, counters)."""
+    arrays = [shape for shape in start.shapes if shape.dims]
+    return arrays[len(arrays) // 2 :]
 
 
 def _called(each: Instruction) -> Iterator[str]:
@@ -149,20 +166,35 @@ def _called(each: Instruction) -> Iterator[str]:
 
 
 def _trips(each: Instruction, computations: dict[str, list[Instruction]]) -> float:
-    """How often a loop runs: what its condition compares the counter, which begins at 0, with."""
+    """How often a loop runs: its counter, which begins at 0, against its limit."""
     if each.opcode != "while":
         return 1.0
     known = re.search(r'known_trip_count"?:\{"?n"?:"?(\d+)', each.rest)
     if known:
         return float(known.group(1))
-    condition = re.search(r"condition=%?([\w.\-]+)", each.rest)
-    assert condition, each
+    named = re.search(r"condition=%?([\w.\-]+), body=%?([\w.\-]+)", each.rest)
+    assert named, each
+    condition, body = (computations[name] for name in named.groups())
     limits = [
         int(line.arguments)
-        for line in computations[condition.group(1)]
-        if line.opcode == "constant" and line.shapes[0].dtype == "s32"
+        for line in condition
+        if line.opcode == "constant" and line.shapes[0].dtype in ("s32", "u32")
     ]
-    return float(max(limits, default=1))
+    assert limits, each
+    return max(limits) / _step(condition, body)
+
+
+def _step(condition: list[Instruction], body: list[Instruction]) -> int:
+    """What a run of the body adds to the counter: more than 1 where the loop was unrolled."""
+    places = [line.rest for line in condition if line.opcode == "get-tuple-element"]
+    place = re.search(r"index=(\d+)", places[0]) if places else None
+    lines = {line.name: line for line in body}
+    if not place or body[-1].opcode != "tuple":
+        return 1
+    counter = lines[body[-1].operands[int(place.group(1))]]
+    added = [lines[name] for name in counter.operands if name in lines]
+    steps = [int(line.arguments) for line in added if line.opcode == "constant"]
+    return steps[0] if counter.opcode == "add" and steps else 1
 
 
 def _flops(each: Instruction, operands: list[Shape]) -> float:
