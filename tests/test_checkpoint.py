@@ -15,7 +15,7 @@ from training import CONFIG, job_in, new_params, spec_of
 from xt_jax.config import TrainConfig
 from xt_jax.sharding import make_mesh, place_params
 from xt_jax.train.checkpoint import Checkpoints
-from xt_jax.train.loop import fit
+from xt_jax.train.loop import NOT_BEGUN, At, _States, fit
 from xt_jax.train.step import TrainState, init_state
 
 
@@ -99,6 +99,17 @@ def test_a_damaged_state_is_named_and_the_phase_begins_anew(tmp_path, caplog, wh
         (state / "state").rmtree()
     assert fit_in(tmp_path) == whole
     assert f"state of step {state.name} cannot be read" in caplog.text
+
+
+def test_a_state_of_another_version_is_named_and_not_taken(tmp_path, caplog):
+    checkpoints = Checkpoints(epath.Path(tmp_path), 1, 1e9)
+    checkpoints.save(3, state_on(1, "replicated", fill=3), {"done": 3})
+    checkpoints.close()
+    start, at = state_on(1, "replicated"), At(0, 0, [NOT_BEGUN])
+    state, found = _States(epath.Path(tmp_path), TrainConfig()).restored(start, at)
+    assert found == at
+    assert_equal(state, start)
+    assert "of another version" in caplog.text
 
 
 def test_a_state_is_due_after_so_many_steps_or_minutes(tmp_path):

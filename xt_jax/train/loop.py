@@ -169,10 +169,12 @@ class _States:
         self._best: collections.deque[list[int]] = collections.deque(maxlen=2)
 
     def restored(self, state: TrainState, at: At) -> tuple[TrainState, At]:
-        """The latest; what is given if there is none."""
+        """The latest; what is given if there is none of this version of the program."""
         found = self._checkpoints.restore(state)
-        if found is not None:
+        if found is not None and found[1].keys() == at._asdict().keys():
             state, at = found[0], At(**found[1])
+        elif found is not None:
+            logging.warning("A saved state is of another version; the phase begins anew")
         self._note(at)
         return state, at
 
