@@ -238,6 +238,13 @@ def test_the_command_that_trained_most_phases_is_on_the_first_line():
     assert lines[1] == f"# {TITLE}"
 
 
+def test_the_parts_of_a_study_are_one_command():
+    shards = [f"python run.py --config.shard={i}/2 --workdir=w" for i in (1, 2)]
+    logs = [replace(log, command=shards[i % 2]) for i, log in enumerate(phase_logs(("mini-48",)))]
+    lines = lines_of(evidence(study_rows(SMALL, seeds=2), phases=logs))
+    assert lines[0] == "`python run.py --workdir=w`"
+
+
 def test_the_command_that_ran_the_study_last_goes_first():
     study = evidence(study_rows(SMALL, seeds=2), phases=phase_logs(("mini-48",)))
     assert lines_of(replace(study, command="python run.py"))[0] == "`python run.py`"

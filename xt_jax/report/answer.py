@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from xt_jax.report.document import Block, Bullets, Command, Heading, Text
@@ -45,7 +46,12 @@ def _command(evidence: Evidence) -> list[Block]:
     """The last that ran the study, or the one that trained most of the phases."""
     if evidence.command:
         return [Command(evidence.command, "")]
-    commands = [phase.command for phase in evidence.phases if phase.command]
+    # The parts of a study (`--config.shard`) are one command.
+    commands = [
+        re.sub(r" --config\.shard=\S+", "", phase.command)
+        for phase in evidence.phases
+        if phase.command
+    ]
     if not commands:
         return []
     ranked = sorted(set(commands), key=lambda command: (-commands.count(command), command))
