@@ -15,6 +15,7 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,16 +97,15 @@ def read() -> dict[Key, Entry]:
 
 def compiled(check: Check) -> Entry:
     """By the command, in a process of its own: what a compiler takes is given back."""
-    output = HERE / ".figures.json"
-    output.unlink(missing_ok=True)
     arguments = [f"--config={PAGE}:size={check.size}", f"--topology={check.topology}"]
     arguments += [*check.options, *(f"--only={name}" for name in check.programs)]
-    command = [sys.executable, str(HERE / "compile_check.py"), *arguments, f"--json={output}"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent)
-    if not output.exists():
-        raise RuntimeError(done.stdout + done.stderr)
-    found = json.loads(output.read_text())
-    output.unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "figures.json"
+        command = [sys.executable, str(HERE / "compile_check.py"), *arguments, f"--json={output}"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent)
+        if not output.exists():
+            raise RuntimeError(done.stdout + done.stderr)
+        found = json.loads(output.read_text())
     kept = [{name: each[name] for name in KEPT[check.table]} for each in found["programs"]]
     return {**check._asdict(), "mesh": found["mesh"], "programs": kept}
 
