@@ -15,11 +15,10 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from xt_jax import hosts
+from xt_jax import hosts, preemption
 from xt_jax.compilation import keep_programs
 from xt_jax.config import Config, unknown_field
 from xt_jax.errors import ConfigError, UserError
-from xt_jax.train import preemption
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where states, predictions and results go.")

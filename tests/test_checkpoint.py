@@ -13,6 +13,7 @@ from etils import epath
 from training import CONFIG, job_in, new_params, spec_of
 
 from xt_jax.config import TrainConfig
+from xt_jax.errors import UserError
 from xt_jax.sharding import make_mesh, place_params
 from xt_jax.train.checkpoint import Checkpoints
 from xt_jax.train.loop import NOT_BEGUN, At, _States, fit
@@ -110,6 +111,23 @@ def test_a_state_of_another_version_is_named_and_not_taken(tmp_path, caplog):
     assert found == at
     assert_equal(state, start)
     assert "of another version" in caplog.text
+
+
+def test_numbers_that_are_not_finite_are_never_saved(tmp_path):
+    """Not in place of the only state that is good."""
+    states = _States(epath.Path(tmp_path), TrainConfig())
+    good, start = state_on(4, "fsdp", fill=4), state_on(4, "fsdp")
+    states.save(good, At(3, 0, [NOT_BEGUN]))
+    leaves, tree = jax.tree.flatten(good.opt_state)
+    at = next(i for i, leaf in enumerate(leaves) if leaf.ndim == 3)
+    leaves[at] = leaves[at].at[1, 0, 0].set(jnp.inf)
+    with pytest.raises(UserError, match="After step 4 parameters or moments are not") as error:
+        states.save(good._replace(opt_state=tree.unflatten(leaves)), At(4, 0, [NOT_BEGUN]))
+    assert "the state of step 3 is kept" in error.value.remedy
+    states.close()
+    restored, found = _States(epath.Path(tmp_path), TrainConfig()).restored(start, At(0, 0, []))
+    assert found.done == 3
+    assert_equal(restored, good)
 
 
 def test_a_state_is_due_after_so_many_steps_or_minutes(tmp_path):

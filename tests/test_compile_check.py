@@ -1,23 +1,29 @@
-"""The check of TPU slices: a small compile for real, verdicts, the sweep, the scripts beside it."""
+"""The check of TPU slices: a small compile for real, verdicts and the sweep."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax
 import pytest
 from conftest import ROOT
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 from tpu_compiler import compile_for_tpu
 
+from configs import mnli_to_xtreme
 from tpu import compile_check, hlo, slices
 from tpu.compile_check import Figures
 from tpu.largest import largest
+from tpu.programs import Program, programs
 from xt_jax.errors import ConfigError
+from xt_jax.sharding import make_mesh
 
 
 def check(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess, dict]:
@@ -71,6 +77,7 @@ def test_what_does_not_fit_is_said_and_the_exit_status_is_1(tmp_path):
     assert not found["programs"][0]["fits"]
 
 
+CHIP = slices.CHIPS["v5e"]
 FIT = Figures("train", "8 x 128", 1024, True, 3.0, 1.0, {}, {}, [], 0)
 
 
@@ -112,19 +119,86 @@ def test_the_largest_batch_is_found_in_a_few_compilations(room, gives_up):
     assert found.tokens >= 0.95 * most - 1024 or (gives_up == 1 and found.tokens > most / 2)
 
 
-def test_a_gather_of_anything_but_a_parameter_is_a_fault():
-    counts = hlo.Counts(
-        gathered={
-            "a": hlo.Shape("bf16", (1, 512, 256)),  # a layer of a stacked kernel
-            "b": hlo.Shape("f32", (8, 128, 256)),
-            "c": hlo.Shape("s32", (8,)),
-        }
-    )
-    moved = compile_check._moved(counts, [(12, 512, 256), (1000, 256)])
-    assert moved == ["b f32[8, 128, 256]"]
-    assert not FIT._replace(moved=moved).is_good
+def passing(*shapes: tuple[int, ...], kind: str = "all-gather", source: str = "dot") -> hlo.Counts:
+    return hlo.Counts(passed={hlo.Passed(kind, hlo.Shape("bf16", dims), source) for dims in shapes})
+
+
+def program_of(*params: tuple[int, ...], data: int = 8, model: int = 1) -> Program:
+    mesh = SimpleNamespace(shape={"data": data, "model": model})
+    return Program("train", "8 x 512", 4096, None, list(params), mesh, 64, True)
+
+
+LARGE = ((24, 1024, 1024), (24, 1024, 4096), (24, 4096, 1024), (9000, 1024), (24, 4096))
+
+
+def test_a_parameter_is_passed_on_whole_by_layer_by_head_and_in_parts():
+    counts = passing((1, 1024, 4096), (16, 64, 1024), (128, 4096), (24, 1024, 1024))
+    assert compile_check._moved(counts, program_of(*LARGE)) == []
+    seeds = [(3, *shape) for shape in LARGE]
+    assert compile_check._moved(passing((3, 1024, 4096)), program_of(*seeds)) == []
+
+
+def test_activations_of_as_many_elements_as_a_parameter_are_a_fault():
+    """8 x 512 x 1024 and 16 x 256 x 1024 are 4096 x 1024, the size of a layer's kernel."""
+    for dims in ((8, 512, 1024), (16, 256, 1024), (8, 128, 4096)):
+        for kind in hlo.COLLECTIVES:
+            moved = compile_check._moved(passing(dims, kind=kind), program_of(*LARGE))
+            assert moved == [f"{kind} bf16{list(dims)} of dot"]
+            assert not FIT._replace(moved=moved).is_good
     assert not FIT._replace(float32={"dot": 0.2}).is_good
     assert FIT.is_good
+
+
+def test_word_vectors_are_looked_up_in_parts_and_a_model_axis_sums_activations():
+    looked_up = passing((8, 512, 1024), kind="all-to-all", source="jvp(jit(_take))/gather")
+    assert compile_check._moved(looked_up, program_of(*LARGE)) == []
+    summed = passing((8, 512, 1024), kind="all-reduce")
+    assert compile_check._moved(summed, program_of(*LARGE, data=4, model=2)) == []
+    gathered = passing((8, 512, 1024))
+    assert compile_check._moved(gathered, program_of(*LARGE, data=4, model=2))
+
+
+def test_activations_that_a_compiler_moves_are_found():
+    """Rows cut over the devices times a kernel that is not, with whole rows wanted."""
+    mesh = make_mesh(devices=jax.devices()[:4])
+    rows = NamedSharding(mesh, P("data"))
+    x = jax.ShapeDtypeStruct((8, 128, 256), "float32", sharding=rows)
+    kernel = jax.ShapeDtypeStruct((256, 512), "float32", sharding=NamedSharding(mesh, P()))
+    program = program_of((256, 512), data=4)._replace(bf16=False)
+    for out, moved in ((rows, []), (NamedSharding(mesh, P()), ["all-gather f32[8, 128, 512]"])):
+        lowered = jax.jit(lambda x, k: x @ k, out_shardings=out).lower(x, kernel)
+        found = compile_check.check(program._replace(lower=lambda each=lowered: each), CHIP)
+        assert [each.partition(" of ")[0] for each in found.moved] == moved
+
+
+def test_every_model_of_a_page_and_as_many_seeds_as_are_one_program():
+    config = mnli_to_xtreme.get_config("size=base")
+    config.models, config.seeds = ("large", "base"), 5
+    config.targets = ("panx",)
+    config.intermediates = ("direct", "mnli+squad")
+    found = list(programs(config, make_mesh(devices=jax.devices()[:4]), 32 * compile_check.GIB))
+    names = ["train mnli", "train squad", "train panx", "predict panx"]
+    assert [each.name for each in found] == [
+        f"{name}, {model}" for model in config.models for name in names
+    ]
+    seeds = [each.shape.partition("tokens")[2] for each in found]
+    assert seeds == ["", "", "", "", "", "", ", 2 seeds", ""]  # mixtures and large go one by one
+    config.train.parallel_seeds = 3
+    found = list(programs(config, make_mesh(devices=jax.devices()[:4]), 32 * compile_check.GIB))
+    assert [each.shape.endswith("3 seeds") for each in found] == 2 * [False, False, True, False]
+
+
+def test_the_step_of_several_seeds_is_the_one_that_runs():
+    """On one device of several it computes what that of one seed does, for each seed."""
+    config = mnli_to_xtreme.get_config("size=tiny")
+    config.seeds, config.targets = 3, ("panx",)
+    mesh = make_mesh(devices=jax.devices()[:2])
+    flops = []
+    for seeds in (1, 3):
+        config.train.parallel_seeds = seeds
+        step = next(each for each in programs(config, mesh, 0) if each.name == "train mnli")
+        flops.append(hlo.count(step.lower().compile().as_text()).flops)
+    assert flops[1] == 3 * flops[0]
 
 
 def test_slices_by_both_names():
@@ -146,42 +220,3 @@ def test_a_slice_has_a_device_for_every_chip():
         program, "v5e-1", "v5e:2x1", "v5e-8", "v4-8", "v4-32", "v5p-8", "v6e-8"
     )
     assert counts.split() == ["1", "2", "8", "4", "16", "4", "8"]
-
-
-COMMANDS = ("create", "wait", "setup", "run", "logs", "status", "stop", "keep", "delete")
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_script_prints_what_it_would_do(command):
-    done = subprocess.run(
-        [
-            *("tpu/slice.sh", command, "one", "--zone=us-west4-a", "--type=v5litepod-8", "--spot"),
-            *("--workdir=gs://bucket/run", "--dry_run", "--", "--config=configs/quickstart.py"),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "XT_JAX_REPOSITORY": "https://example.org/xt_jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert all(line.startswith(("+ gcloud", " ")) for line in done.stdout.splitlines())
-    assert "--zone=us-west4-a" in done.stdout or command == "wait"
-    if command in ("run", "keep"):
-        assert "--coordinator=auto" in done.stdout
-        assert "quickstart" in done.stdout
-
-
-def test_the_script_says_what_it_lacks():
-    for arguments, missing in ((["create", "one"], "--zone"), (["fly", "one", "--zone=a"], "fly")):
-        done = subprocess.run(
-            ["tpu/slice.sh", *arguments], cwd=ROOT, capture_output=True, text=True
-        )
-        assert done.returncode == 1
-        assert missing in done.stderr
-
-
-def test_the_script_is_clean():
-    if shutil.which("shellcheck") is None:
-        pytest.skip("needs shellcheck")
-    done = subprocess.run(["shellcheck", "tpu/slice.sh"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout

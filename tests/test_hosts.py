@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +38,12 @@ LAYOUTS = {
 }
 
 
-def run(workdir: Path, processes: int, *more: str) -> list[str]:
-    """What each of the processes printed; together they have `DEVICES` devices."""
+def start(workdir: Path, processes: int, *more: str, script: str = "") -> list[subprocess.Popen]:
+    """The processes; together they have `DEVICES` devices.
+
+    Args:
+        script: Python that the last of them runs first.
+    """
     with socket.socket() as free:
         free.bind(("localhost", 0))
         coordinator = f"localhost:{free.getsockname()[1]}"
@@ -47,10 +53,13 @@ def run(workdir: Path, processes: int, *more: str) -> list[str]:
     # Programs for several CPU devices crash when they come from the cache (jaxlib 0.10.2).
     environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     together = [f"--coordinator={coordinator}", f"--processes={processes}"]
-    started = [
+    whole = f"{script}\nimport runpy; runpy.run_path('run.py', run_name='__main__')"
+    return [
         subprocess.Popen(
             [
-                *(sys.executable, "run.py", *ARGUMENTS, *more, f"--workdir={workdir}"),
+                sys.executable,
+                *(("-c", whole) if script and i == processes - 1 else ("run.py",)),
+                *(*ARGUMENTS, *more, f"--workdir={workdir}"),
                 *([*together, f"--process={i}"] if processes > 1 else ()),
             ],
             cwd=ROOT,
@@ -61,14 +70,24 @@ def run(workdir: Path, processes: int, *more: str) -> list[str]:
         )
         for i in range(processes)
     ]
+
+
+def end(started: list[subprocess.Popen]) -> list[tuple[int, str]]:
+    """Exit status of each, and what it printed."""
     try:
         outputs = [process.communicate(timeout=600)[0] for process in started]
     finally:
         for process in started:
             process.kill()
-    for process, output in zip(started, outputs, strict=True):
-        assert process.returncode == 0, output[-3000:]
-    return outputs
+    return [(each.returncode, output) for each, output in zip(started, outputs, strict=True)]
+
+
+def run(workdir: Path, processes: int, *more: str) -> list[str]:
+    """What each printed."""
+    ended = end(start(workdir, processes, *more))
+    for status, output in ended:
+        assert status == 0, output[-3000:]
+    return [output for _, output in ended]
 
 
 def files(workdir: Path) -> list[str]:
@@ -85,7 +104,9 @@ def alone(request, tmp_path_factory) -> tuple[Path, tuple[str, ...]]:
     return workdir, LAYOUTS[request.param]
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize(
+    ("alone", "processes"), [("replicated", 2), ("fsdp", 4)], indirect=["alone"]
+)
 def test_several_processes_write_what_one_writes(alone, processes, tmp_path):
     one, layout = alone
     outputs = run(tmp_path, processes, *layout)
@@ -99,6 +120,48 @@ def test_several_processes_write_what_one_writes(alone, processes, tmp_path):
         np.testing.assert_allclose(losses(mine), losses(one / mine.relative_to(tmp_path)), 1e-5)
     assert "| panx" in outputs[0]  # the first alone speaks
     assert not any("xt_jax" in output or "panx" in output for output in outputs[1:])
+
+
+@pytest.mark.parametrize("alone", ["fsdp"], indirect=True)
+def test_asked_to_end_all_do_and_more_processes_carry_on(alone, tmp_path):
+    """SIGTERM to the last of two, as the first phase and then as the second begins."""
+    one, layout = alone
+    for phases in (1, 2):
+        started = start(tmp_path, 2, *layout)
+        while len(list(tmp_path.glob("phases/*/log.jsonl"))) < phases:
+            assert all(process.poll() is None for process in started)
+            time.sleep(0.05)
+        started[1].send_signal(signal.SIGTERM)
+        ended = end(started)
+        assert [status for status, _ in ended] == [143, 143], ended[0][1][-3000:]
+    run(tmp_path, 4, *layout)
+    assert (tmp_path / "results.jsonl").read_bytes() == (one / "results.jsonl").read_bytes()
+
+
+def test_an_error_of_one_process_ends_all(tmp_path):
+    """The others wait for a step that it will never make."""
+    script = """
+from xt_jax.errors import DataError
+from xt_jax.study import runner
+from xt_jax.train import batches
+def fail(*_):
+    raise DataError('No disk.')
+batches.materialise, runner._PATIENCE = fail, 1
+"""
+    (first, output), (second, others) = end(start(tmp_path, 2, script=script.strip()))
+    assert second == 1
+    assert "Process 1 ends: No disk." in others
+    assert first != 0, output[-3000:]
+    assert not (tmp_path / "results.jsonl").exists()
+
+
+def test_an_error_of_all_processes_ends_a_piece_alone(tmp_path):
+    """The loss is not finite; what needs no training is scored."""
+    ended = end(start(tmp_path, 2, "--config.target.learning_rate=1e30"))
+    assert [status for status, _ in ended] == [1, 1]
+    assert "The loss is nan" in ended[0][1]
+    rows = map(json.loads, (tmp_path / "results.jsonl").read_text().splitlines())
+    assert {row["target"] for row in rows} == {"tatoeba"}
 
 
 def losses(path: Path) -> list[float]:

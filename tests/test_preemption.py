@@ -8,12 +8,15 @@ import signal
 
 import jax
 import pytest
+from test_predict import data_set, echo, predictor_of
 from training import CONFIG, ONE, RECIPE, job_in, weights_sum
 
+from xt_jax import preemption
 from xt_jax.config import TrainConfig
-from xt_jax.train import loop, preemption
+from xt_jax.preemption import Preempted
+from xt_jax.train import loop
+from xt_jax.train.checkpoint import Checkpoints
 from xt_jax.train.loop import fit
-from xt_jax.train.preemption import Preempted
 
 EVERY = 4
 
@@ -86,13 +89,40 @@ def test_in_an_evaluation_it_ends_at_once_and_the_step_is_saved(tmp_path):
     assert others == scores[1:]  # the second evaluation is made again
 
 
+def test_a_save_in_progress_is_waited_for(tmp_path, monkeypatch):
+    """Though the signal comes again while it is."""
+    original = Checkpoints.close
+    waited = []
+
+    def close(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        original(self)
+        waited.append(saved_steps(tmp_path))
+
+    monkeypatch.setattr(Checkpoints, "close", close)
+    with pytest.raises(Preempted):
+        fit_in(tmp_path, at_step=3, monkeypatch=monkeypatch)
+    assert waited == [["3"]]
+
+
+def test_where_several_processes_predict_they_end_before_the_next_step(monkeypatch):
+    """Stood in for by one in which the signal is only noted."""
+    monkeypatch.setattr(preemption, "_deferred", True)
+    predictor, params = predictor_of(echo)
+    stream = predictor.stream([data_set(40, 0)])
+    assert len(list(predictor(params, stream))) == 1
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(Preempted):
+        list(predictor(params, stream))
+
+
 def test_elsewhere_it_ends_at_once():
     with pytest.raises(Preempted):
         os.kill(os.getpid(), signal.SIGTERM)
     preemption._asked.clear()
     with preemption.deferred():
         os.kill(os.getpid(), signal.SIGTERM)
-        assert preemption.is_asked(0)
+        assert preemption.is_asked()
         with preemption.deferred(False), pytest.raises(Preempted):
             os.kill(os.getpid(), signal.SIGTERM)
     assert jax.process_count() == 1

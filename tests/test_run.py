@@ -42,7 +42,6 @@ def start(workdir: Path, *more: str, tasks: tuple[str, ...] = TASKS) -> subproce
             *ARGUMENTS,
             *tasks,
             f"--workdir={workdir}",
-            "--compilation_cache=",
             *more,
         ],
         cwd=ROOT,

@@ -127,17 +127,17 @@ def test_every_seed_has_its_own_log(tmp_path):
 
 def test_a_study_of_seeds_together_has_the_rows_of_one_by_one(mini, tmp_path):  # noqa: F811
     """Predictions on few examples: equal parameters give equal scores."""
-    mini.seeds = 3
-    mini.intermediates = ("direct", "mnli")
+    mini.seeds = 2
+    mini.intermediates = ("mnli",)
     mini.languages = ("en", "de")
     rows = []
-    for at_once in (1, 3):
+    for at_once in (1, 2):
         mini.train.parallel_seeds = at_once
         runner.run(mini, str(tmp_path / str(at_once)))
         found = results.read_rows(tmp_path / str(at_once) / "results.jsonl")
         rows.append(sorted(json.dumps(row, sort_keys=True) for row in found))
     assert rows[0] == rows[1]
-    assert not list((tmp_path / "3" / "phases").glob("together-*"))
+    assert not list((tmp_path / "2" / "phases").glob("together-*"))
 
 
 def test_together_are_equal_shapes_of_one_task_and_not_too_many():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -11,10 +13,12 @@ from etils import epath
 
 from xt_jax import results
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
-from xt_jax.errors import DataError
+from xt_jax.errors import ConfigError, DataError
+from xt_jax.preemption import Preempted
 from xt_jax.sharding import make_mesh
 from xt_jax.study import opening, phases, runner, work
 from xt_jax.tasks.table import FAMILIES, TASKS
+from xt_jax.train import loop
 
 
 @pytest.fixture
@@ -164,3 +168,48 @@ def test_a_study_on_eight_devices_scores_like_on_one(mini, tmp_path, layout, mon
         rows = results.read_rows(tmp_path / str(devices) / "results.jsonl")
         values.append([row["value"] for row in rows])
     np.testing.assert_allclose(values[0], values[1])
+
+
+def test_a_study_goes_on_on_fewer_devices(mini, tmp_path, monkeypatch, caplog):
+    """Stopped in its second phase on four devices, ended on two: the batches are the same."""
+    mini.intermediates, mini.train.rows_multiple = ("mnli",), 4
+    mini.train.save_every_steps, mini.target.epochs = 2, 3
+    mini.train.log_every = 1
+    caplog.set_level("INFO", "absl")
+    keys, losses = [], []
+    for name, counts in (("whole", (4,)), ("moved", (4, 2))):
+        for devices in counts:
+            mesh = make_mesh(1, jax.devices()[:devices])
+            monkeypatch.setattr(opening, "make_mesh", lambda _, mesh=mesh: mesh)
+            with monkeypatch.context() as patch, contextlib.suppress(Preempted):
+                if devices == 4 and name == "moved":
+                    patch.setattr(loop, "_is_due", stop_after(4, "xnli"))
+                runner.run(mini, str(tmp_path / name))
+        rows = results.read_rows(tmp_path / name / "results.jsonl")
+        keys.append([(row["run"], row["language"], row["metric"]) for row in rows])
+        (log,) = tmp_path.glob(f"{name}/phases/xnli-*/log.jsonl")
+        losses.append({line["step"]: line["loss"] for line in lines_of(log) if "loss" in line})
+    assert keys[0] == keys[1]
+    assert losses[0].keys() == losses[1].keys()
+    np.testing.assert_allclose(*(list(of_step.values()) for of_step in losses), rtol=1e-4)
+    assert "carrying on after step 4" in caplog.text
+    mini.train.rows_multiple = 3
+    with pytest.raises(ConfigError, match="multiples of 3 do not divide over 2 devices"):
+        runner.run(mini, str(tmp_path / "odd"))
+
+
+def lines_of(log) -> list[dict]:
+    return list(map(json.loads, log.read_text().splitlines()))
+
+
+def stop_after(steps: int, phase: str):
+    """As if asked to end; in the loop's `_is_due`, once the step is made."""
+
+    is_due = loop._is_due
+
+    def stopping(job, step: int) -> bool:
+        if job.runs[0].name.startswith(phase) and step == steps:
+            raise Preempted
+        return is_due(job, step)
+
+    return stopping

@@ -5,15 +5,17 @@
 
 The second finds the smallest slice of a generation, and the largest batches there.
 
-Needs libtpu: pip install 'xt_jax[tpu]'. For each program: a chip's memory, FLOPs and collectives,
-float32 products where bfloat16 is meant, what is computed twice. Exit status 1 if a program does
-not fit or moves activations. Rows are as long, and as many, as batches of the official data need;
-word embeddings count whole (a phase trains those that occur, unless it trains all).
+Needs libtpu: pip install 'xt_jax[tpu]'. For each program of each model of the page: a chip's
+memory, FLOPs and collectives, float32 products where bfloat16 is meant, what is computed twice.
+Exit status 1 if a program does not fit or moves activations. As many seeds are one program as in a
+run. Rows are as long, and as many, as batches of the official data need; word embeddings count
+whole (a phase trains those that occur, unless it trains all).
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 import os
@@ -48,6 +50,7 @@ _JSON = flags.DEFINE_string("json", "", "Where to write the figures too.")
 
 GIB = 2**30
 _RESERVED = 0.5  # GiB that the runtime and the compiler keep for themselves, about
+_LOOKUP = "jit(_take)"  # in the name of what looks up word vectors
 _SMALL = 0.01  # share of a program's FLOPs that float32 products may have: losses, pooling
 
 
@@ -60,7 +63,7 @@ class Figures(NamedTuple):
         hbm: GiB at the most; arguments, results and temporary arrays.
         collectives: (how many, bytes) by kind.
         float32: share of the FLOPs, and where.
-        moved: all-gathers of what is no parameter.
+        moved: what chips pass on that is no parameter.
     """
 
     name: str
@@ -107,7 +110,7 @@ def check(program: Program, chip: slices.Chip) -> Figures:
         counts.flops / 1e12,
         counts.by_kind(),
         float32,
-        _moved(counts, program.params),
+        _moved(counts, program),
         counts.remade,
     )
 
@@ -123,17 +126,53 @@ def _hbm(memory: Any) -> float:
     return total / GIB
 
 
-def _moved(counts: hlo.Counts, params: list[tuple[int, ...]]) -> list[str]:
-    """All-gathers that make neither a parameter nor a layer's part of one."""
-    if not params:
+def _moved(counts: hlo.Counts, program: Program) -> list[str]:
+    """What the chips pass on that is no parameter: activations, which ought to stay where they are.
+
+    Not so the word vectors of a batch: FSDP cuts their table along the hidden axis, so that each
+    chip looks up its part of all. With a `model` axis activations are summed along it.
+    """
+    if not program.params:
         return []
-    sizes = {math.prod(shape) for shape in params} | {math.prod(shape[1:]) for shape in params}
-    large = max(sizes) // 1000  # what is smaller costs nothing: sums, labels
-    return [
-        f"{name} {shape.dtype}{list(shape.dims)}"
-        for name, shape in counts.gathered.items()
-        if math.prod(shape.dims) not in sizes and math.prod(shape.dims) > large
-    ]
+    known = _parts(program)
+    large = max(map(math.prod, program.params)) // 1000  # smaller ones cost nothing: sums, labels
+    sums = ("all-reduce", "reduce-scatter") if program.mesh.shape["model"] > 1 else ()
+    return sorted(
+        f"{kind} {shape.dtype}{list(shape.dims)} of {source}"
+        for kind, shape, source in counts.passed
+        if math.prod(shape.dims) > large
+        and _form(shape.dims) not in known
+        and not (kind == "all-to-all" and _LOOKUP in source)
+        and kind not in sums
+    )
+
+
+def _parts(program: Program) -> set[tuple[int, ...]]:
+    """The forms in which a parameter may be passed on: layers, heads, what one chip has of it."""
+    forms: set[tuple[int, ...]] = set()
+    for shape in program.params:
+        leading, matrix = shape[:-2], shape[-2:]
+        for count in range(len(leading) + 1):
+            for axes in itertools.combinations(leading, count):
+                forms.add((*axes, *matrix))
+    size = program.head_dim
+    for form in list(forms):
+        cut = [(n // size, size) if n % size == 0 else (n,) for n in form[-2:]]
+        forms |= {(*form[:-2], *cut[0], *form[-1:]), (*form[:-1], *cut[-1])}
+    for chips in program.mesh.shape.values():
+        parts = [part for part in range(2, chips + 1) if chips % part == 0]
+        forms |= {
+            (*form[:axis], form[axis] // part, *form[axis + 1 :])
+            for form in forms
+            for part in parts
+            for axis in range(len(form))
+            if form[axis] % part == 0
+        }
+    return set(map(_form, forms))
+
+
+def _form(dims: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(size for size in dims if size > 1))
 
 
 def report(topology: str, mesh: Mesh, found: list[Figures]) -> str:
@@ -184,7 +223,7 @@ def check_slice(config: Config, topology: str, only: list[str]) -> tuple[Mesh, l
     mesh = make_mesh(config.train.model_axis, slices.devices_of(topology))
     chip = slices.chip_of(topology)
     found = []
-    for program in programs(config, mesh):
+    for program in programs(config, mesh, chip.hbm * GIB):
         if not only or program.name.startswith(tuple(only)):
             found.append(check(program, chip))
     return mesh, found
@@ -217,7 +256,7 @@ def largest_batches(
     chip = slices.chip_of(topology)
 
     def measure(name: str, tokens: int) -> Figures:
-        wider = programs(with_tokens(config, tokens), mesh)
+        wider = programs(with_tokens(config, tokens), mesh, chip.hbm * GIB)
         return check(next(each for each in wider if each.name == name), chip)
 
     return [

@@ -55,6 +55,14 @@ class Instruction(NamedTuple):
         return found.group(1) if found else ""
 
 
+class Passed(NamedTuple):
+    """An array that a collective leaves on the device."""
+
+    kind: str
+    shape: Shape
+    source: str
+
+
 @dataclass
 class Counts:
     """Of one device, one run of the program.
@@ -63,14 +71,14 @@ class Counts:
         flops: of products.
         float32: FLOPs of products of float32 arrays, by where they come from.
         collectives: bytes that each kind leaves on the device, and how often it runs, by channel.
-        gathered: the arrays that all-gathers make.
+        passed: the arrays that collectives leave on the device.
         remade: instructions that the compiler does a second time rather than keep their results.
     """
 
     flops: float = 0.0
     float32: dict[str, float] = field(default_factory=dict)
     collectives: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
-    gathered: dict[str, Shape] = field(default_factory=dict)
+    passed: set[Passed] = field(default_factory=set)
     remade: int = 0
 
     def by_kind(self) -> dict[str, tuple[int, float]]:
@@ -132,6 +140,7 @@ def _walk(
         kind = each.opcode.removesuffix("-start")
         if kind in COLLECTIVES:
             _add_collective(each, kind, times, within, counts)
+            counts.passed |= _passed(each, kind, {line.name: line for line in computations[name]})
         inner = {"while": each.name, "fusion": "fusion"}.get(each.opcode, within)
         for called in _called(each):
             if called in computations and each.opcode not in COLLECTIVES:
@@ -148,9 +157,17 @@ def _add_collective(
     size = sum(shape.bytes for shape in shapes)
     before = counts.collectives.get(key, (0.0, 0.0))
     counts.collectives[key] = max(before, (size, times))
-    if kind == "all-gather":
-        for shape in shapes:
-            counts.gathered[f"{each.name}: {each.source}"] = shape
+
+
+def _passed(each: Instruction, kind: str, lines: dict[str, Instruction]) -> set[Passed]:
+    """What it leaves on the device, without what was padded so that its parts are equal."""
+    shapes = each.shapes if each.opcode == kind else _results(each)
+    padded = [
+        lines[name] for name in each.operands if name in lines and lines[name].opcode == "pad"
+    ]
+    if kind == "all-reduce" and len(padded) == len(shapes):
+        shapes = [lines[pad.operands[0]].shapes[0] for pad in padded]
+    return {Passed(kind, shape, each.source) for shape in shapes}
 
 
 def _results(start: Instruction) -> list[Shape]:

@@ -22,16 +22,17 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from xt_jax import model as models
-from xt_jax.config import Config, DataConfig, ModelConfig
+from xt_jax.config import Config, DataConfig, ModelConfig, of_model
 from xt_jax.data.packing import Features, plan_training
 from xt_jax.data.stream import plan_stream
 from xt_jax.model.heads import Model
 from xt_jax.predict import Predictor
 from xt_jax.retrieval import topk
-from xt_jax.sharding import abstract_params
+from xt_jax.sharding import abstract_params, rows_multiple
 from xt_jax.study.forecast import OFFICIAL, architecture_of
 from xt_jax.study.opening import Study, open_study
 from xt_jax.study.prepare import Phase, TaskData
+from xt_jax.study.seeds import seeds_within
 from xt_jax.tasks.table import FAMILIES, per_example
 from xt_jax.train.optim import make_optimizer
 from xt_jax.train.step import StepSpec, abstract_state, compile_step
@@ -49,7 +50,9 @@ class Program(NamedTuple):
         shape: of its batch, in words.
         tokens: of a training step on all chips together; 0 of other programs.
         lower: makes it.
-        params: the shapes of all parameters, whole.
+        params: the shapes of all parameters, whole; of several seeds with their axis in front.
+        mesh: what it is lowered for.
+        head_dim: into parts of which the compiler may cut the hidden axis.
         bf16: whether every large product is meant to be of bfloat16 arrays.
     """
 
@@ -58,19 +61,35 @@ class Program(NamedTuple):
     tokens: int
     lower: Callable[[], jax.stages.Lowered]
     params: list[tuple[int, ...]]
+    mesh: Mesh
+    head_dim: int
     bf16: bool
 
 
-def programs(config: Config, mesh: Mesh) -> Iterator[Program]:
-    """A training step of each phase, a prediction of each target, and the search.
+def programs(config: Config, mesh: Mesh, room: float) -> Iterator[Program]:
+    """Of each model a training step of each phase, a prediction of each target, and the search.
 
     Phases, and predictions, whose programs would be the same come once.
+
+    Args:
+        room: bytes of memory on each device, which decide how many seeds are one program.
     """
-    study = _small_study(config)
+    names = config.models or (config.model.name,)
+    study = _small_study(of_model(config, names[0]))
+    for name in names:
+        for program in _programs_of(of_model(config, name), study, mesh, room):
+            of = f", {name}" if len(names) > 1 else ""
+            yield program._replace(name=program.name + of)
+
+
+def _programs_of(config: Config, study: Study, mesh: Mesh, room: float) -> Iterator[Program]:
     encoder = _encoder(config)
+    at_once = config.train.parallel_seeds or seeds_within(encoder, room)
     for phase in _phases(study):
+        alone = len(phase.parts) > 1
         for part in phase.parts:
-            yield _training(config, encoder, phase, part, mesh)
+            seeds = 1 if alone else min(config.seeds, at_once)
+            yield _training(config, encoder, phase, part, mesh, seeds)
     for data in study.targets.values():
         yield _prediction(config, encoder, data, mesh)
     if any(data.train is None for data in study.targets.values()):
@@ -82,9 +101,13 @@ def _small_study(config: Config) -> Study:
     model = ModelConfig(name="mini-24", random_init=True)
     data = DataConfig(source="mini", max_train_examples=64, max_eval_examples=16)
     small = dataclasses.replace(config, model=model, data=data, seeds=1, allow_missing=True)
+    before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)  # what the embedded world lacks is not asked for
-    with tempfile.TemporaryDirectory() as folder:
-        return open_study(small, epath.Path(folder))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return open_study(small, epath.Path(folder))
+    finally:
+        logging.set_verbosity(before)
 
 
 def _encoder(config: Config) -> models.EncoderConfig:
@@ -107,7 +130,12 @@ def _phases(study: Study) -> list[Phase]:
 
 
 def _training(
-    config: Config, encoder: models.EncoderConfig, phase: Phase, part: TaskData, mesh: Mesh
+    config: Config,
+    encoder: models.EncoderConfig,
+    phase: Phase,
+    part: TaskData,
+    mesh: Mesh,
+    seeds: int,
 ) -> Program:
     """A step of `part`; in a mixture the other tasks' heads are left out, which are small."""
     train = part.train
@@ -124,7 +152,7 @@ def _training(
         batch_tokens=recipe.batch_tokens,
         packing=config.train.packing,
         row_multiple=LANES,
-        rows_multiple=mesh.shape["data"] * accumulate,
+        rows_multiple=rows_multiple(config.train, mesh),
         hidden_size=encoder.hidden_size,
         group=group,
     )
@@ -134,16 +162,18 @@ def _training(
 
     def lower() -> jax.stages.Lowered:
         laid_out = abstract_params(params, mesh, config.train.sharding)
-        state = abstract_state(laid_out, optimizer, mesh, _platform(mesh))
+        state = abstract_state(laid_out, optimizer, mesh, _platform(mesh), seeds)
         shape = (plan.rows, plan.length, plan.segments)
-        batch = _batch(train.features, shape, mesh, accumulate)
+        batch = _batch(train.features, shape, mesh, accumulate, seeds)
         return compile_step(spec, state).lower(state, batch)
 
+    each = f", {seeds} seeds" if seeds > 1 else ""
     micro = f" in {accumulate} parts" if accumulate > 1 else ""
-    shape = f"{plan.rows} x {plan.length} tokens{micro}"
+    shape = f"{plan.rows} x {plan.length} tokens{micro}{each}"
     is_bf16 = encoder.dtype == "bfloat16"
-    tokens = plan.rows * plan.length
-    return Program(f"train {part.task.name}", shape, tokens, lower, _shapes(params), is_bf16)
+    shapes = [(seeds, *shape) if seeds > 1 else shape for shape in _shapes(params)]
+    name, tokens = f"train {part.task.name}", plan.rows * plan.length
+    return Program(name, shape, tokens, lower, shapes, mesh, encoder.head_dim, is_bf16)
 
 
 def _prediction(
@@ -170,8 +200,8 @@ def _prediction(
 
     verb = "embed" if data.train is None else "predict"
     shape = f"{plan.rows} x {plan.length} tokens"
-    is_bf16 = encoder.dtype == "bfloat16"
-    return Program(f"{verb} {data.task.name}", shape, 0, lower, _shapes(params), is_bf16)
+    name, is_bf16 = f"{verb} {data.task.name}", encoder.dtype == "bfloat16"
+    return Program(name, shape, 0, lower, _shapes(params), mesh, encoder.head_dim, is_bf16)
 
 
 def _search(encoder: models.EncoderConfig, mesh: Mesh) -> Program:
@@ -179,7 +209,7 @@ def _search(encoder: models.EncoderConfig, mesh: Mesh) -> Program:
         return topk.lower(SENTENCES, SENTENCES, encoder.hidden_size, 4, mesh)
 
     shape = f"{SENTENCES} x {SENTENCES} sentences"
-    return Program("search bucc", shape, 0, lower, [], False)
+    return Program("search bucc", shape, 0, lower, [], mesh, 1, False)
 
 
 def _abstract(encoder: models.EncoderConfig, data: TaskData) -> tuple[Any, nnx.State]:
@@ -196,11 +226,15 @@ def _abstract(encoder: models.EncoderConfig, data: TaskData) -> tuple[Any, nnx.S
 
 
 def _batch(
-    features: Features, shape: tuple[int, int, int], mesh: Mesh, accumulate: int = 1
+    features: Features,
+    shape: tuple[int, int, int],
+    mesh: Mesh,
+    accumulate: int = 1,
+    seeds: int = 1,
 ) -> dict[str, Any]:
-    """The arrays that `materialise` would make."""
+    """The arrays that `batch_stream` would make."""
     rows, length, segments = shape
-    micro = (accumulate,) if accumulate > 1 else ()
+    micro = tuple(size for size in (seeds, accumulate) if size > 1)
     sharding = NamedSharding(mesh, P(*[None] * len(micro), "data"))
     sizes = dict.fromkeys([*features.tokens, "positions", "segment_ids"], length)
     sizes |= dict.fromkeys([*features.fields, "starts", "feature"], segments)

@@ -5,14 +5,15 @@
 #
 # The cluster: xpk cluster create --cluster=CLUSTER --tpu-type=v5litepod-8 --num-slices=1 --spot
 # A slice that is taken is replaced up to 50 times; the study carries on from --workdir.
-# DRY_RUN=yes prints the command.
+# --dry_run prints the command and does not run it.
 set -euo pipefail
 
+[[ ${1:-} != -* ]] || { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" && exit; }
 name=${1:?a name for the workload comes first}
 shift
-options=()
+options=() dry_run=''
 while [[ $# -gt 0 && $1 != -- ]]; do
-  options+=("$1")
+  if [[ $1 == --dry_run ]]; then dry_run=yes; else options+=("$1"); fi
   shift
 done
 shift || { echo "error: what to run comes after --" >&2 && exit 1; }
@@ -22,9 +23,8 @@ command="pip install --quiet uv && \
 uv venv --quiet --python 3.11 .venv && uv pip install --quiet -e '.[tpu,gcs]' -c tpu/constraints.txt && \
 exec .venv/bin/python run.py --coordinator=auto$arguments"
 
-run=(xpk workload create --workload="$name" "${options[@]}" --max-restarts=50
+run=(xpk workload create --workload="$name" ${options[@]+"${options[@]}"} --max-restarts=50
   --base-docker-image=python:3.11-slim --script-dir=. --command="$command")
-printf '+'
-printf ' %q' "${run[@]}"
+printf '%q ' "${run[@]}"
 printf '\n'
-[[ -n ${DRY_RUN:-} ]] || exec "${run[@]}"
+[[ -n $dry_run ]] || exec "${run[@]}"

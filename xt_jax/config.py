@@ -79,6 +79,9 @@ class TrainConfig:
     packing: bool = True
     # Micro-batches per step; gradients and weights are summed, divided once.
     accumulate: int = 1
+    # Rows of a micro-batch are a multiple of it; 0: of the devices. With the largest number of
+    # devices that a study may meet, it has the same batches, and goes on, on fewer.
+    rows_multiple: int = 0
     # Train only the word embeddings that occur in a phase's data; the same result for less.
     fold_vocabulary: bool = True
     # Seeds of a phase trained as one program, at most; 0: as many as pay; 1: one after the other.

@@ -15,11 +15,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import numpy as np
+from absl import logging
+from jax._src import distributed  # its barrier has no public name
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, Sharding
 from jax.sharding import PartitionSpec as P
@@ -66,6 +69,30 @@ def meet(where: str) -> None:
     """Waits until all processes are here."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(where)
+
+
+def met(where: str, seconds: float) -> bool:
+    """Whether all processes come here in time; no place twice.
+
+    It asks the coordination service and no device: on those the others may be waiting for what this
+    process will never compute.
+    """
+    if jax.process_count() == 1:
+        return True
+    client = distributed.global_state.client
+    assert client is not None
+    try:
+        client.wait_at_barrier(where, int(1000 * seconds))
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+def leave(error: Exception) -> NoReturn:
+    """Ends this process at once, and thereby the others, which wait for it."""
+    logging.error("Process %d ends: %s", jax.process_index(), error)
+    logging.flush()
+    os._exit(1)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from xt_jax import hosts
+from xt_jax import hosts, preemption
 from xt_jax.data.packing import Features, spread
 from xt_jax.data.stream import Shape, Stream, plan_stream
 from xt_jax.model.config import EncoderConfig
@@ -60,6 +60,7 @@ class Predictor:
             [sum(lengths), ...], aligned with the data set's `tokens`.
 
         Raises:
+            Preempted: the run was asked to end.
             AssertionError: not every feature was predicted exactly once.
         """
         left = sorted(set(range(len(stream.sets)) if wanted is None else wanted))
@@ -83,6 +84,7 @@ class Predictor:
         pending: tuple[int, Any] | None = None
         rows = local_rows(self.mesh, stream.plan.rows)
         for step in steps:
+            preemption.end_if_asked()
             batch = place_batch(stream.batch(step, self.config.pad_id, rows), self.mesh)
             outputs = _compiled(self.graphdef, params, batch, self.predict_fn)
             if pending is not None:

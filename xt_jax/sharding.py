@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from xt_jax import hosts
+from xt_jax.config import TrainConfig
 from xt_jax.errors import ConfigError
 from xt_jax.model.encoder import param_path
 
@@ -117,6 +118,23 @@ def local_rows(mesh: Mesh, rows: int, accumulate: int = 1) -> np.ndarray | None:
 def row_multiple() -> int:
     """Row lengths are multiples of it: a TPU's lane width, or a vector register elsewhere."""
     return 128 if jax.default_backend() == "tpu" else 8
+
+
+def rows_multiple(config: TrainConfig, mesh: Mesh) -> int:
+    """The rows of a step are a multiple of it: every device has as many in every micro-batch.
+
+    Raises:
+        ConfigError: the configured multiple does not divide over the devices.
+    """
+    devices = mesh.shape["data"]
+    rows = config.rows_multiple or devices
+    if rows % devices:
+        raise ConfigError(
+            f"Rows in multiples of {rows} do not divide over {devices} devices.",
+            where="--config.train.rows_multiple",
+            remedy=f"use a multiple of {devices}, or 0",
+        )
+    return rows * config.accumulate
 
 
 def step_tokens(hidden_size: int) -> int:

@@ -116,6 +116,7 @@ def _check(config: Config) -> None:
     limits = {
         "seeds": (config.seeds, 1, math.inf),
         "train.accumulate": (config.train.accumulate, 1, math.inf),
+        "train.rows_multiple": (config.train.rows_multiple, 0, math.inf),
         "train.parallel_seeds": (config.train.parallel_seeds, 0, math.inf),
         "train.save_every_steps": (config.train.save_every_steps, 1, math.inf),
         "train.log_every": (config.train.log_every, 1, math.inf),

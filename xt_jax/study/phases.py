@@ -24,7 +24,7 @@ from xt_jax.data.shape import NoRoomError
 from xt_jax.data.tokenize import save_tokenizer
 from xt_jax.encoders import Source
 from xt_jax.files import atomic_write_text
-from xt_jax.sharding import row_multiple
+from xt_jax.sharding import row_multiple, rows_multiple
 from xt_jax.study.heads import Models, new_models
 from xt_jax.study.mixing import no_room, plan_phase
 from xt_jax.study.prepare import MLM, Phase, TaskData
@@ -92,7 +92,7 @@ class Trainer:
 
     def start(self) -> Start:
         """The encoder that everything starts from, as it is."""
-        return Start(digest(FORMAT, self.source.key, self.source.numerics, self._devices()))
+        return Start(digest(FORMAT, self.source.key, self.source.numerics, jax.default_backend()))
 
     def home(self, start: Start) -> epath.Path:
         """The folder of what these parameters give rise to."""
@@ -177,7 +177,7 @@ class Trainer:
                     part.train.features.lengths,
                     part.recipe.batch_tokens,
                     row_multiple=row_multiple() if self.config.packing else 8,
-                    rows_multiple=self.mesh.shape["data"] * self.config.accumulate,
+                    rows_multiple=rows_multiple(self.config, self.mesh),
                     group=per_example(part.task),
                 )
             except NoRoomError as error:
@@ -193,7 +193,7 @@ class Trainer:
             seed,
             packing=self.config.packing,
             row_multiple=row_multiple(),
-            rows_multiple=self.mesh.shape["data"] * self.config.accumulate,
+            rows_multiple=rows_multiple(self.config, self.mesh),
             hidden_size=self.source.config.hidden_size,
             **options,
         )
@@ -201,7 +201,11 @@ class Trainer:
     def _key(
         self, phase: Phase, start: Start, order: np.ndarray, plans: list[Plan], seed: int
     ) -> str:
-        """Names all that can change the result."""
+        """Names all that can change the result but rounding, and the bits of dropout.
+
+        Not the number of devices, so that what was begun on one slice is carried on on another,
+        where that plans the same batches (`train.rows_multiple`).
+        """
         return digest(
             FORMAT,
             start.key,
@@ -210,11 +214,8 @@ class Trainer:
             [[p.rows, p.length, _hash(p.feature, p.row, p.slot)] for p in plans],
             [_hash(order), self.config.accumulate, self.config.sharding],
             self.config.fold_vocabulary,
-            [self.source.numerics, self._devices()],
+            [self.source.numerics, jax.default_backend()],
         )
-
-    def _devices(self) -> list:
-        return [jax.default_backend(), dict(self.mesh.shape)]
 
     def _fit(self, phase: Phase, group: Sequence[Member]) -> list[Progress]:
         """Trains the seeds of `group` as one program."""

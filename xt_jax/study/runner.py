@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from absl import logging
 from etils import epath
 
-from xt_jax import hosts
+from xt_jax import hosts, preemption
 from xt_jax.config import Config
 from xt_jax.errors import UserError
 from xt_jax.files import naming_full_disks
@@ -22,6 +22,8 @@ from xt_jax.study.work import Settings, intermediate_starts, perform
 from xt_jax.tasks.table import NONE
 
 Failures = dict[Piece, UserError]
+
+_PATIENCE = 30.0  # seconds that processes which all failed at one place come apart, at most
 
 
 def run(config: Config, workdir: str) -> str:
@@ -80,7 +82,11 @@ def planned(config: Config, studies: dict[str, Study]) -> tuple[list[Piece], lis
 def run_pieces(
     studies: dict[str, Study], pieces: Sequence[Piece], board: Board
 ) -> tuple[Settings, Failures]:
-    """One after the other, in this process; (what `perform` gives, what failed)."""
+    """One after the other, in this process; (what `perform` gives, what failed).
+
+    Of several processes all do a piece together. If it fails on some alone, the others cannot know
+    and go on: those end at once, and so the run.
+    """
     settings: Settings = set()
     failures: Failures = {}
     for piece in pieces:
@@ -88,12 +94,15 @@ def run_pieces(
             failures[piece] = failures[piece.needs]
             board.block(piece)
             continue
+        preemption.end_if_asked()
         board.begin(piece)
         study = studies[piece.model]
         try:
             settings |= perform(study, piece, _keeper(study))
         except UserError as error:
             logging.error("%s failed: %s", piece.name, error)
+            if not hosts.met(f"{piece.name} failed", _PATIENCE):
+                hosts.leave(error)
             failures[piece] = error
             board.fail(piece, error)
         else:

@@ -42,11 +42,17 @@ def together(
 
 def sensible_seeds(config: EncoderConfig) -> int:
     """How many seeds of this model as one program are faster than one by one, and fit."""
+    if jax.default_backend() == "cpu":
+        return 1
+    return seeds_within(config, (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit"))
+
+
+def seeds_within(config: EncoderConfig, room: float | None) -> int:
+    """The same on an accelerator with so many bytes of memory; None: not known."""
     dim = config.hidden_size
     layers = config.num_layers * dim * (4 * dim + 2 * config.intermediate_size)
-    if jax.default_backend() == "cpu" or layers > IDLE_BELOW:
+    if layers > IDLE_BELOW:
         return 1
-    room = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     if room is None:
         return MOST
     return max(1, min(MOST, int(room * SHARE / (BYTES * (layers + config.vocab_size * dim)))))

@@ -16,18 +16,18 @@ from etils import epath
 from flax import nnx
 from jax.sharding import Mesh
 
-from xt_jax import hosts
+from xt_jax import hosts, preemption
 from xt_jax.config import TrainConfig
+from xt_jax.errors import UserError
 from xt_jax.model.config import EncoderConfig
+from xt_jax.preemption import Preempted
 from xt_jax.sharding import place_batch
 from xt_jax.tasks.packed import Sums
 from xt_jax.tasks.recipes import Recipe
-from xt_jax.train import preemption
 from xt_jax.train.batches import Stream, batch_stream
 from xt_jax.train.checkpoint import Checkpoints
 from xt_jax.train.log import Log
-from xt_jax.train.preemption import Preempted
-from xt_jax.train.step import TrainState, compile_step, init_state, params_of
+from xt_jax.train.step import TrainState, all_finite, compile_step, init_state, params_of
 from xt_jax.train.throughput import Meter, train_flops
 
 Progress = dict[str, Any]
@@ -104,7 +104,7 @@ def fit(
         Of each seed `best` (score), `best_step`, `steps` (updates made until then).
 
     Raises:
-        UserError: the loss is not finite, or no batch comes.
+        UserError: the loss or a parameter is not finite, or no batch comes.
         Preempted: the run was asked to end; its state is saved.
     """
     state = init_state(params, job.streams[0].spec.optimizer, mesh, [run.seed for run in job.runs])
@@ -122,11 +122,11 @@ def fit(
     meter = _meter(job, model_config)
     latest: dict[str, Sums] = {}
     with (
+        preemption.deferred(),  # the outermost: a save in progress is waited for
         log.bar(at.done) as bar,
         contextlib.closing(states),
         contextlib.closing(log),
         contextlib.closing(batches),
-        preemption.deferred(),
     ):
         try:
             while True:
@@ -137,8 +137,7 @@ def fit(
                 if at.done == job.steps or all(_out_of_patience(p, job.recipe) for p in at.seeds):
                     return at.seeds
                 states.save_if_due(state, at)
-                if preemption.is_asked(at.done):
-                    raise Preempted
+                preemption.end_if_asked()
                 with meter.waiting():
                     host_batch = next(batches)
                 batch = place_batch(host_batch, mesh, axis=row_axis)
@@ -163,6 +162,7 @@ class _States:
 
     def __init__(self, directory: epath.Path, config: TrainConfig):
         every = config.save_every_steps, config.save_every_minutes
+        self._directory = directory
         self._checkpoints = Checkpoints(directory, *every)
         self._saved = 0
         # Of the last two: one may be half written, then the other counts.
@@ -188,7 +188,15 @@ class _States:
             self.save(state, at)
 
     def save(self, state: TrainState, at: At) -> None:
+        """Raises a UserError, and keeps the state before, where a number is not finite."""
         if at.done > self._saved:
+            if not all_finite(state):
+                raise UserError(
+                    f"After step {at.done} parameters or moments are not finite.",
+                    where=str(self._directory),
+                    remedy="lower the learning rate, or look at the data of the steps before; the "
+                    f"state of step {self._saved} is kept",
+                )
             self._checkpoints.save(at.done, state, at._asdict())
             self._note(at)
 

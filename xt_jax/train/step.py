@@ -87,19 +87,24 @@ def init_state(
 
 
 def abstract_state(
-    params: nnx.State, optimizer: optax.GradientTransformation, mesh: Mesh, platform: str
+    params: nnx.State,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    platform: str,
+    seeds: int = 1,
 ) -> TrainState:
-    """The shapes and layout of `init_state` for one seed on a `platform` that need not be here.
+    """The shapes and layout of `init_state` on a `platform` that need not be here.
 
     Args:
-        params: arrays or shapes, with shardings.
+        params: of one seed, arrays or shapes, with shardings.
     """
     replicated = NamedSharding(mesh, P())
     step, key = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated),
         jax.eval_shape(lambda: (jnp.zeros((), jnp.int32), dropout_key(0, platform))),
     )
-    return TrainState(step, params, _moments(optimizer.init, optimizer, params, mesh), key)
+    state = TrainState(step, params, _moments(optimizer.init, optimizer, params, mesh), key)
+    return state if seeds == 1 else jax.tree.map(lambda leaf: _stacked(leaf, seeds), state)
 
 
 def _moments(
@@ -121,18 +126,32 @@ def _moments(
     )
 
 
+def _stacked(leaf: Any, seeds: int) -> jax.ShapeDtypeStruct:
+    """The shape of so many on a leading axis that no device cuts."""
+    layout = NamedSharding(leaf.sharding.mesh, P(None, *leaf.sharding.spec))
+    return jax.ShapeDtypeStruct((seeds, *leaf.shape), leaf.dtype, sharding=layout)
+
+
 def stack_params(each: Sequence[nnx.State]) -> nnx.State:
     """The parameters of several seeds on a leading axis that no device cuts; one stays as it is."""
     if len(each) == 1:
         return each[0]
-
-    layout = jax.tree.map(
-        lambda array: NamedSharding(array.sharding.mesh, P(None, *array.sharding.spec)), each[0]
-    )
+    layout = jax.tree.map(lambda array: _stacked(array, len(each)).sharding, each[0])
     stack = jax.jit(
         lambda *each: jax.tree.map(lambda *arrays: jnp.stack(arrays), *each), out_shardings=layout
     )
     return stack(*each)
+
+
+def all_finite(state: TrainState) -> bool:
+    """Whether every parameter and every moment is a number; several processes must all ask."""
+    return bool(_all_finite(state.params, state.opt_state))
+
+
+@jax.jit
+def _all_finite(*trees: Any) -> jax.Array:
+    leaves = [leaf for leaf in jax.tree.leaves(trees) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
 def params_of(state: TrainState, seed: int) -> nnx.State:

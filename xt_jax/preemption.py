@@ -1,12 +1,14 @@
 """Ends a run in good order when its machine is taken away: SIGTERM, or a TPU's preemption service.
 
 Everything that is written is written as a whole, so the run may end anywhere; where training would
-lose the steps since its last save, it asks (`is_asked`) and saves first.
+lose the steps since its last save, it asks (`is_asked`) and saves first. Several processes end
+together, where they ask: between steps of training and of prediction, and between pieces.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import threading
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ EXIT_STATUS = 128 + signal.SIGTERM  # what a shell says of a process that the si
 
 _asked = threading.Event()
 _deferred = False
+_turn = itertools.count()
 
 
 class Preempted(SystemExit):
@@ -48,11 +51,25 @@ def deferred(is_deferred: bool = True) -> Iterator[None]:
         _deferred = before
 
 
-def is_asked(step: int) -> bool:
-    """Whether to save and end now; of several processes all are told so at the same `step`."""
+def is_asked() -> bool:
+    """Whether to save and end now.
+
+    Several processes must ask equally often: JAX tells all of them at the same turn, soon after the
+    notice, and at no other.
+    """
     if jax.process_count() > 1:
-        return multihost_utils.reached_preemption_sync_point(step)
+        return multihost_utils.reached_preemption_sync_point(next(_turn))
     return _asked.is_set()
+
+
+def end_if_asked() -> None:
+    """Where nothing need be saved; else as `is_asked`.
+
+    Raises:
+        Preempted: the run was asked to end.
+    """
+    if is_asked():
+        raise Preempted
 
 
 def _on_signal(*_: Any) -> None:
