@@ -7,7 +7,7 @@ Seen: size=tiny (random weights, so near chance) on pieces of 3,000 to 6,000 row
 minutes on 2 CPU cores. With published weights and the full data: not run by us yet.
 
 Options after the colon: `size`, any preset (minilm-l6, minilm-l12, base, large, xl, xxl, mbert;
-mini-24 to mini-256, pretrained on the embedded world; tiny and small have random weights and need
+mini-24 to mini-192, pretrained on the embedded world; tiny and small have random weights and need
 --config.model.tokenizer). Run configs/direct_to_xtreme.py with the
 same --workdir for the baseline: the table then shows the gap.
 """

@@ -28,7 +28,7 @@ def test_official_sizes_by_hand():
     """MNLI: 392,702 examples twice, 45 tokens each, rows filled to 0.95."""
     config = Config(intermediates=("direct", "mnli"), targets=("xnli", "tatoeba"))
     config.model.name = "base"
-    pieces, costs = forecast._official(config)
+    pieces, costs, params = forecast._official(config)
     assert [piece.name for piece in pieces] == [
         "base: xnli after direct, seed 0",
         "base: tatoeba after direct, seed 0",
@@ -36,6 +36,7 @@ def test_official_sizes_by_hand():
         "base: xnli after mnli, seed 0",
         "base: tatoeba after mnli, seed 0",
     ]
+    assert params == {"base": 277_453_056}
     assert costs[0] == costs[2] == costs[3]
     assert costs[1] == costs[4] == Cost()
     assert costs[0].examples == 2 * 392_702
@@ -48,7 +49,7 @@ def test_steps_in_place_of_epochs_and_of_a_mixture():
     config = Config(intermediates=("mnli+squad",), targets=("pawsx",))
     config.target = RecipeOverrides(steps=100)
     config.mixture.steps = 500
-    _, (mixed, target) = forecast._official(config)
+    _, (mixed, target), _ = forecast._official(config)
     assert target.examples == 3200
     assert mixed.examples == 500 * 32
     config.shard = "1/1"
@@ -63,6 +64,33 @@ def test_the_published_ladder(tmp_path):
     rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
     assert rows["all"].split()[1] == "2670"
     assert not list(tmp_path.iterdir())
+    # 9 intermediate phases, and 10 starts x 6 target phases, of 5 seeds each
+    assert "for the best weights of 2,070 phases" in text
+    assert 13.5 < float(text.partition("xxl ")[2].rpartition("xxl ")[2].split()[0]) < 15.5
+
+
+def test_what_contradicts_itself_is_no_study():
+    config = scaling_study.get_config("sizes=base+large")
+    config.target.learning_rate = 3e-6
+    with pytest.raises(ConfigError, match="Two learning rates for the target phase"):
+        forecast._official(config)
+    config = scaling_study.get_config("sizes=base+large")
+    config.model.name = "xl"
+    with pytest.raises(ConfigError, match="The model xl is none of base, large"):
+        forecast._official(config)
+    config = scaling_study.get_config()
+    config.models = ("base", "large")
+    with pytest.raises(ConfigError, match="6 learning rates for the models base, large"):
+        forecast._official(config)
+
+
+def test_translated_training_data_count_for_each_language():
+    config = Config(intermediates=("mnli",), targets=("xnli",))
+    _, (english, target), _ = forecast._official(config)
+    config.data.intermediate_languages = ("en", "de", "sw")
+    _, (three, same), _ = forecast._official(config)
+    assert three.flops == pytest.approx(3 * english.flops)
+    assert same == target
 
 
 def test_what_is_counted_is_what_is_trained(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import numpy as np
 from xt_jax.data.packing import Features
 
 SAMPLERS = ("capped", "proportional", "uniform", "temperature", "given")
-CAP = 2**17  # Phang et al. (2020)
+CAP = 2**17  # as the paper is remembered, not read
 WINDOW = 64  # steps that are shuffled together
 
 

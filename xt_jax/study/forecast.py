@@ -21,15 +21,15 @@ from xt_jax.model.config import EncoderConfig
 from xt_jax.model.hf_files import read_json
 from xt_jax.study.board import clock
 from xt_jax.study.cost import Cost
-from xt_jax.study.opening import open_studies
+from xt_jax.study.opening import check_models, open_studies
 from xt_jax.study.plan import Piece, graph, share
 from xt_jax.study.runner import planned
 from xt_jax.tasks import recipes
 from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
 from xt_jax.train.throughput import PEAK_TFLOPS, train_flops
 
-# Training examples (Phang et al. 2020, table 1, and Chung et al. 2020, table 11) and the mean
-# tokens of one with XLM-R's tokenizer, all choices and windows together, on up to 3,000 of them.
+# Training examples, of the releases or as their papers are remembered, and the mean tokens of one
+# with XLM-R's tokenizer, all choices and windows together, on up to 3,000 of them.
 OFFICIAL = {
     "mnli": (392_702, 45),
     "snli": (549_367, 31),
@@ -40,7 +40,7 @@ OFFICIAL = {
     "squad": (87_599, 218),
     "squad_v2": (130_319, 218),
     "hellaswag": (39_905, 193),
-    "cosmos_qa": (25_588, 470),
+    "cosmos_qa": (25_262, 470),
     "commonsense_qa": (9_741, 113),
     "ccg": (38_015, 25),
     "xnli": (392_702, 45),
@@ -68,28 +68,37 @@ def forecast(config: Config, workdir: str, mfu: float) -> str:
     """
     folder = epath.Path(workdir)
     has_data = config.data.source != "files" or bool(config.data.dir)
-    pieces, costs = _counted(config, folder) if has_data else _official(config)
+    pieces, costs, params = _counted(config, folder) if has_data else _official(config)
     note = (
         "counted from the data; patience may end a phase earlier"
         if has_data
         else "of official training sets, since --config.data.dir names none; scoring not counted"
     )
     parts = [_graph(config, pieces), f"Cost: {note}.\n", _table(pieces, costs, folder, mfu)]
+    parts.append(_disk(pieces, params))
     return "\n".join(parts)
 
 
-def _counted(config: Config, workdir: epath.Path) -> tuple[list[Piece], list[Cost]]:
+Counted = tuple[list[Piece], list[Cost], dict[str, int]]  # parameters of each model
+
+
+def _counted(config: Config, workdir: epath.Path) -> Counted:
     without_weights = dataclasses.replace(config.model, random_init=True)
-    return planned(
-        config, open_studies(dataclasses.replace(config, model=without_weights), workdir)
-    )
+    studies = open_studies(dataclasses.replace(config, model=without_weights), workdir)
+    params = {name: study.params[1] for name, study in studies.items()}
+    return *planned(config, studies), params
 
 
-def _official(config: Config) -> tuple[list[Piece], list[Cost]]:
+def _official(config: Config) -> Counted:
+    check_models(config)
     names = config.models or (config.model.name,)
     targets = () if NONE in config.targets else config.targets or TARGETS
     pieces = graph(config, names, config.intermediates, targets, dict.fromkeys(names, 1))
     encoders = {name: architecture_of(name) for name in names}
+    params = {
+        name: models.count_params(models.abstract_encoder(encoder))[1]
+        for name, encoder in encoders.items()
+    }
     costs = [
         _official_cost(of_model(config, piece.model), encoders[piece.model], piece)
         for piece in pieces
@@ -97,8 +106,8 @@ def _official(config: Config) -> tuple[list[Piece], list[Cost]]:
     if config.shard:
         part = share(pieces, [cost.flops for cost in costs], config.shard)
         of_piece = dict(zip(pieces, costs, strict=True))
-        return part, [of_piece[piece] for piece in part]
-    return pieces, costs
+        return part, [of_piece[piece] for piece in part], params
+    return pieces, costs, params
 
 
 def architecture_of(name: str) -> EncoderConfig:
@@ -116,7 +125,9 @@ def _official_cost(config: Config, encoder: EncoderConfig, piece: Piece) -> Cost
     for name in names:
         if name not in TASKS:
             raise ConfigError(f"There is no task `{name}`.", where="--config.intermediates")
-        total = total.plus(_trained(TASKS[name].train, name, config.intermediate, encoder))
+        cost = _trained(TASKS[name].train, name, config.intermediate, encoder)
+        for _ in config.data.intermediate_languages:
+            total = total.plus(cost)
     if len(names) > 1 and config.mixture.steps:
         # As many steps as are asked for, of what the tasks have on average.
         examples = config.mixture.steps * recipes.MIXTURE.batch_size
@@ -192,6 +203,25 @@ def _table(pieces: Sequence[Piece], costs: Sequence[Cost], workdir: epath.Path, 
     if measured:
         notes.append(f"Here: {measured / 1e12:.3g} TFLOP/s, the median of the logs in {workdir}.")
     return _aligned([header, *rows]) + "\n" + "\n".join(notes) + "\n"
+
+
+def _disk(pieces: Sequence[Piece], params: dict[str, int]) -> str:
+    """What the best weights of all phases come to, float32."""
+    phases = Counter[str]()
+    for piece in pieces:
+        if not piece.targets or TASKS[piece.targets[0]].train:
+            phases[piece.model] += len(piece.seeds)
+    sizes = {model: 4 * params[model] * count for model, count in phases.items()}
+    each = ", ".join(f"{model} {_bytes(size)}" for model, size in sizes.items())
+    of = f" ({each})" if len(sizes) > 1 else ""
+    return (
+        f"Disk: {_bytes(sum(sizes.values()))} for the best weights of {phases.total():,} phases"
+        f"{of}, beside the states of those under way.\n"
+    )
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e12:,.3g} TB" if size >= 1e12 else f"{size / 1e9:,.3g} GB"
 
 
 def _cells(cost: Cost, hours: dict[str, Callable[[float], float]]) -> list[str]:

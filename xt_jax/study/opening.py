@@ -41,7 +41,7 @@ def open_studies(config: Config, workdir: epath.Path) -> dict[str, Study]:
     Raises:
         UserError: anything wrong with configuration, weights or data.
     """
-    _check_models(config)
+    check_models(config)
     files: Files = {}
     names = config.models or (config.model.name,)
     with hosts.first_ahead("data are read and tokenised"):
@@ -86,7 +86,8 @@ def results_name(shard: str) -> str:
     return "results-{}-of-{}.jsonl".format(*parse_shard(shard))
 
 
-def _check_models(config: Config) -> None:
+def check_models(config: Config) -> None:
+    """Raises a ConfigError where `models` and what is said of each contradict one another."""
     names = config.models
     counts = {len(rates) for rates in (config.intermediate_rates, config.target_rates) if rates}
     if len(set(names)) < len(names) or counts - {len(names)}:
@@ -94,8 +95,22 @@ def _check_models(config: Config) -> None:
             f"{' and '.join(map(str, counts)) or 'No'} learning rates for the models "
             f"{', '.join(names) or '(none)'}.",
             where="--config.models, --config.intermediate_rates, --config.target_rates",
-            remedy="name each model once, and for each a learning rate or none at all",
+            remedy="name each model once, and for each a learning rate or none at all; pages have "
+            "an option for both: --config=configs/scaling_study.py:sizes=base+large",
         )
+    if names and config.model.name not in names:
+        raise ConfigError(
+            f"The model {config.model.name} is none of {', '.join(names)}.",
+            where="--config.model.name, --config.models",
+            remedy="name the models by --config.models alone, or by the page's option `sizes`",
+        )
+    for phase in ("intermediate", "target"):
+        if getattr(config, phase).learning_rate and getattr(config, f"{phase}_rates"):
+            raise ConfigError(
+                f"Two learning rates for the {phase} phase.",
+                where=f"--config.{phase}.learning_rate, --config.{phase}_rates",
+                remedy=f"give --config.{phase}_rates, one for each of {', '.join(names)}",
+            )
 
 
 def _check(config: Config) -> None:
