@@ -123,11 +123,36 @@ ENTRY %main (a: f32[6,8]) -> f32[8,8] {
   ROOT %sum = f32[8,8]{1,0} all-reduce(%pad), channel_id=3, to_apply=%add
 }
 """
+REALIGNED = """
+%all-reduce-scatter.1 (p: f32[8,8]) -> f32[2,8] {
+  %p = f32[8,8]{1,0} parameter(0)
+  %sum = f32[8,8]{1,0} all-reduce(%p), channel_id=3, to_apply=%add
+  ROOT %mine = f32[2,8]{1,0} slice(%sum), slice={[0:2], [0:8]}
+}
+
+ENTRY %main (a: f32[8,8]) -> f32[1,8] {
+  %a = f32[8,8]{1,0} parameter(0)
+  %scattered = f32[2,8]{1,0} fusion(%a), kind=kCustom, calls=%all-reduce-scatter.1
+  %part = f32[1,8]{1,0} slice(%scattered), slice={[1:2], [0:8]}
+  %next = f32[1,8]{1,0} collective-permute(%part), channel_id=4
+  %other = f32[1,8]{1,0} slice(%a), slice={[1:2], [0:8]}
+  ROOT %also = f32[1,8]{1,0} collective-permute(%other), channel_id=5
+}
+"""
 
 
 def test_what_is_padded_to_be_shared_is_known_by_its_own_shape():
     (passed,) = hlo.count(PADDED).passed
     assert passed == hlo.Passed("all-reduce", hlo.Shape("f32", (6, 8)), "")
+
+
+def test_slices_of_a_sum_on_their_way_to_their_place_are_part_of_it():
+    counts = hlo.count(REALIGNED)
+    assert {(each.kind, each.shape.dims) for each in counts.passed} == {
+        ("all-reduce", (8, 8)),
+        ("collective-permute", (1, 8)),  # the other one
+    }
+    assert counts.by_kind()["collective-permute"][0] == 2
 
 
 def test_the_bytes_of_collectives():

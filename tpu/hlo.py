@@ -21,6 +21,7 @@ _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)
 _SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
 _CALLED = re.compile(r"(?:calls|body|to_apply|branch_computations)=\{?([%\w.\-, ]+)\}?")
 _REMADE = re.compile(r"^\s+(?:ROOT )?%?([\w\-.]*\.remat\S*) =", re.MULTILINE)
+_SUM = "calls=%all-reduce-scatter"
 _NAME = re.compile(r'op_name="([^"]*)"')
 
 
@@ -160,13 +161,19 @@ def _add_collective(
 
 
 def _passed(each: Instruction, kind: str, lines: dict[str, Instruction]) -> set[Passed]:
-    """What it leaves on the device, without what was padded so that its parts are equal."""
+    """What it leaves on the device.
+
+    A TPU's compiler pads what it sums up so that the chips' parts are equal, and then passes slices
+    on to where they belong: the sum counts without its padding, the slices do not.
+    """
     shapes = each.shapes if each.opcode == kind else _results(each)
-    padded = [
-        lines[name] for name in each.operands if name in lines and lines[name].opcode == "pad"
-    ]
+    operands = [lines[name] for name in each.operands if name in lines]
+    sliced = [lines.get(line.operands[0]) for line in operands if line.opcode == "slice"]
+    if kind == "collective-permute" and any(line and _SUM in line.rest for line in sliced):
+        return set()
+    padded = [line for line in operands if line.opcode == "pad"]
     if kind == "all-reduce" and len(padded) == len(shapes):
-        shapes = [lines[pad.operands[0]].shapes[0] for pad in padded]
+        shapes = [lines[line.operands[0]].shapes[0] for line in padded]
     return {Passed(kind, shape, each.source) for shape in shapes}
 
 

@@ -58,8 +58,10 @@ def largest(measure: Callable[[int], M], known: M, room: float) -> M:
         found = measure(guess)
         if not found.fits:
             above = min(above, guess)
+        elif found.tokens <= best.tokens:  # rows are whole
+            break
         sizes = {each.tokens: each.hbm for each in (known, best, found) if each.hbm > 0}
-        if found.fits and found.tokens > best.tokens:
+        if found.fits:
             best = found
         guess = _next(sizes, best.tokens, above, room)
         if guess < _GAIN * best.tokens:
