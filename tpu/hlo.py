@@ -94,9 +94,7 @@ class Counts:
 def count(text: str) -> Counts:
     """Of the text of a compiled (optimised, partitioned) program."""
     computations, entry = parse(text)
-    counts = Counts(
-        remade=len(set(re.findall(r"^\s+(?:ROOT )?%?([\w\-.]*\.remat\S*) =", text, re.M)))
-    )
+    counts = Counts(remade=len(set(_REMADE.findall(text))))
     _walk(computations, entry, 1.0, counts)
     return counts
 
