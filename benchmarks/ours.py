@@ -26,8 +26,8 @@ from xt_jax import model as models  # noqa: E402
 from xt_jax.data.packing import Features, Plan, plan_training  # noqa: E402
 from xt_jax.data.stream import Stream as Sets  # noqa: E402
 from xt_jax.model.config import EncoderConfig  # noqa: E402
-from xt_jax.predict import Predictor  # noqa: E402
-from xt_jax.sharding import make_mesh, place_batch, place_params, row_multiple  # noqa: E402
+from xt_jax.model.predict import Predictor  # noqa: E402
+from xt_jax.model.sharding import make_mesh, place_batch, place_params, row_multiple  # noqa: E402
 from xt_jax.tasks.recipes import Recipe  # noqa: E402
 from xt_jax.tasks.table import FAMILIES  # noqa: E402
 from xt_jax.train import folding  # noqa: E402

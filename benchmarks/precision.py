@@ -28,8 +28,8 @@ from xt_jax import model as models
 from xt_jax.config import Config, DataConfig, ModelConfig
 from xt_jax.data.packing import Features, materialise, plan_training
 from xt_jax.data.tokenize import fingerprint
-from xt_jax.encoders import Source, open_source
-from xt_jax.sharding import make_mesh, place_batch, place_param, place_params, row_multiple
+from xt_jax.model.pretrained import Source, open_source
+from xt_jax.model.sharding import make_mesh, place_batch, place_param, place_params, row_multiple
 from xt_jax.study.data import open_data
 from xt_jax.study.reader import Reader
 from xt_jax.tasks.table import FAMILIES, TASKS

@@ -20,7 +20,7 @@ from work import Work  # noqa: E402
 
 from xt_jax import model as models  # noqa: E402
 from xt_jax.data.packing import Features, Plan, plan_training  # noqa: E402
-from xt_jax.sharding import make_mesh, place_batch  # noqa: E402
+from xt_jax.model.sharding import make_mesh, place_batch  # noqa: E402
 from xt_jax.tasks.recipes import Recipe  # noqa: E402
 from xt_jax.tasks.table import FAMILIES, NLI  # noqa: E402
 from xt_jax.train.throughput import train_flops  # noqa: E402

@@ -31,7 +31,7 @@ def quick_to_compile(request):
 @pytest.fixture
 def one_device(monkeypatch):
     """Studies run on one of the devices: the real vocabulary eight times over is slow."""
-    from xt_jax.sharding import make_mesh
+    from xt_jax.model.sharding import make_mesh
     from xt_jax.study import opening
 
     monkeypatch.setattr(opening, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))

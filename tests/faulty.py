@@ -21,8 +21,7 @@ from absl import flags, logging
 from etils import epath
 
 import run
-from xt_jax import predict
-from xt_jax.model import hf
+from xt_jax.model import hf, predict
 from xt_jax.train import loop
 from xt_jax.train.checkpoint import Checkpoints
 

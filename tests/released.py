@@ -66,7 +66,7 @@ def compose(data: Path, root: Path) -> Path:
 
 
 def read(data: Path, task: str, split: str, language: str = "en") -> list:
-    found = open_source("files", str(data)).find(task, split, language, stand_ins=True)
+    found = open_source("files", str(data)).find(task, split, language, substitutes=True)
     return found[0].read(())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from xt_jax.results import Row
+from xt_jax.records.results import Row
 
 
 def rows_of(intermediate: str, values: dict[str, float], **fields) -> list[Row]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xt_jax import encoders, results
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, TrainConfig
+from xt_jax.model import pretrained as encoders
+from xt_jax.records import results
 from xt_jax.study import runner
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xt_jax.statistics.bootstrap import Paired, Term, estimate, shifts, slope_weights
-from xt_jax.statistics.findings import Estimate
+from xt_jax.report.statistics.bootstrap import Paired, Term, estimate, shifts, slope_weights
+from xt_jax.report.statistics.findings import Estimate
 
 GAPS = np.array([6.0, 5.0, 3.0, 2.5, 1.0])  # true, in points, of five sizes
 SIZES = np.log10([1e5, 3e5, 1e6, 4e6, 2e7])

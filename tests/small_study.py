@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from rows import rows_of
 
-from xt_jax.statistics.findings import Findings, Gap, Slope, find
+from xt_jax.report.statistics.findings import Findings, Gap, Slope, find
 from xt_jax.tasks.table import TASKS
 
 MODELS = {"mini-48": (56_000, 500_000), "mini-64": (150_000, 700_000), "mini-128": (790_000, 10**6)}
@@ -19,7 +19,7 @@ class Study:
 
     Attributes:
         rows: as a study writes them; direct retrieval is one run whatever the seed.
-        arrays: the outcomes of (run, data).
+        arrays: the example_scores of (run, data).
     """
 
     def __init__(self, key: int = 0, seeds: int = 3, models=MODELS, targets=TARGETS):
@@ -45,11 +45,11 @@ class Study:
                     metric = TASKS[target].metrics[0]
                     self.rows += rows_of(name, values, metric=metric, **fields, **params)
 
-    def outcomes(self, run: str, data: str) -> np.ndarray | None:
+    def example_scores(self, run: str, data: str) -> np.ndarray | None:
         return self.arrays.get((run, data))
 
     def find(self) -> Findings:
-        return find(self.rows, self.outcomes)
+        return find(self.rows, self.example_scores)
 
     def lower(self, *runs: tuple[str, str, str, int]) -> None:
         """Makes every answer of (model, intermediate, target, seed) wrong."""

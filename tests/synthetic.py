@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from rows import rows_of
 
+from xt_jax.records.results import Row
 from xt_jax.report.evidence import Evidence, models_of
 from xt_jax.report.phase_logs import PhaseLog
-from xt_jax.results import Row
-from xt_jax.statistics.findings import find
+from xt_jax.report.statistics.findings import find
 from xt_jax.tasks.table import TARGETS, TASKS
 
 MINI = {
@@ -83,7 +83,7 @@ def study_rows(
 
 
 def evidence(rows: list[Row], only=(), phases: Sequence[PhaseLog] = ()) -> Evidence:
-    """What is found of the rows alone, with no outcomes of single examples."""
+    """What is found of the rows alone, with no per-example scores."""
     models = models_of(rows, only)
     found = find([row for model in models for row in model.rows], lambda run, data: None)
     return Evidence(models, found, tuple(phases))

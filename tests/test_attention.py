@@ -18,8 +18,8 @@ from tpu_compiler import compile_for_tpu
 
 from xt_jax import model as xm
 from xt_jax.config import ModelConfig
-from xt_jax.encoders import open_source
 from xt_jax.errors import ConfigError
+from xt_jax.model.pretrained import open_source
 
 TOLERANCE = 2e-6  # float32: sums over at most 256 tokens in another order, values about 1
 KERNELS = sys.modules["xt_jax.model.attention"]

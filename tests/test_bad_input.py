@@ -13,11 +13,11 @@ from etils import epath
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from xt_jax import encoders
 from xt_jax import model as models
 from xt_jax.config import Config, DataConfig, ModelConfig, parse_arg, unknown_field
 from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError, DataError, UserError, WeightsError
+from xt_jax.model import pretrained as encoders
 from xt_jax.study import opening, runner
 
 TARGETS = ("xnli", "pawsx", "udpos", "panx", "xquad", "tatoeba")  # those that the world has

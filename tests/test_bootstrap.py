@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated import GAPS, SIZES, SLOPE, Design, gap_of, gaps, simulate, slope_of
 
-from xt_jax.statistics import bootstrap
-from xt_jax.statistics.bootstrap import Paired, Term, estimate, shifts, slope_weights
+from xt_jax.report.statistics import bootstrap
+from xt_jax.report.statistics.bootstrap import Paired, Term, estimate, shifts, slope_weights
 
 SIMULATIONS = 1000
 THREE = (3, 3, 3, 3, 3)
@@ -85,14 +85,14 @@ def ratio(rng, runs=4, n=150):
 
 @pytest.mark.parametrize("kind", [binary, ratio])
 def test_shifts_spread_as_scipy_s_bootstrap(kind):
-    outcomes = kind(np.random.default_rng(3))
-    found = shifts(outcomes, draws=8000)
+    example_scores = kind(np.random.default_rng(3))
+    found = shifts(example_scores, draws=8000)
     assert found.shape == (4, 8000)
 
     def score(above, below, axis=-1):
         return 100 * above.sum(axis) / below.sum(axis)
 
-    for run, shift in zip(outcomes, found, strict=True):
+    for run, shift in zip(example_scores, found, strict=True):
         other = scipy.stats.bootstrap(
             (run[:, 0], run[:, 1]), score, paired=True, vectorized=True, method="percentile",
             n_resamples=8000, rng=np.random.default_rng(1),
@@ -103,14 +103,14 @@ def test_shifts_spread_as_scipy_s_bootstrap(kind):
 
 
 def test_every_run_sees_the_same_examples():
-    outcomes = binary(np.random.default_rng(4), runs=6)
-    apart = np.concatenate([shifts(outcomes[:2]), shifts(outcomes[2:])])
-    np.testing.assert_allclose(shifts(outcomes), apart, atol=1e-4)
+    example_scores = binary(np.random.default_rng(4), runs=6)
+    apart = np.concatenate([shifts(example_scores[:2]), shifts(example_scores[2:])])
+    np.testing.assert_allclose(shifts(example_scores), apart, atol=1e-4)
     twice = ratio(np.random.default_rng(4), runs=1)
     np.testing.assert_allclose(*shifts(np.concatenate([twice, 3 * twice])), atol=1e-4)
-    wrong = outcomes.copy()
+    wrong = example_scores.copy()
     wrong[..., 0] = 1 - wrong[..., 0]
-    np.testing.assert_allclose(shifts(wrong), -shifts(outcomes), atol=1e-4)
+    np.testing.assert_allclose(shifts(wrong), -shifts(example_scores), atol=1e-4)
 
 
 @pytest.mark.parametrize("at_once", [1 << 24, 1500, 1])

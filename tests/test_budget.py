@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from etils import epath
 
-from xt_jax import results
 from xt_jax.config import Config, DataConfig, MixtureConfig, ModelConfig, RecipeOverrides
 from xt_jax.data.packing import Features, plan_training
 from xt_jax.errors import ConfigError
+from xt_jax.records import results
 from xt_jax.study import runner
 from xt_jax.study.mixing import plan_phase
 from xt_jax.study.prepare import Phase, TaskData

@@ -221,10 +221,10 @@ def test_a_source_that_fails_on_one_table_goes_on_with_the_next(world):
     files = open_source("files", str(world))
 
     class Flaky:
-        def find(self, task, split, language, *, stand_ins=False):
+        def find(self, task, split, language, *, substitutes=False):
             if language == "de":
                 raise ConfigError("the table cannot be fetched", where="t", remedy="wait")
-            return files.find(task, split, language, stand_ins=stand_ins)
+            return files.find(task, split, language, substitutes=substitutes)
 
         expected, languages = files.expected, files.languages
 

@@ -177,9 +177,9 @@ def test_unlabelled_and_stand_in_files_are_marked(checked):
     report = checked[1]
     assert not rows_of(report, "xnli", "test", "de")[0]["labelled"]
     assert rows_of(report, "xnli", "dev", "de")[0]["labelled"]
-    stand_ins = [r["file"].rsplit("paws_x/")[-1] for r in report["rows"] if r["stand_in"]]
-    assert "paws_wiki/dev.tsv" in stand_ins
-    assert not rows_of(report, "tatoeba", "test", "sw")[0]["stand_in"]
+    substitutes = [r["file"].rsplit("paws_x/")[-1] for r in report["rows"] if r["substitute"]]
+    assert "paws_wiki/dev.tsv" in substitutes
+    assert not rows_of(report, "tatoeba", "test", "sw")[0]["substitute"]
 
 
 def test_what_the_official_lists_have_and_the_folder_does_not(checked):

@@ -14,7 +14,7 @@ from training import CONFIG, job_in, new_params, spec_of
 
 from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
-from xt_jax.sharding import make_mesh, place_params
+from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.train.checkpoint import Checkpoints
 from xt_jax.train.loop import NOT_BEGUN, At, _States, fit
 from xt_jax.train.step import TrainState, init_state

@@ -17,8 +17,8 @@ from xt_jax.data.sources import open_source
 from xt_jax.errors import DataError
 from xt_jax.model import Encoder, EncoderConfig
 from xt_jax.model.heads import Model
-from xt_jax.predict import Predictor
-from xt_jax.sharding import make_mesh, place_batch, place_params
+from xt_jax.model.predict import Predictor
+from xt_jax.model.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks import choices
 from xt_jax.tasks.table import FAMILIES, NLI, TASKS, per_example
 from xt_jax.train.step import StepSpec, compile_step, init_state

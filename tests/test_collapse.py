@@ -9,8 +9,8 @@ import pytest
 from rows import rows_of
 from small_study import LANGUAGES, MODELS, Study, gaps_of, slopes_of
 
-from xt_jax.statistics.collapse import chance, collapsed
-from xt_jax.statistics.findings import find
+from xt_jax.report.statistics.collapse import chance, collapsed
+from xt_jax.report.statistics.findings import find
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_gaps_with_and_without_collapsed_runs():
     gaps = gaps_of(found)
     bad = [("mini-48", "panx", 1), ("mini-48", "panx", 3)]
     left_out = [r for r in study.rows if (r["model"], r["target"], r["seed"]) not in bad]
-    rest = gaps_of(find(left_out, study.outcomes))
+    rest = gaps_of(find(left_out, study.example_scores))
     for language in ("", *LANGUAGES):
         key = ("mini-48", "mnli", "panx", language)
         assert gaps[key].collapsed == (1, 3)
@@ -82,7 +82,7 @@ def test_a_language_without_the_collapsed_seed_has_nothing_to_leave_out():
     mine = ("mini-48", "mnli", "panx", 1, "de")
     fields = ("model", "intermediate", "target", "seed", "language")
     rows = [r for r in study.rows if tuple(r[field] for field in fields) != mine]
-    gaps = gaps_of(find(rows, study.outcomes))
+    gaps = gaps_of(find(rows, study.example_scores))
     assert gaps["mini-48", "mnli", "panx", "th"].collapsed == (1,)
     of_de = gaps["mini-48", "mnli", "panx", "de"]
     assert (of_de.collapsed, of_de.without_collapsed) == ((), None)
@@ -94,7 +94,7 @@ def test_slopes_with_and_without_collapsed_runs():
     bad = [("mini-64", "mnli", "panx", 1), ("mini-64", "mnli", "panx", 3)]
     fields = ("model", "intermediate", "target", "seed")
     left_out = [r for r in study.rows if tuple(r[field] for field in fields) not in bad]
-    slopes, rest = slopes_of(study.find()), slopes_of(find(left_out, study.outcomes))
+    slopes, rest = slopes_of(study.find()), slopes_of(find(left_out, study.example_scores))
     concerned = {(n, t) for n in ("", "mnli") for t in ("", "panx")}
     for key, slope in slopes.items():
         expected = rest[key].estimate if key[:2] in concerned else None
@@ -109,7 +109,7 @@ def test_a_pair_that_keeps_one_seed_somewhere_is_in_no_mean_without_collapsed_ru
     slopes = slopes_of(found)
     assert slopes["mnli", "panx", "encoder"].without_collapsed is None  # two sizes are left
     pairless = [r for r in study.rows if (r["intermediate"], r["target"]) != ("mnli", "panx")]
-    rest = find(pairless, study.outcomes)
+    rest = find(pairless, study.example_scores)
     for key in [("", "", "encoder"), ("mnli", "", "total"), ("", "panx", "encoder")]:
         assert slopes[key].without_collapsed == slopes_of(rest)[key].estimate
     key = ("mini-64", "mnli", "panx", "")
@@ -129,6 +129,6 @@ def test_where_all_runs_collapsed_nothing_is_left():
     study = Study(19, models=four)
     study.lower(*(("mini-64", "direct", "panx", seed) for seed in range(3)))
     left_out = [r for r in study.rows if (r["model"], r["target"]) != ("mini-64", "panx")]
-    rest = slopes_of(find(left_out, study.outcomes))
+    rest = slopes_of(find(left_out, study.example_scores))
     key = ("mnli", "panx", "encoder")
     assert slopes_of(study.find())[key].without_collapsed == rest[key].estimate

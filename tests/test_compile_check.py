@@ -23,7 +23,7 @@ from tpu.compile_check import Figures
 from tpu.largest import largest
 from tpu.programs import Program, programs
 from xt_jax.errors import ConfigError
-from xt_jax.sharding import make_mesh
+from xt_jax.model.sharding import make_mesh
 
 
 def check(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess, dict]:

@@ -16,10 +16,10 @@ from tokenizers.processors import TemplateProcessing
 
 from xt_jax.errors import ConfigError
 from xt_jax.model import Encoder, preset
-from xt_jax.predict import _compiled
+from xt_jax.model.predict import _compiled
+from xt_jax.model.sharding import make_mesh
 from xt_jax.retrieval import encode
 from xt_jax.retrieval.encode import ALL_LAYERS, POOLINGS, SentenceEncoder
-from xt_jax.sharding import make_mesh
 
 TOLERANCE = 1e-5
 WORDS = "the old cat dog bird house sees finds and then small green river".split()

@@ -96,13 +96,13 @@ def whole(server, tmp_path_factory) -> dict[str, str]:
 
 
 def left(workdir: Path) -> dict[str, str]:
-    """The digest of every file that bears results: rows, weights, predictions, outcomes."""
+    """The digest of every file with results: rows, weights, predictions, per-example scores."""
     patterns = (
         "results.jsonl",
         "phases/*/best/*/*",
         "phases/*/done.json",
         "phases/*/predictions/*/*",
-        "outcomes/*",
+        "example_scores/*",
         "submissions/*/*/*",
     )
     paths = [path for pattern in patterns for path in workdir.glob(pattern)]

@@ -13,8 +13,8 @@ from synthetic import BRANCHES, MINI, evidence, phase_logs, study_rows
 
 from xt_jax.report import plots
 from xt_jax.report.evidence import Evidence
+from xt_jax.report.statistics.findings import Findings
 from xt_jax.report.wording import excludes_zero, points
-from xt_jax.statistics.findings import Findings
 
 PUBLISHED = {"xlm-roberta-base": 85_054_464, "facebook/xlm-roberta-xl": 2_832_000_000}
 THREE = dict(list(MINI.items())[:3])

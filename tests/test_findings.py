@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from small_study import LANGUAGES, MODELS, TARGETS, N, Study, gaps_of, slopes_of
 
 from xt_jax.errors import DataError
-from xt_jax.statistics import contrasts
-from xt_jax.statistics.bootstrap import Estimate, Paired, Term, estimate, shifts
-from xt_jax.statistics.families import family_of, ladders
-from xt_jax.statistics.findings import Findings, Gap, find, multiplicity
+from xt_jax.report.statistics import contrasts
+from xt_jax.report.statistics.bootstrap import Estimate, Paired, Term, estimate, shifts
+from xt_jax.report.statistics.families import family_of, ladders
+from xt_jax.report.statistics.findings import Findings, Gap, find, multiplicity
 
 unhurried = settings(deadline=None, max_examples=40)
 
@@ -56,7 +56,7 @@ def test_gaps_are_means_over_seeds_of_means_over_languages(key, missing):
         mine = [value for key, value in expected.items() if key[:2] == (model, name) and not key[3]]
         means = fmean(value for value, _ in mine), min(seeds for _, seeds in mine)
         expected[model, name, "", ""] = means
-    found = gaps_of(find(rows, study.outcomes))
+    found = gaps_of(find(rows, study.example_scores))
     assert found.keys() == expected.keys()
     for key_, (value, seeds) in expected.items():
         assert found[key_].estimate.value == pytest.approx(value, abs=1e-9)
@@ -137,7 +137,7 @@ def test_examples_that_count_for_nothing_are_not_drawn_from_many(monkeypatch, at
         array = study.arrays[row["run"], row["data"]]
         array[array[:, 0] == 0] = 0  # a run in which fewer count
         row["value"] = 100.0
-    drawn = contrasts.shifts_of(runs, study.outcomes)
+    drawn = contrasts.shifts_of(runs, study.example_scores)
     together = shifts(np.stack([study.arrays[r["run"], r["data"]][place] for r in runs]))
     for row, expected in zip(runs, together, strict=True):
         np.testing.assert_allclose(drawn[row["run"], row["data"]], expected, atol=1e-4)
@@ -146,7 +146,7 @@ def test_examples_that_count_for_nothing_are_not_drawn_from_many(monkeypatch, at
 def test_only_the_first_metric_counts():
     study = Study(8)
     more = [{**r, "metric": m, "value": 1.0} for r in study.rows for m in ("em", "f1@layer=3")]
-    assert find(study.rows + more, study.outcomes) == study.find()
+    assert find(study.rows + more, study.example_scores) == study.find()
 
 
 def test_other_examples_are_not_compared():

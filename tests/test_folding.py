@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from training import CONFIG, ONE, new_params, pair_features
 
 from xt_jax.data.packing import Features, materialise, plan_training
-from xt_jax.sharding import place_batch, place_params
+from xt_jax.model.sharding import place_batch, place_params
 from xt_jax.tasks import pairs
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.train.folding import decayed, occurring_words, renumber, unfold

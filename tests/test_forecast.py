@@ -12,7 +12,7 @@ from configs import scaling_study
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
 from xt_jax.errors import ConfigError
 from xt_jax.model import preset
-from xt_jax.sharding import make_mesh
+from xt_jax.model.sharding import make_mesh
 from xt_jax.study import forecast, opening, runner
 from xt_jax.study.cost import Cost, cost_of, forward_flops
 from xt_jax.study.plan import Piece

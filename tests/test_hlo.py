@@ -12,7 +12,7 @@ from training import CONFIG, new_params, pair_features, spec_of
 
 from tpu import hlo
 from xt_jax.data.packing import plan_training
-from xt_jax.sharding import make_mesh, place_batch, place_params
+from xt_jax.model.sharding import make_mesh, place_batch, place_params
 from xt_jax.train.batches import Stream, batch_stream
 from xt_jax.train.step import compile_step, init_state
 from xt_jax.train.throughput import train_flops

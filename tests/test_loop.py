@@ -24,7 +24,7 @@ from training import (
 from xt_jax.config import TrainConfig
 from xt_jax.data.packing import materialise
 from xt_jax.errors import UserError
-from xt_jax.sharding import place_batch
+from xt_jax.model.sharding import place_batch
 from xt_jax.train.batches import batch_stream
 from xt_jax.train.loop import fit
 from xt_jax.train.optim import make_optimizer

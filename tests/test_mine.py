@@ -12,9 +12,9 @@ import pytest
 
 from xt_jax import mine as command
 from xt_jax.errors import ConfigError, DataError, UserError
+from xt_jax.model.sharding import make_mesh
 from xt_jax.retrieval import encode
 from xt_jax.retrieval.encode import SentenceEncoder
-from xt_jax.sharding import make_mesh
 
 WORDS = "the old cat dog bird house sees finds and then small green river".split()
 COMMON = 12  # sentences that both files have

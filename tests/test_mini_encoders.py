@@ -14,7 +14,6 @@ from pieces import folder_of_pieces, lines_of_words  # noqa: F401
 from safetensors import safe_open
 
 from configs import pretrain_mini
-from xt_jax import encoders
 from xt_jax import model as models
 from xt_jax.config import Config, MixtureConfig, ModelConfig
 from xt_jax.data.packing import Features, plan_training
@@ -24,7 +23,8 @@ from xt_jax.ladder import ship as shipping
 from xt_jax.mini import ladder
 from xt_jax.mini import tokenizer as mini_pieces
 from xt_jax.mini.tokenizer import train_tokenizer
-from xt_jax.sharding import make_mesh
+from xt_jax.model import pretrained as encoders
+from xt_jax.model.sharding import make_mesh
 from xt_jax.study import opening, runner
 from xt_jax.study.mixing import plan_phase
 from xt_jax.study.prepare import Phase, TaskData

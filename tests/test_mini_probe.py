@@ -11,13 +11,13 @@ from flax import nnx
 
 from xt_jax import model as models
 from xt_jax.data.tokenize import load_tokenizer
-from xt_jax.encoders import RANDOM_SEED
 from xt_jax.errors import ConfigError
 from xt_jax.ladder import alignment, probe
 from xt_jax.mini import ladder
 from xt_jax.mini import tokenizer as mini_pieces
 from xt_jax.mini.languages import LANGUAGES
 from xt_jax.mini.lexicon import entries, word
+from xt_jax.model.pretrained import RANDOM_SEED
 
 # English, its translation, the words of each that count
 PAIRS = {

@@ -13,14 +13,14 @@ from flax import nnx
 from xt_jax.data.examples import MiningExample
 from xt_jax.data.stream import plan_stream
 from xt_jax.model import Encoder, preset
-from xt_jax.predict import Predictor
+from xt_jax.model.predict import Predictor
+from xt_jax.model.sharding import make_mesh
 from xt_jax.retrieval.embed import (
     pooled_hidden_state,
     pooled_hidden_states,
     segment_means,
     tatoeba_layer,
 )
-from xt_jax.sharding import make_mesh
 from xt_jax.tasks import mining
 
 EMBEDDING_TOLERANCE = 1e-5

@@ -15,8 +15,8 @@ from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError
 from xt_jax.model import Encoder, EncoderConfig, with_options
 from xt_jax.model.heads import Model
-from xt_jax.predict import Predictor
-from xt_jax.sharding import make_mesh, place_batch, place_params
+from xt_jax.model.predict import Predictor
+from xt_jax.model.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks import mlm
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import FAMILIES, NLI

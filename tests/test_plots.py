@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from rows import keys, rows_of
 from synthetic import evidence
 
+from xt_jax.records.results import Row
 from xt_jax.report import plots
 from xt_jax.report.evidence import models_of
 from xt_jax.report.figures.looks import looks_of
-from xt_jax.results import Row
 
 T = 12.706205  # Student's t at 1 degree of freedom, 97.5 %
 

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from xt_jax import predict
 from xt_jax.data.packing import Features
 from xt_jax.data.stream import plan_stream
-from xt_jax.model import Encoder
+from xt_jax.model import Encoder, predict
 from xt_jax.model.config import EncoderConfig
-from xt_jax.predict import Predictor
-from xt_jax.sharding import make_mesh, place_params
+from xt_jax.model.predict import Predictor
+from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.tasks.packed import run_encoder
 
 SIZES = (40, 0, 7, 93, 1, 25)
@@ -64,7 +63,7 @@ def predictor_of(function, devices: int = 1) -> tuple[Predictor, nnx.State]:
 @pytest.fixture
 def few_tokens(monkeypatch):
     """Many small steps."""
-    monkeypatch.setattr("xt_jax.predict.step_tokens", lambda hidden_size: 256)
+    monkeypatch.setattr("xt_jax.model.predict.step_tokens", lambda hidden_size: 256)
 
 
 @pytest.mark.parametrize("packing", [True, False])

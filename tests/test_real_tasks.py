@@ -8,8 +8,9 @@ from statistics import mean
 import pytest
 from etils import epath
 
-from xt_jax import encoders, results
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
+from xt_jax.model import pretrained as encoders
+from xt_jax.records import results
 from xt_jax.study import runner
 from xt_jax.tasks.__main__ import table
 from xt_jax.tasks.recipes import SOURCES

@@ -12,11 +12,11 @@ from rows import keys, rows_of
 from synthetic import evidence
 
 from xt_jax.errors import DataError
+from xt_jax.records.results import Row, append_rows
 from xt_jax.report.document import to_markdown
+from xt_jax.report.statistics.compare import deviation, half_width
 from xt_jax.report.write import report as whole_report
 from xt_jax.report.write import write_report
-from xt_jax.results import Row, append_rows
-from xt_jax.statistics.compare import deviation, half_width
 
 
 def report(rows: list[Row], only=()) -> str:

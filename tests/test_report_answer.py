@@ -12,9 +12,9 @@ from synthetic import BRANCHES, evidence, phase_logs, study_rows
 from xt_jax.report.answer import TITLE, answer
 from xt_jax.report.document import to_markdown
 from xt_jax.report.evidence import Evidence, models_of
+from xt_jax.report.statistics.findings import Estimate, Findings, Gap, Slope, multiplicity
 from xt_jax.report.wording import between, count, interval, listed, percent, points, size
 from xt_jax.report.write import report
-from xt_jax.statistics.findings import Estimate, Findings, Gap, Slope, multiplicity
 
 SMALL = {"mini-48": 56_544, "mini-64": 149_952, "mini-128": 793_088}
 

@@ -10,9 +10,9 @@ import pytest
 from synthetic import evidence, phase_logs, study_rows
 
 from xt_jax.errors import DataError
+from xt_jax.records.results import append_rows
 from xt_jax.report import __main__ as command
 from xt_jax.report.spreadsheets import spreadsheets
-from xt_jax.results import append_rows
 
 SIZES = {"mini-48": 56_544, "mini-64": 149_952, "mini-128": 793_088}
 ROWS = study_rows(SIZES, ("direct", "mnli"), ("xnli",), 2)

@@ -8,7 +8,7 @@ import pytest
 from rows import rows_of
 
 from xt_jax.errors import DataError
-from xt_jax.results import append_rows, read_all, read_rows, result_files
+from xt_jax.records.results import append_rows, read_all, read_rows, result_files
 
 (ROW,) = rows_of("direct", {"de": 60.0})
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from etils import epath
 
-from xt_jax import results
 from xt_jax.config import Config, DataConfig, ModelConfig
 from xt_jax.data import formats
 from xt_jax.data.examples import MiningExample
 from xt_jax.data.sources import Found, open_source
 from xt_jax.errors import DataError
 from xt_jax.evaluate.score import score_retrieval
+from xt_jax.model.sharding import make_mesh
+from xt_jax.records import results
 from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.topk import cosine_topk
-from xt_jax.sharding import make_mesh
 from xt_jax.study import opening, runner, scoring
 from xt_jax.study.prepare import _is_wanted
 from xt_jax.study.reader import Reader
@@ -189,9 +189,9 @@ def test_a_pair_is_wanted_where_one_of_its_languages_is():
 def test_a_stand_in_is_no_submission(config, data, tmp_path):
     source = open_source("files", str(data))
     (found,) = source.find("tatoeba", "test", "de")
-    stand_in = Found(found.where, found.language, found.read, found.digest, stand_in=True)
+    substitute = Found(found.where, found.language, found.read, found.digest, substitute=True)
     reader = Reader(config, _no_tokenizer, "", 512, source, epath.Path(tmp_path / "cache"))
     task = TASKS["tatoeba"]
     examples = found.read(())
-    assert not reader.given(task, task.recipe, "test", stand_in, examples).official
+    assert not reader.given(task, task.recipe, "test", substitute, examples).official
     assert reader.given(task, task.recipe, "test", found, examples).official

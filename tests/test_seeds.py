@@ -14,12 +14,12 @@ from flax import nnx
 from test_study import mini  # noqa: F401
 from training import CONFIG, ONE, RECIPE, Killed, pair_features, spec_of
 
-from xt_jax import results
 from xt_jax.config import TrainConfig
 from xt_jax.data.packing import plan_training
 from xt_jax.model import Encoder, preset
 from xt_jax.model.heads import Model
-from xt_jax.sharding import make_mesh, place_params
+from xt_jax.model.sharding import make_mesh, place_params
+from xt_jax.records import results
 from xt_jax.study import runner
 from xt_jax.study.seeds import sensible_seeds, together
 from xt_jax.tasks.table import FAMILIES

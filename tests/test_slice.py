@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import ROOT
-from fake_cloud import RUN, SPOT, Cloud
+from fake_cloud import RUN, SPOT, UV, Cloud
 
 
 @pytest.fixture

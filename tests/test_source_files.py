@@ -17,7 +17,7 @@ from xt_jax.tasks.table import TASKS
 NLI = TASKS["mnli"].labels
 PAIR = PairExample("0", "a", "b", "neutral")
 
-# language:examples, `*` a stand-in, in the order in which they are found.
+# language:examples, `*` a substitute, in the order in which they are found.
 SHARED = {
     "mnli train": "en:2886",
     "mnli dev": "en:500",
@@ -86,9 +86,9 @@ def held(source: FileSource, task: str, split: str) -> list[str]:
     """What a source finds and reads, as in SHARED."""
     languages = source.languages(task, split)
     return [
-        f"{language}:{len(found.read(TASKS[task].labels))}{'*' if found.stand_in else ''}"
+        f"{language}:{len(found.read(TASKS[task].labels))}{'*' if found.substitute else ''}"
         for language in languages or ["en"]
-        for found in source.find(task, split, language, stand_ins=True)
+        for found in source.find(task, split, language, substitutes=True)
     ]
 
 
@@ -106,15 +106,15 @@ def test_nothing_is_found_where_nothing_is(shared):
         ("mnli", "dev", "de"),
         ("no", "dev", "en"),
     ]:
-        assert source.find(task, split, language, stand_ins=True) == []
+        assert source.find(task, split, language, substitutes=True) == []
 
 
 def test_stand_ins_are_found_only_where_asked_for(shared):
     source = FileSource(str(shared / "data"))
     assert source.find("ccg", "train", "en") == source.find("anli_r1", "train", "en") == []
-    assert [f.stand_in for f in source.find("squad", "train", "en")] == [False]
-    both = source.find("squad", "train", "en", stand_ins=True)
-    assert [f.stand_in for f in both] == [False, True]
+    assert [f.substitute for f in source.find("squad", "train", "en")] == [False]
+    both = source.find("squad", "train", "en", substitutes=True)
+    assert [f.substitute for f in both] == [False, True]
     assert source.languages("ccg", "train") == []
 
 
@@ -250,7 +250,7 @@ def test_translations_are_read(tmp_path):
     own, theirs = source.find("mnli", "train", "de")
     assert own.read(NLI) == [PAIR]
     assert theirs.read(NLI) == [PairExample("0", "A", "B", "entailment")]
-    assert (own.language, own.stand_in) == ("de", False)
+    assert (own.language, own.substitute) == ("de", False)
     assert len(source.find("mnli", "train", "en")[0].read(NLI)) == 2
     misplaced = json.dumps(
         {"data": [{"paragraphs": [{"context": "a b", "qas": [

@@ -80,8 +80,8 @@ def published(releases, tmp_path_factory) -> Path:
     return root
 
 
-def read(source, task: str, split: str, language: str, *, stand_ins: bool = False) -> list:
-    return source.find(task, split, language, stand_ins=stand_ins)[0].read(TASKS[task].labels)
+def read(source, task: str, split: str, language: str, *, substitutes: bool = False) -> list:
+    return source.find(task, split, language, substitutes=substitutes)[0].read(TASKS[task].labels)
 
 
 def as_stripped(example: SpanExample) -> SpanExample:
@@ -149,10 +149,10 @@ def test_offsets_of_stripped_contexts_were_moved(releases):
 
 @pytest.mark.parametrize(("language", "bank", "fused"), [("th", "PUD", 0), ("de", "PUD", 14)])
 def test_treebanks(releases, tmp_path, language, bank, fused):
-    """Published as syntactic words: a stand-in, the same where no token is fused."""
+    """Published as syntactic words: a substitute, the same where no token is fused."""
     write_treebank(tmp_path, releases, language, bank, "test")
     source = HubSource(str(tmp_path))
-    found = read(source, "udpos", "test", language, stand_ins=True)
+    found = read(source, "udpos", "test", language, substitutes=True)
     expected = read(open_source("files", str(releases)), "udpos", "test", language)
     assert sum(pair[0] != pair[1] for pair in zip(found, expected, strict=True)) == fused
     assert source.find("udpos", "test", language) == source.languages("udpos", "test") == []
@@ -164,7 +164,7 @@ def test_bucc_is_the_gold_pairs(releases, tmp_path, ids):
     rows = write_bucc(tmp_path, corpora, ids)
     source = HubSource(str(tmp_path))
     assert source.find("bucc", "dev", "zh") == []
-    found = read(source, "bucc", "dev", "zh", stand_ins=True)
+    found = read(source, "bucc", "dev", "zh", substitutes=True)
     partners = {partner for example in corpora for partner in example.partners or ()}
     expected = [e for e in corpora if e.partners or e.id in partners]
     if ids:

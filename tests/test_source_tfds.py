@@ -92,8 +92,8 @@ def copied(prepared, tmp_path) -> Path:
     return tmp_path / "xquad/en/3.0.0"
 
 
-def read(source, task: str, split: str, language: str, *, stand_ins: bool = False) -> list:
-    return source.find(task, split, language, stand_ins=stand_ins)[0].read(TASKS[task].labels)
+def read(source, task: str, split: str, language: str, *, substitutes: bool = False) -> list:
+    return source.find(task, split, language, substitutes=substitutes)[0].read(TASKS[task].labels)
 
 
 def without_ids(examples: list) -> list:
@@ -183,7 +183,7 @@ def test_prepared_with_tensorflow(releases, prepared, tmp_path):
 @pytest.mark.parametrize("language", ["th", "tl", "yo"])
 def test_treebanks_without_fused_tokens(releases, prepared, language):
     expected = read(open_source("files", str(releases)), "udpos", "test", language)
-    assert read(TfdsSource(str(prepared)), "udpos", "test", language, stand_ins=True) == expected
+    assert read(TfdsSource(str(prepared)), "udpos", "test", language, substitutes=True) == expected
 
 
 @needs_conllu
@@ -191,7 +191,7 @@ def test_treebanks_without_fused_tokens(releases, prepared, language):
 def test_fused_tokens_are_a_difference(releases, prepared, language, fused):
     source = TfdsSource(str(prepared))
     expected = read(open_source("files", str(releases)), "udpos", "test", language)
-    found = read(source, "udpos", "test", language, stand_ins=True)
+    found = read(source, "udpos", "test", language, substitutes=True)
     different = [pair for pair in zip(found, expected, strict=True) if pair[0] != pair[1]]
     assert len(different) == fused
     assert all(len(words.words) > len(tokens.words) for words, tokens in different)
@@ -203,7 +203,7 @@ def test_bucc_is_the_gold_pairs(releases, prepared):
     source = TfdsSource(str(prepared))
     assert source.find("bucc", "dev", "zh") == []
     corpora = read(open_source("files", str(releases / "sample")), "bucc", "dev", "zh")
-    found = read(source, "bucc", "dev", "zh", stand_ins=True)
+    found = read(source, "bucc", "dev", "zh", substitutes=True)
     here = {example.id for example in found}
     assert found == [example for example in corpora if example.id in here]
     assert all(isinstance(example, MiningExample) for example in found)

@@ -22,7 +22,7 @@ from xt_jax.data.packing import IGNORE, materialise, plan_training
 from xt_jax.errors import ConfigError
 from xt_jax.model import Encoder
 from xt_jax.model.heads import Model
-from xt_jax.sharding import make_mesh, place_batch, place_params
+from xt_jax.model.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks.table import FAMILIES
 from xt_jax.train.batches import Stream, batch_stream
 from xt_jax.train.step import compile_step, init_state

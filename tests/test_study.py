@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from etils import epath
 
-from xt_jax import results
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
 from xt_jax.errors import ConfigError, DataError
+from xt_jax.model.sharding import make_mesh
 from xt_jax.preemption import Preempted
-from xt_jax.sharding import make_mesh
+from xt_jax.records import results
 from xt_jax.study import opening, phases, runner, work
 from xt_jax.tasks.table import FAMILIES, TASKS
 from xt_jax.train import loop

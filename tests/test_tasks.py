@@ -12,13 +12,13 @@ from xt_jax.data.examples import PairExample, SpanExample, TagExample
 from xt_jax.data.packing import IGNORE, Features, materialise, plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import Template, load_tokenizer
-from xt_jax.evaluate import outcomes
+from xt_jax.evaluate import example_scores
 from xt_jax.evaluate.score import score
 from xt_jax.model import Encoder, EncoderConfig, hf_table, preset
 from xt_jax.model.heads import Model
-from xt_jax.predict import Predictor
-from xt_jax.sharding import make_mesh
-from xt_jax.statistics.collapse import chance
+from xt_jax.model.predict import Predictor
+from xt_jax.model.sharding import make_mesh
+from xt_jax.report.statistics.collapse import chance
 from xt_jax.study import reader
 from xt_jax.tasks import pairs, spans, tags
 from xt_jax.tasks.table import ENTITIES, FAMILIES, TASKS, UPOS
@@ -379,9 +379,9 @@ def test_a_file_without_an_example_takes_nothing_from_those_joined_with_it(bert_
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_has_all_that_training_reports_and_files_ask_for(task):
-    """What would else be missed after hours: outcomes, the score by chance, the head's names."""
+    """What would else be missed after hours: per-example scores, chance level, head names."""
     row = TASKS[task]
-    assert row.family == "mlm" or row.family in outcomes._OUTCOMES
+    assert row.family == "mlm" or row.family in example_scores._EXAMPLE_SCORES
     assert (chance(task, 100) is None) == (row.family in ("retrieval", "mining", "mlm"))
     new_head = FAMILIES[row.family].head
     if new_head is not None:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from tpu_compiler import compile_for_tpu
 
 from xt_jax.errors import ConfigError
+from xt_jax.model.sharding import make_mesh
 from xt_jax.retrieval import blocks, topk
 from xt_jax.retrieval.shards import Shards
 from xt_jax.retrieval.topk import cosine_topk
-from xt_jax.sharding import make_mesh
 
 TOLERANCE = 1e-6
 

@@ -65,7 +65,7 @@ def test_no_files_unless_asked_for(tmp_path):
 
 
 def test_weights_and_biases(tmp_path, monkeypatch):
-    """A stand-in for the package, which takes what is logged."""
+    """A substitute for the package, which takes what is logged."""
     log = []
 
     def init(**options):

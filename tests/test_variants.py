@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from etils import epath
 
-from xt_jax import results
 from xt_jax.config import Config, DataConfig, MixtureConfig, ModelConfig, RecipeOverrides
 from xt_jax.data import formats
 from xt_jax.data.sources import open_source
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.evaluate.official import evaluate
+from xt_jax.records import results
 from xt_jax.study import opening, runner
 from xt_jax.study.heads import new_models
 from xt_jax.study.mixing import plan_phase

@@ -14,7 +14,7 @@ from xt_jax.data.mixture import task_order
 from xt_jax.data.packing import Features, plan_training
 from xt_jax.model import Encoder, EncoderConfig
 from xt_jax.model.heads import Model
-from xt_jax.sharding import make_mesh, place_params
+from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.tasks import pairs
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import FAMILIES

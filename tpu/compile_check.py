@@ -35,7 +35,7 @@ from tpu.largest import largest, with_tokens
 from tpu.programs import Program, programs
 from xt_jax.config import Config
 from xt_jax.errors import ConfigError, UserError
-from xt_jax.sharding import make_mesh
+from xt_jax.model.sharding import make_mesh
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
 _TOPOLOGY = flags.DEFINE_string("topology", "v5e-8", "Slice, such as v5e-8 or v5e:2x4.")

@@ -26,9 +26,9 @@ from xt_jax.config import Config, DataConfig, ModelConfig, of_model
 from xt_jax.data.packing import Features, plan_training
 from xt_jax.data.stream import plan_stream
 from xt_jax.model.heads import Model
-from xt_jax.predict import Predictor
+from xt_jax.model.predict import Predictor
+from xt_jax.model.sharding import abstract_params, rows_multiple
 from xt_jax.retrieval import topk
-from xt_jax.sharding import abstract_params, rows_multiple
 from xt_jax.study.forecast import OFFICIAL, architecture_of
 from xt_jax.study.opening import Study, open_study
 from xt_jax.study.prepare import Phase, TaskData

@@ -118,7 +118,7 @@ def _table(task: Task, rows: Sequence[Row], directory: str) -> Iterator[str]:
                 *(f"{length:,}" for length in (lengths.p50, lengths.p95, lengths.max)),
                 f"{100 * lengths.over:.2g} %" if lengths.over else "0",
                 _balance(task, row),
-                _relative(row.file, directory) + (" (stand-in)" if row.stand_in else ""),
+                _relative(row.file, directory) + (" (substitute)" if row.substitute else ""),
             ]
         )
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]

@@ -6,7 +6,7 @@ is asked of the first process and told to the others (`agree`), and the first al
 process nothing here communicates.
 
 On the first alone run, and so must hold no collective: logs (train/log), the status (study/board),
-a phase's record and best weights (study/phases, model/hf), predictions, outcomes and rows
+a phase's record and best weights (study/phases, model/hf), predictions, example_scores and rows
 (study/work), the report (study/runner).
 """
 

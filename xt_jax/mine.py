@@ -24,12 +24,12 @@ from etils import epath
 from xt_jax import command
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.files import atomic_write_text
+from xt_jax.model.sharding import make_mesh
 from xt_jax.retrieval.encode import POOLINGS, SentenceEncoder
 from xt_jax.retrieval.lines import Lines, distinct
 from xt_jax.retrieval.mining import MARGINS, RETRIEVALS, Candidates, above, mine
 from xt_jax.retrieval.shards import Shards, embed_to_disk
 from xt_jax.retrieval.topk import cosine_topk
-from xt_jax.sharding import make_mesh
 
 SHARD = 16_384  # sentences of a file of embeddings
 

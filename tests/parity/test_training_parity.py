@@ -13,7 +13,7 @@ from xt_jax import model as models
 from xt_jax.data.order import step_order
 from xt_jax.data.packing import plan_training
 from xt_jax.data.sources import open_source
-from xt_jax.sharding import make_mesh, place_batch, place_params
+from xt_jax.model.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks import pairs, recipes
 from xt_jax.tasks.table import NLI
 from xt_jax.train.batches import Stream, batch_stream

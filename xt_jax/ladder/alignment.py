@@ -19,14 +19,14 @@ from flax import nnx
 from xt_jax import model as models
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
-from xt_jax.encoders import Source
 from xt_jax.mini.languages import LANGUAGES, Utterance, text
 from xt_jax.mini.lexicon import entries, word
 from xt_jax.mini.tasks.drawing import distinct, draw_utterance
 from xt_jax.mini.words import Language
-from xt_jax.predict import Predictor
+from xt_jax.model.predict import Predictor
+from xt_jax.model.pretrained import Source
+from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.retrieval.topk import cosine_topk
-from xt_jax.sharding import make_mesh, place_params
 from xt_jax.tasks import retrieval as retrieval_task
 
 ENGLISH = LANGUAGES["en"]

@@ -22,11 +22,11 @@ from etils import epath
 from xt_jax import command
 from xt_jax.config import ModelConfig
 from xt_jax.data.tokenize import FILES
-from xt_jax.encoders import Source, open_source
 from xt_jax.errors import ConfigError
 from xt_jax.files import atomic_write_text
 from xt_jax.ladder.alignment import OTHERS, POOLINGS, Score, measure, parallel_texts
 from xt_jax.mini.tokenizer import tokenizer_folder
+from xt_jax.model.pretrained import Source, open_source
 
 SENTENCES = 500
 RANDOM = "-random"
@@ -41,7 +41,7 @@ def open_model(name: str) -> Source:
     A folder without a tokenizer gets the shared one of the mini encoders.
 
     Raises:
-        ConfigError, WeightsError: see `xt_jax.encoders.open_source`.
+        ConfigError, WeightsError: see `xt_jax.model.pretrained.open_source`.
     """
     folder = epath.Path(name)
     has_weights = (folder / "config.json").exists()

@@ -26,8 +26,8 @@ from xt_jax.errors import ConfigError, DataError
 from xt_jax.mini.ladder import NAMES
 from xt_jax.mini.tokenizer import ENCODERS, tokenizer_folder
 from xt_jax.model.hf_files import read_json, replace_folder
-from xt_jax.predict import Predictor
-from xt_jax.sharding import make_mesh, place_params
+from xt_jax.model.predict import Predictor
+from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.study.reader import tokenised
 from xt_jax.study.record import FILE
 from xt_jax.tasks import mlm

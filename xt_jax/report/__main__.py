@@ -21,8 +21,8 @@ from xt_jax.errors import DataError
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
+    from xt_jax.records.results import result_files
     from xt_jax.report.write import write_report
-    from xt_jax.results import result_files
 
     folder, output = epath.Path(arguments.results), epath.Path(arguments.output)
     if not result_files(folder):

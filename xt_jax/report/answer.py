@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from xt_jax.report.document import Block, Bullets, Command, Heading, Text
 from xt_jax.report.evidence import MEAN, Evidence, Model, sizes_of
+from xt_jax.report.statistics.compare import CONFIDENCE
+from xt_jax.report.statistics.families import MIN_SIZES
+from xt_jax.report.statistics.findings import Estimate, Gap, Slope, multiplicity
 from xt_jax.report.wording import between, count, excludes_zero, interval, listed, percent, size
-from xt_jax.statistics.compare import CONFIDENCE
-from xt_jax.statistics.families import MIN_SIZES
-from xt_jax.statistics.findings import Estimate, Gap, Slope, multiplicity
 from xt_jax.tasks.table import DIRECT, TASKS
 
 TITLE = "What intermediate tasks add to zero-shot transfer, and how that changes with model size"

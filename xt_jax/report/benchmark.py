@@ -12,7 +12,7 @@ from statistics import fmean
 from xt_jax.report.document import Block, Table, Text
 from xt_jax.report.evidence import Evidence, Model
 from xt_jax.report.published import published
-from xt_jax.statistics.compare import Columns, deviation, languages_of, seed_means, values_of
+from xt_jax.report.statistics.compare import Columns, deviation, languages_of, seed_means, values_of
 from xt_jax.tasks.table import DIRECT, TARGETS, TASKS
 
 GROUPS = {

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from xt_jax.records.results import Row
 from xt_jax.report.phase_logs import PhaseLog
-from xt_jax.results import Row
-from xt_jax.statistics.compare import (
+from xt_jax.report.statistics.compare import (
     Columns,
     collect,
     direct_first,
@@ -17,8 +17,8 @@ from xt_jax.statistics.compare import (
     one_setting,
     without_layers,
 )
-from xt_jax.statistics.families import family_of
-from xt_jax.statistics.findings import Findings, Gap, Slope
+from xt_jax.report.statistics.families import family_of
+from xt_jax.report.statistics.findings import Findings, Gap, Slope
 from xt_jax.tasks.table import DIRECT, TASKS
 
 NOTHING = Findings((), ())

@@ -25,7 +25,7 @@ from xt_jax.report.figures.languages import language_figure
 from xt_jax.report.figures.layers import layer_figure, sweeps
 from xt_jax.report.figures.looks import Look, in_parts, looks_of
 from xt_jax.report.figures.scores import Panel, report_figure, sizes_figure
-from xt_jax.statistics.families import MIN_SIZES
+from xt_jax.report.statistics.families import MIN_SIZES
 
 _MIN_GAP_SIZES = 2
 _MAX_MAPS = 8  # models of one picture

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
+from xt_jax.records.results import Row
 from xt_jax.report.evidence import Evidence
 from xt_jax.report.gap_tables import language_lines
 from xt_jax.report.phase_logs import PhaseLog
-from xt_jax.results import Row
-from xt_jax.statistics.findings import Estimate, Gap, Slope
+from xt_jax.report.statistics.findings import Estimate, Gap, Slope
 
 _ESTIMATES = ("estimate", "without_collapsed")
 _NOT_COLUMNS = ("dev", "loss")

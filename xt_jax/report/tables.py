@@ -9,7 +9,7 @@ from statistics import mean
 
 from xt_jax.report.document import Block, Folded, Heading, Table, Text
 from xt_jax.report.evidence import Model
-from xt_jax.statistics.compare import (
+from xt_jax.report.statistics.compare import (
     CONFIDENCE,
     Columns,
     Numbers,

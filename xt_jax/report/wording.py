@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from xt_jax.statistics.findings import Estimate
+from xt_jax.report.statistics.findings import Estimate
 
 
 def interval(estimate: Estimate | None) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Sequence
 
 from etils import epath
 
-from xt_jax import outcomes
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
+from xt_jax.records import example_scores
+from xt_jax.records.results import read_all
 from xt_jax.report import plots
 from xt_jax.report.answer import answer
 from xt_jax.report.benchmark import benchmark_tables, published_table
@@ -34,9 +35,8 @@ from xt_jax.report.phase_logs import read_phases
 from xt_jax.report.plots import Drawing
 from xt_jax.report.spent import cost_tables
 from xt_jax.report.spreadsheets import spreadsheets
+from xt_jax.report.statistics.findings import find
 from xt_jax.report.tables import model_tables
-from xt_jax.results import read_all
-from xt_jax.statistics.findings import find
 
 PHASES = "phases"
 
@@ -79,7 +79,7 @@ def write_report(
     """
     models = models_of(read_all(folder, malformed=malformed), only or ())
     rows = [row for model in models for row in model.rows]
-    findings = find(rows, functools.partial(outcomes.read, folder))
+    findings = find(rows, functools.partial(example_scores.read, folder))
     evidence = Evidence(models, findings, read_phases(folder / PHASES), _command(folder))
     drawn = plots.drawings(evidence)
     blocks = report(evidence, drawn)

@@ -20,7 +20,8 @@ from xt_jax.data.stream import Shape
 from xt_jax.data.tokenize import Tokenizer, fingerprint, ragged
 from xt_jax.errors import ConfigError
 from xt_jax.model.encoder import Encoder
-from xt_jax.predict import PredictFn, Predictor
+from xt_jax.model.predict import PredictFn, Predictor
+from xt_jax.model.sharding import make_mesh, place_param, row_multiple, step_tokens
 from xt_jax.retrieval.embed import (
     Pool,
     pooled_hidden_state,
@@ -29,7 +30,6 @@ from xt_jax.retrieval.embed import (
     segment_means,
     tatoeba_layer,
 )
-from xt_jax.sharding import make_mesh, place_param, row_multiple, step_tokens
 
 POOLINGS = ("mean", "mean_no_special", "first")
 ALL_LAYERS = -1
@@ -107,7 +107,9 @@ class SentenceEncoder:
         Raises:
             ConfigError, WeightsError: what is wrong with the name, the weights or the tokenizer.
         """
-        from xt_jax.encoders import open_source  # its presets know the tasks, which know of this
+        from xt_jax.model.pretrained import (
+            open_source,  # its presets know the tasks, which know of this
+        )
 
         source = open_source(ModelConfig(name=name, tokenizer=tokenizer, dtype=dtype), "")
         mesh = options.pop("mesh", None) or make_mesh(devices=jax.local_devices()[:1])

@@ -18,7 +18,7 @@ from etils import epath
 from xt_jax.compilation import keep_programs
 from xt_jax.config import Config, RayConfig, digest, of_model
 from xt_jax.errors import ConfigError, UserError
-from xt_jax.results import Row, append_rows
+from xt_jax.records.results import Row, append_rows
 from xt_jax.study.board import Board
 from xt_jax.study.opening import Study, open_study
 from xt_jax.study.plan import Piece

@@ -15,10 +15,10 @@ from jax.sharding import Mesh
 from xt_jax import hosts
 from xt_jax import model as models
 from xt_jax.config import digest
-from xt_jax.encoders import Source
 from xt_jax.model.encoder import Encoder, param_path
 from xt_jax.model.heads import Head, Model
-from xt_jax.sharding import place_param, place_params
+from xt_jax.model.pretrained import Source
+from xt_jax.model.sharding import place_param, place_params
 from xt_jax.tasks.table import FAMILIES, Task
 from xt_jax.train.folding import unfold
 

@@ -12,10 +12,10 @@ from xt_jax import model as models
 from xt_jax.config import Config, of_model
 from xt_jax.data.mixture import SAMPLERS
 from xt_jax.data.tokenize import fingerprint
-from xt_jax.encoders import open_source
 from xt_jax.errors import ConfigError
-from xt_jax.results import read_all
-from xt_jax.sharding import RULES, make_mesh
+from xt_jax.model.pretrained import open_source
+from xt_jax.model.sharding import RULES, make_mesh
+from xt_jax.records.results import read_all
 from xt_jax.study.data import SOURCES, open_data
 from xt_jax.study.phases import Trainer
 from xt_jax.study.plan import parse_shard

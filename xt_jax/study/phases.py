@@ -22,9 +22,9 @@ from xt_jax.config import MixtureConfig, TrainConfig, digest
 from xt_jax.data.packing import Plan, check_budget, plan_training
 from xt_jax.data.shape import NoRoomError
 from xt_jax.data.tokenize import save_tokenizer
-from xt_jax.encoders import Source
 from xt_jax.files import atomic_write_text
-from xt_jax.sharding import row_multiple, rows_multiple
+from xt_jax.model.pretrained import Source
+from xt_jax.model.sharding import row_multiple, rows_multiple
 from xt_jax.study.heads import Models, new_models
 from xt_jax.study.mixing import no_room, plan_phase
 from xt_jax.study.prepare import MLM, Phase, TaskData

@@ -181,13 +181,13 @@ def _files(
             _missing(reader, task, source, split, [language])
             return None
         first = found[0]
-        if split == "train" and found[-1].stand_in and not first.stand_in:
+        if split == "train" and found[-1].substitute and not first.substitute:
             rows = len(first.read(task.labels))
             if rows < recipe.batch_size:
                 logging.warning("%s has %d rows, not one batch", first.where, rows)
                 first = found[-1]
-        if first.stand_in:
-            logging.warning("%s: %s is a stand-in: %s", task.name, split, first.where)
+        if first.substitute:
+            logging.warning("%s: %s is a substitute: %s", task.name, split, first.where)
         chosen.append(first)
     return chosen
 
@@ -237,11 +237,11 @@ def _evaluated(
             unscored.append(language)
         else:
             scored.append(reader.given(task, recipe, split, best.found, best.examples, most))
-            if best.found.stand_in:
+            if best.found.substitute:
                 where = best.found.where
-                logging.warning("%s, %s: a stand-in is scored: %s", task.name, language, where)
+                logging.warning("%s, %s: a substitute is scored: %s", task.name, language, where)
         test = read["test"][language]
-        if config.submission and test and split != "test" and not test.found.stand_in:
+        if config.submission and test and split != "test" and not test.found.substitute:
             dataset = reader.given(task, recipe, "test", test.found, test.examples)
             submitted.append(replace(dataset, labelled=False))
     without = {lang for lang, test in read["test"].items() if test and not test.labelled}
@@ -356,13 +356,15 @@ def _missing(reader: Reader, task: Task, source: str, split: str, languages: Seq
     files = [reader.source.expected(source, split, lang) for lang in languages]
     problem = f"{task.name}: no labelled {split} data for {', '.join(languages)}."
     if not reader.config.allow_missing:
-        stand_ins = [
+        substitutes = [
             found.where
             for lang in languages
-            for found in reader.source.find(source, split, lang, stand_ins=True)
-            if found.stand_in
+            for found in reader.source.find(source, split, lang, substitutes=True)
+            if found.substitute
         ]
-        without = f"go on with {stand_ins[0]} and its like" if stand_ins else "go on without them"
+        without = (
+            f"go on with {substitutes[0]} and its like" if substitutes else "go on without them"
+        )
         remedy = f"put the files there, or {without}: --config.allow_missing=true"
         if not any(files):
             remedy = "leave the task out, or use --config.data.eval_split=auto"

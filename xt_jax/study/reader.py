@@ -73,7 +73,7 @@ class Reader:
     files: Files = dataclasses.field(default_factory=dict)
 
     def find(self, task: str, split: str, language: str) -> list[Found]:
-        return self.source.find(task, split, language, stand_ins=self.config.allow_missing)
+        return self.source.find(task, split, language, substitutes=self.config.allow_missing)
 
     def dataset(
         self, task: Task, recipe: Recipe, split: str, found: Sequence[Found], most: int = 0
@@ -113,7 +113,7 @@ class Reader:
         return dataclasses.replace(
             part,
             labelled=has_labels(task, found, narrowed),
-            official=len(narrowed) == len(examples) and not found.stand_in,
+            official=len(narrowed) == len(examples) and not found.substitute,
         )
 
     def _part(

@@ -11,8 +11,8 @@ from xt_jax import hosts, preemption
 from xt_jax.config import Config
 from xt_jax.errors import UserError
 from xt_jax.files import naming_full_disks
+from xt_jax.records.results import append_rows
 from xt_jax.report.write import write_report
-from xt_jax.results import append_rows
 from xt_jax.study import cluster
 from xt_jax.study.board import Board, board_name
 from xt_jax.study.cost import Cost, cost_of

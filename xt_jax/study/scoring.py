@@ -11,9 +11,9 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from xt_jax.encoders import Source
 from xt_jax.evaluate.score import AT_LAYER, score, score_retrieval
-from xt_jax.predict import PredictFn, Predictor
+from xt_jax.model.predict import PredictFn, Predictor
+from xt_jax.model.pretrained import Source
 from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.mining import Candidates, Search
 from xt_jax.retrieval.topk import cosine_topk

@@ -11,11 +11,11 @@ from flax import nnx
 
 from xt_jax import hosts
 from xt_jax import model as models
-from xt_jax import outcomes as kept
-from xt_jax.evaluate.outcomes import outcomes
+from xt_jax.evaluate.example_scores import example_scores
 from xt_jax.evaluate.score import AT_LAYER
-from xt_jax.results import Row, read_all
-from xt_jax.sharding import place_param, place_params
+from xt_jax.model.sharding import place_param, place_params
+from xt_jax.records import example_scores as kept
+from xt_jax.records.results import Row, read_all
 from xt_jax.study.opening import Study
 from xt_jax.study.phases import Start, Trainer
 from xt_jax.study.plan import Piece
@@ -113,10 +113,10 @@ def _keep(
     rows: list[Row] | None,
     keep: Keep,
 ) -> None:
-    """Predictions, outcomes of single examples, and last the rows, which say that all is there."""
+    """Predictions, per-example scores, and last the rows, which say that all is there."""
     write_predictions(study.trainer.home(trained), data.task, dataset, predictions)
     if dataset.labelled:
-        each = outcomes(data.task, dataset.examples, predictions, dataset.language)
+        each = example_scores(data.task, dataset.examples, predictions, dataset.language)
         kept.write(study.results.parent, _short(trained.key), _short(dataset.key), each)
     if rows is not None:
         keep(rows)
@@ -162,7 +162,7 @@ def _found(
 
 
 def _todo(study: Study, data: TaskData, trained: Start, have: Names) -> set[str]:
-    """The keys of the data sets that this model has no rows, predictions or outcomes for."""
+    """The keys of the data sets without rows, predictions or per-example scores."""
     home, folder = study.trainer.home(trained), study.results.parent
 
     def is_scored(dataset: Dataset) -> bool:

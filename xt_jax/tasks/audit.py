@@ -31,7 +31,7 @@ class Row:
     split: str
     language: str
     file: str
-    stand_in: bool
+    substitute: bool
     examples: int
     labelled: bool
     labels: dict[str, int]
@@ -97,11 +97,11 @@ def check(
     for task, split, language in bar:
         bar.set_description(f"{task.name} {split} {language}")
         try:
-            found = source.find(task.name, split, language, stand_ins=True)
+            found = source.find(task.name, split, language, substitutes=True)
         except UserError as error:
             _add(report.faults, error.where, error.problem, error.remedy)
             continue
-        if language in _official(source, task, split) and all(f.stand_in for f in found):
+        if language in _official(source, task, split) and all(f.substitute for f in found):
             absent.setdefault((task.name, split), []).append(language)
         for place in found:
             _read(report, seen, ruler, task, split, place)
@@ -144,7 +144,7 @@ def _read(
             split,
             found.language,
             found.where,
-            found.stand_in,
+            found.substitute,
             len(examples),
             bool(survey.labelled(examples)),
             counts,
@@ -216,14 +216,14 @@ def _warnings(
         return
     for name in task.train:
         training = seen.trained.get((name, found.language), [])
-        official = [pair for pair in training if not pair[0].stand_in]
+        official = [pair for pair in training if not pair[0].substitute]
         for trained, texts in official or training:
             leaked = sum(text in texts for text in hashes)
             if leaked:
-                stand_in = " (a stand-in)" if trained.stand_in else ""
+                substitute = " (a substitute)" if trained.substitute else ""
                 yield (
                     f"{leaked} of {len(examples)} examples are also in the training data "
-                    f"{trained.where}{stand_in}",
+                    f"{trained.where}{substitute}",
                     "scores on them are too good; look whether both are the official files",
                 )
 
@@ -235,7 +235,7 @@ def _compare_sizes(report: Report) -> None:
             first = {
                 row.language: row
                 for row in reversed(report.rows)
-                if (row.task, row.split, row.stand_in) == (task, split, False)
+                if (row.task, row.split, row.substitute) == (task, split, False)
             }
             sizes = Counter(row.examples for row in first.values())
             usual = max(sizes, key=lambda size: (sizes[size], size), default=0)

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from xt_jax.data.mixture import turns
 from xt_jax.data.packing import Features, Plan, materialise
-from xt_jax.sharding import local_rows
+from xt_jax.model.sharding import local_rows
 from xt_jax.train.feed import made_ahead
 from xt_jax.train.step import StepSpec
 

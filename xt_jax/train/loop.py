@@ -20,8 +20,8 @@ from xt_jax import hosts, preemption
 from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
 from xt_jax.model.config import EncoderConfig
+from xt_jax.model.sharding import place_batch
 from xt_jax.preemption import Preempted
-from xt_jax.sharding import place_batch
 from xt_jax.tasks.packed import Sums
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.train.batches import Stream, batch_stream

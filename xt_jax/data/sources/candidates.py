@@ -27,7 +27,7 @@ class Candidate(NamedTuple):
     Attributes:
         patterns: each must be there; the reader gets what they match, in this order.
         read: (paths, language, allowed labels) -> examples.
-        stand_in: the files hold other examples than the official ones.
+        substitute: the files hold other examples than the official ones.
         optional: a further pattern, for a file that may be missing.
         mixed: the languages of a file that holds several.
         translated: machine translations from English, in any other language.
@@ -35,7 +35,7 @@ class Candidate(NamedTuple):
 
     patterns: tuple[str, ...]
     read: Reader
-    stand_in: bool = False
+    substitute: bool = False
     optional: str = ""
     mixed: tuple[str, ...] = ()
     translated: bool = False

@@ -43,11 +43,13 @@ class FileSource:
         self._root = epath.Path(directory)
         self._listed: dict[str, list[str]] = {}
 
-    def find(self, task: str, split: str, language: str, *, stand_ins: bool = False) -> list[Found]:
+    def find(
+        self, task: str, split: str, language: str, *, substitutes: bool = False
+    ) -> list[Found]:
         return [
             _found(paths, language, candidate)
             for candidate in candidates(task, split)
-            if stand_ins or not candidate.stand_in
+            if substitutes or not candidate.substitute
             if (paths := self._paths(candidate, language))
         ]
 
@@ -55,7 +57,7 @@ class FileSource:
         """The first place of the first two formats."""
         places: dict[Reader, str] = {}
         for candidate in candidates(task, split):
-            if serves(candidate, language) and not candidate.stand_in:
+            if serves(candidate, language) and not candidate.substitute:
                 place = self._root / fill(candidate.patterns[0], language)
                 places.setdefault(candidate.read, str(place))
         return " or ".join(list(places.values())[:2])
@@ -65,7 +67,7 @@ class FileSource:
             {
                 language
                 for candidate in candidates(task, split)
-                if not candidate.stand_in
+                if not candidate.substitute
                 for language in self._languages(candidate)
                 if self._paths(candidate, language)
             }
@@ -122,7 +124,7 @@ def _found(paths: tuple[epath.Path, ...], language: str, candidate: Candidate) -
         language,
         lambda labels: candidate.read(paths, language, labels),
         lambda: _digest(paths, language if candidate.mixed else ""),
-        candidate.stand_in,
+        candidate.substitute,
     )
 
 

@@ -7,7 +7,7 @@ Where the published tables differ from the releases:
   lost rows (49,175 of 49,401 English training pairs are left), so PAWS-X comes from its own data
   set.
 - Its UD-POS holds syntactic words where XTREME scores the fused token, and its BUCC the gold pairs
-  without the corpora that they are mined from: both are stand-ins.
+  without the corpora that they are mined from: both are substitutes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Table(NamedTuple):
         path: pattern with `{lang}` (ISO 639-1), `{iso3}`, `{name}` (English) and `*`.
         classes: class names by column, in the order of their indices, for files that do not
             state them.
-        stand_in: see `Found`.
+        substitute: see `Found`.
     """
 
     repository: str
@@ -61,7 +61,7 @@ class Table(NamedTuple):
     convert: Convert
     languages: Sequence[str] = ("en",)
     classes: Mapping[str, Sequence[str]] = {}
-    stand_in: bool = False
+    substitute: bool = False
 
 
 class HubSource:
@@ -84,10 +84,12 @@ class HubSource:
             )
         self._root = epath.Path(directory) if directory else None
 
-    def find(self, task: str, split: str, language: str, *, stand_ins: bool = False) -> list[Found]:
+    def find(
+        self, task: str, split: str, language: str, *, substitutes: bool = False
+    ) -> list[Found]:
         found = []
         for table in _LAYOUT.get((task, split), ()):
-            if language not in table.languages or (table.stand_in and not stand_ins):
+            if language not in table.languages or (table.substitute and not substitutes):
                 continue
             table = _filled(table, language)
             if self._root is None:
@@ -117,7 +119,7 @@ def _local(folder: epath.Path, table: Table, language: str) -> Found:
         language,
         lambda labels: _read(_shards(folder, table), table, language, labels),
         lambda: _digest(_shards(folder, table), language),
-        table.stand_in,
+        table.substitute,
     )
 
 
@@ -129,7 +131,7 @@ def _fetched(table: Table, language: str) -> Found:
         language,
         lambda labels: _read(_shards(_fetch(table, revision), table), table, language, labels),
         lambda: hashlib.sha256(f"{revision} {where} {language}".encode()).hexdigest(),
-        table.stand_in,
+        table.substitute,
     )
 
 
@@ -344,7 +346,7 @@ for _split, _name in _SPLITS.items():
                 records.tags("tokens", "pos_tags", records.treebank_word),
                 tuple(language for language in UD_NAMES if language not in _lacking),
                 classes={"pos_tags": _UPOS},
-                stand_in=True,
+                substitute=True,
             ),
         ),
     }
@@ -365,6 +367,6 @@ for _split, _name in _HELD_OUT.items():
             _xtreme(f"MLQA.{{context}}.{{question}}/{_name}", _stripped, _MLQA_CROSS),
         ),
         ("bucc", _split): (
-            _xtreme(f"bucc18.{{lang}}/{_name}", _bucc, _BUCC_LANGUAGES, stand_in=True),
+            _xtreme(f"bucc18.{{lang}}/{_name}", _bucc, _BUCC_LANGUAGES, substitute=True),
         ),
     }

@@ -137,7 +137,7 @@ def _snli(split: str) -> Rows:
 def _anli(number: int, split: str) -> Rows:
     rows = _at(_IN_ANLI, f"R{number}/{split}.jsonl", _ANLI)
     if split == "train":
-        rows += _at(_IN_ANLI, f"R{number}/dev.jsonl", _ANLI, stand_in=True)
+        rows += _at(_IN_ANLI, f"R{number}/dev.jsonl", _ANLI, substitute=True)
     return rows
 
 
@@ -151,7 +151,7 @@ def _squad(split: str) -> Rows:
         name = "translate-train/squad.translate.train.en-{lang}.json"
         rows += _at(_IN_TRANSLATIONS, f"SQuAD/{name}", _TRANSLATED_SQUAD, translated=True)
         rows += _at("squad", name, _TRANSLATED_SQUAD, translated=True)
-        rows += _at("squad_v1", "derived/train-v1.1-from-v2.0.json", _SQUAD, stand_in=True)
+        rows += _at("squad_v1", "derived/train-v1.1-from-v2.0.json", _SQUAD, substitute=True)
     return rows
 
 
@@ -168,7 +168,7 @@ def _cosmos_qa(split: str) -> Rows:
     name = {"train": "train.csv", "dev": "valid.csv", "test": "test.jsonl"}[split]
     rows = _at(_IN_COSMOS, name, _COSMOS)
     if split == "train":
-        rows += _at(_IN_COSMOS, "valid.csv", _COSMOS, stand_in=True)
+        rows += _at(_IN_COSMOS, "valid.csv", _COSMOS, substitute=True)
     return rows
 
 
@@ -185,7 +185,7 @@ def _ccg(split: str) -> Rows:
             Candidate(tuple(f"{folder}/{s}/wsj_{s}*.auto" for s in sections), _read_ccg)
             for folder in _IN_CCGBANK.split()
         ),
-        *_at("ccg", f"UD_English-EWT/en_ewt-ud-{split}.auto", _read_ccg, stand_in=True),
+        *_at("ccg", f"UD_English-EWT/en_ewt-ud-{split}.auto", _read_ccg, substitute=True),
     ]
 
 
@@ -214,7 +214,7 @@ def _pawsx(split: str) -> Rows:
         *_at(_IN_TRANSLATIONS, f"PAWSX/{_TRANSLATED}", _TRANSLATED_PAIRS, translated=True),
         *_at(_IN_PAWSX, f"translated/{_NAME}", _TRANSLATED_PAIRS, translated=True),
         *_at(_IN_XFINAL, "{lang}/translated_train.tsv", _PAWS, translated=True),
-        *_at("paws_x", "paws_wiki/dev.tsv", _PAWS, stand_in=True),
+        *_at("paws_x", "paws_wiki/dev.tsv", _PAWS, substitute=True),
     ]
 
 
@@ -295,7 +295,7 @@ def _translations(rows: Rows) -> Rows:
             translated=True,
         )
         for row in rows
-        if serves(row, ENGLISH) and not (row.stand_in or row.mixed or "{" in row.patterns[0])
+        if serves(row, ENGLISH) and not (row.substitute or row.mixed or "{" in row.patterns[0])
     ]
 
 
@@ -333,4 +333,4 @@ def candidates(task: str, split: str) -> tuple[Candidate, ...]:
     rows = rows_of(split)
     if split == "train":
         rows = _translations(rows) + rows
-    return (*(r for r in rows if not r.stand_in), *(r for r in rows if r.stand_in))
+    return (*(r for r in rows if not r.substitute), *(r for r in rows if r.substitute))

@@ -15,7 +15,7 @@ class Found:
 
     Attributes:
         where: its first file or table, for messages.
-        stand_in: holds other examples than the official ones; taken only where data may be
+        substitute: holds other examples than the official ones; taken only where data may be
             missing.
         read: all examples, given the allowed labels (() allows any); raises DataError at the
             first fault, with file and line (or table and row).
@@ -26,17 +26,19 @@ class Found:
     language: str
     read: Callable[[Sequence[str]], list[Example]]
     digest: Callable[[], str]
-    stand_in: bool = False
+    substitute: bool = False
 
 
 class Source(Protocol):
     """What the rest of the program knows of a source."""
 
-    def find(self, task: str, split: str, language: str, *, stand_ins: bool = False) -> list[Found]:
+    def find(
+        self, task: str, split: str, language: str, *, substitutes: bool = False
+    ) -> list[Found]:
         """What is there of this split, the official form first; [] where there is nothing."""
 
     def expected(self, task: str, split: str, language: str) -> str:
         """Where `find` looks first, for messages; "" for a split that the task does not have."""
 
     def languages(self, task: str, split: str) -> list[str]:
-        """The languages that are there of this split, sorted; stand-ins do not count."""
+        """The languages that are there of this split, sorted; substitutes do not count."""

@@ -10,7 +10,7 @@ Where TFDS differs from the releases (builders of 4.9.10):
 - `paws_x_wiki`, `xtreme_pawsx` and `bucc` take a double quote for CSV quoting: marks round a field
   are lost, and rows after a mark that does not close are swallowed.
 - `xtreme_pos` holds syntactic words where XTREME scores the fused token, and `bucc` the gold pairs
-  without the corpora that they are mined from: both are stand-ins.
+  without the corpora that they are mined from: both are substitutes.
 - `xtreme_pos` calls Tagalog `ta` and Tamil `tl`.
 """
 
@@ -45,7 +45,7 @@ class Table(NamedTuple):
     Attributes:
         order: what the release's order follows from in a shuffled set: a column, or the number
             with which TFDS's keys begin; None where it does not.
-        stand_in: see `Found`.
+        substitute: see `Found`.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Table(NamedTuple):
     convert: Convert
     languages: Sequence[str] = ("en",)
     order: str | int | None = None
-    stand_in: bool = False
+    substitute: bool = False
 
 
 class TfdsSource:
@@ -77,10 +77,12 @@ class TfdsSource:
                 remedy="name the folder that the data sets were prepared in (TFDS's data_dir)",
             )
 
-    def find(self, task: str, split: str, language: str, *, stand_ins: bool = False) -> list[Found]:
+    def find(
+        self, task: str, split: str, language: str, *, substitutes: bool = False
+    ) -> list[Found]:
         found = []
         for table in _LAYOUT.get((task, split), ()):
-            if language not in table.languages or (table.stand_in and not stand_ins):
+            if language not in table.languages or (table.substitute and not substitutes):
                 continue
             name = _filled(table, language)
             if version := _latest(self._root / table.name / name.config, name.split):
@@ -107,7 +109,7 @@ def _found(folder: epath.Path, table: Table, language: str) -> Found:
         language,
         lambda labels: _read(folder, table, language, labels),
         lambda: _digest(folder, table, language),
-        table.stand_in,
+        table.substitute,
     )
 
 
@@ -312,10 +314,10 @@ _LAYOUT: dict[tuple[str, str], tuple[Table, ...]] = {
         for split, languages in (("dev", ("en",)), ("test", (*TYDIQA_NAMES,)))
     },
     ("bucc", "dev"): (
-        Table("bucc", "bucc_{lang}", "validation", _bucc, _BUCC_LANGUAGES, 0, stand_in=True),
+        Table("bucc", "bucc_{lang}", "validation", _bucc, _BUCC_LANGUAGES, 0, substitute=True),
     ),
     ("bucc", "test"): (
-        Table("bucc", "bucc_{lang}", "test", _bucc, _BUCC_LANGUAGES, 0, stand_in=True),
+        Table("bucc", "bucc_{lang}", "test", _bucc, _BUCC_LANGUAGES, 0, substitute=True),
     ),
     ("tatoeba", "test"): (
         Table("tatoeba", "tatoeba_{lang}", "train", records.sentences, (*ISO3,), 0),
@@ -336,7 +338,7 @@ for _split, _name in _SPLITS.items():
                 _udpos,
                 (*UD_NAMES,),
                 0,
-                stand_in=True,
+                substitute=True,
             ),
         ),
         **{(f"anli_r{r}", _split): (Table("anli", f"r{r}", _name, _anli),) for r in (1, 2, 3)},

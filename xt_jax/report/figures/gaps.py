@@ -25,7 +25,7 @@ from xt_jax.report.figures.looks import (
     size_axis,
     wrapped,
 )
-from xt_jax.statistics.findings import Estimate
+from xt_jax.report.statistics.findings import Estimate
 
 MEAN_LABEL = "mean of targets"
 TOGETHER = 3  # intermediate tasks whose bands one panel can bear

@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 
 from xt_jax.report.evidence import Evidence, Model
 from xt_jax.report.figures.looks import SMALL, Look, Margins, grid, legend, legend_height, wrapped
+from xt_jax.report.statistics.compare import at_layers, seed_means, values_of
 from xt_jax.report.tables import counted_layer
-from xt_jax.statistics.compare import at_layers, seed_means, values_of
 
 
 class Sweep(NamedTuple):

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from xt_jax.report.statistics.compare import CONFIDENCE, direct_first
 from xt_jax.report.wording import size
-from xt_jax.statistics.compare import CONFIDENCE, direct_first
 from xt_jax.tasks.table import DIRECT
 
 T = TypeVar("T")

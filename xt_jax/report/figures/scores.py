@@ -23,8 +23,7 @@ from xt_jax.report.figures.looks import (
     size_axis,
     wrapped,
 )
-from xt_jax.report.wording import between, size
-from xt_jax.statistics.compare import (
+from xt_jax.report.statistics.compare import (
     Columns,
     Numbers,
     deviation,
@@ -33,6 +32,7 @@ from xt_jax.statistics.compare import (
     seed_means,
     values_of,
 )
+from xt_jax.report.wording import between, size
 from xt_jax.tasks.table import DIRECT
 
 

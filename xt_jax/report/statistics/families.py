@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from xt_jax.results import Row
+from xt_jax.records.results import Row
 
 MIN_SIZES = 3  # of a family, for anything to be said against size
 

@@ -24,7 +24,7 @@ from xt_jax.tasks.mining import gold_pairs
 from xt_jax.tasks.table import Task
 
 
-def outcomes(
+def example_scores(
     task: Task, examples: Sequence[Example], predictions: Sequence, language: str
 ) -> np.ndarray:
     """[n, 2] numerator and denominator of each example, in the order of `examples`.
@@ -42,9 +42,11 @@ def outcomes(
     Raises:
         ValueError: masked language modelling, whose metric is no such ratio.
     """
-    if task.family not in _OUTCOMES:
+    if task.family not in _EXAMPLE_SCORES:
         raise ValueError(f"{task.name} has no outcome per example")
-    return np.asarray(_OUTCOMES[task.family](task, examples, predictions, language), np.float64)
+    return np.asarray(
+        _EXAMPLE_SCORES[task.family](task, examples, predictions, language), np.float64
+    )
 
 
 def _labels(
@@ -101,7 +103,7 @@ def _f1(counts: np.ndarray) -> np.ndarray:
     return np.stack([2 * right, predicted + gold], axis=-1)
 
 
-_OUTCOMES: dict[str, Callable[..., np.ndarray]] = {
+_EXAMPLE_SCORES: dict[str, Callable[..., np.ndarray]] = {
     "pairs": _labels,
     "choices": _labels,
     "tags": _tags,

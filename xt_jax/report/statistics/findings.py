@@ -7,12 +7,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from xt_jax.results import Row
-from xt_jax.statistics.bootstrap import Estimate, Paired, Term, estimate, slope_weights
-from xt_jax.statistics.collapse import collapsed
-from xt_jax.statistics.compare import CONFIDENCE, collect, direct_first, first_metrics
-from xt_jax.statistics.contrasts import Contrast, Outcomes, contrasts, shifts_of, without
-from xt_jax.statistics.families import MIN_SIZES, ladders
+from xt_jax.records.results import Row
+from xt_jax.report.statistics.bootstrap import Estimate, Paired, Term, estimate, slope_weights
+from xt_jax.report.statistics.collapse import collapsed
+from xt_jax.report.statistics.compare import CONFIDENCE, collect, direct_first, first_metrics
+from xt_jax.report.statistics.contrasts import (
+    Contrast,
+    ExampleScores,
+    contrasts,
+    shifts_of,
+    without,
+)
+from xt_jax.report.statistics.families import MIN_SIZES, ladders
 
 
 @dataclass(frozen=True)
@@ -89,22 +95,22 @@ class Multiplicity:
     kept: tuple[Gap, ...]
 
 
-def find(rows: Sequence[Row], outcomes: Outcomes) -> Findings:
+def find(rows: Sequence[Row], example_scores: ExampleScores) -> Findings:
     """Gaps and slopes of each target's first metric.
 
     Args:
         rows: those that count, see `compare.one_setting`.
-        outcomes: of single examples; where it has none, intervals are from seeds alone.
+        example_scores: of single examples; where it has none, intervals are from seeds alone.
 
     Raises:
-        DataError: outcomes that do not give the row's value.
+        DataError: example_scores that do not give the row's value.
     """
     by_model: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_model[row["model"]].append(row)
     first = {model: first_metrics(collect(mine)) for model, mine in by_model.items()}
     counting = {model: _rows_of(first[model]) for model in by_model}
-    drawn = shifts_of([row for some in counting.values() for row in some], outcomes)
+    drawn = shifts_of([row for some in counting.values() for row in some], example_scores)
     at_chance = {model: collapsed(some) for model, some in counting.items()}
     found = {
         model: list(contrasts(mine, first[model], at_chance[model], drawn))

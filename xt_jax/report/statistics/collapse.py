@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
-from xt_jax.results import Row
+from xt_jax.records.results import Row
 from xt_jax.tasks.table import TASKS, Task
 
 Run = tuple[str, str, int]  # intermediate, target, seed

@@ -155,7 +155,7 @@ def _match(path: str, rules: Rules) -> P:
             return spec
     raise ConfigError(
         f"No sharding rule matches the parameter `{path}`.",
-        where="xt_jax/sharding.py, RULES",
+        where="xt_jax/model/sharding.py, RULES",
         remedy="add a (pattern, spec) row",
     )
 

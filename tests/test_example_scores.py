@@ -10,7 +10,6 @@ from etils import epath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xt_jax import outcomes as kept
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
 from xt_jax.data.examples import (
     ChoiceExample,
@@ -21,9 +20,10 @@ from xt_jax.data.examples import (
     TagExample,
 )
 from xt_jax.errors import DataError
-from xt_jax.evaluate.outcomes import outcomes
+from xt_jax.evaluate.example_scores import example_scores
 from xt_jax.evaluate.score import score, score_retrieval
-from xt_jax.results import read_rows
+from xt_jax.records import example_scores as kept
+from xt_jax.records.results import read_rows
 from xt_jax.study import runner
 from xt_jax.tasks.table import TASKS
 
@@ -39,7 +39,7 @@ def first_metric(found: np.ndarray) -> float:
 
 def assert_adds_up(name, examples, predictions, language="en") -> np.ndarray:
     task = TASKS[name]
-    found = outcomes(task, examples, predictions, language)
+    found = example_scores(task, examples, predictions, language)
     expected = score(task, examples, predictions, language)[task.metrics[0]]
     assert found.shape == (len(examples), 2)
     assert found.dtype == np.float64
@@ -141,7 +141,7 @@ def test_answers_or_none(questions):
 def test_nearest_sentences(n, rng):
     matches, nearest = rng.sample(range(n), n), [rng.randrange(n) for _ in range(n)]
     examples = [SentenceExample(str(i), "a", "b", line) for i, line in enumerate(matches)]
-    found = outcomes(TASKS["tatoeba"], examples, nearest, "de")
+    found = example_scores(TASKS["tatoeba"], examples, nearest, "de")
     expected = score_retrieval(np.array([nearest[::-1], nearest]), examples, 1)["accuracy"]
     assert first_metric(found) == pytest.approx(expected, abs=ROUNDING)
     assert found.tolist() == [[g == p, 1] for g, p in zip(matches, nearest, strict=True)]
@@ -171,7 +171,7 @@ def test_mined_pairs_count_at_their_foreign_sentence(foreign, english, rng):
 
 def test_masked_language_modelling_has_none():
     with pytest.raises(ValueError, match="mlm has no outcome"):
-        outcomes(TASKS["mlm"], [], [], "de")
+        example_scores(TASKS["mlm"], [], [], "de")
 
 
 # --- kept with a study -------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_masked_language_modelling_has_none():
 @unhurried
 @given(st.lists(st.tuples(st.integers(0, 70_000), st.integers(0, 300)), min_size=1), st.booleans())
 def test_what_is_read_is_what_was_written(tmp_path_factory, pairs, halve):
-    folder = epath.Path(tmp_path_factory.mktemp("outcomes"))
+    folder = epath.Path(tmp_path_factory.mktemp("example_scores"))
     array = np.array(pairs, np.float64) / (2 if halve else 1)
     assert not kept.exists(folder, "run", "data")
     assert kept.read(folder, "run", "data") is None
@@ -189,7 +189,7 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, pairs, halve):
     found = kept.read(folder, "run", "data")
     np.testing.assert_array_equal(found, array)
     assert kept.read(folder, "data", "run") is None
-    assert [p.name for p in (folder / "outcomes").iterdir()] == ["run-data.npy"]
+    assert [p.name for p in (folder / "example_scores").iterdir()] == ["run-data.npy"]
     counts = (array % 1 == 0).all()
     smallest = next(b for b in (1, 2, 4) if array.max() < 256**b)
     assert found.dtype == (np.dtype(f"u{smallest}") if counts else np.float32)
@@ -203,8 +203,8 @@ def test_fractions_are_single_precision(tmp_path):
 
 
 def test_a_damaged_file_is_named(tmp_path):
-    (tmp_path / "outcomes").mkdir()
-    (tmp_path / "outcomes" / "run-data.npy").write_bytes(b"no array")
+    (tmp_path / "example_scores").mkdir()
+    (tmp_path / "example_scores" / "run-data.npy").write_bytes(b"no array")
     with pytest.raises(DataError, match=r"run-data\.npy"):
         kept.read(epath.Path(tmp_path), "run", "data")
 
@@ -231,12 +231,12 @@ def test_a_study_keeps_outcomes_and_asks_again_for_those_that_are_missing(
         found = kept.read(folder, row["run"], row["data"])
         assert len(found) == row["n"]
         assert first_metric(found.astype(float)) == pytest.approx(row["value"], abs=1e-4)
-    files = {path: path.read_bytes() for path in (tmp_path / "outcomes").iterdir()}
+    files = {path: path.read_bytes() for path in (tmp_path / "example_scores").iterdir()}
     # the untrained encoder is one run whatever the seed
     assert len(files) == 2 * 2 * 3 + 1
     before = results.read_bytes()
     for path in random.Random(0).sample(sorted(files), 3):
         path.unlink()
     runner.run(config, str(tmp_path))
-    assert {path: path.read_bytes() for path in (tmp_path / "outcomes").iterdir()} == files
+    assert {path: path.read_bytes() for path in (tmp_path / "example_scores").iterdir()} == files
     assert results.read_bytes() == before

@@ -1,4 +1,4 @@
-"""The outcomes of single test examples, a file for each run and set of examples.
+"""Per-example scores of test sets: one array file for each run and set of examples.
 
 They lie beside `results.jsonl`, whose rows name them by `run` and `data`.
 """
@@ -15,7 +15,7 @@ from xt_jax.files import atomic_write_bytes
 
 
 def write(folder: epath.Path, run: str, data: str, array: np.ndarray) -> None:
-    """Keeps what `xt_jax.evaluate.outcomes` returned: counts exactly, fractions as float32."""
+    """Writes what `xt_jax.evaluate.example_scores` returned: counts exactly, else float32."""
     buffer = io.BytesIO()
     np.save(buffer, array.astype(_dtype(array)), allow_pickle=False)
     atomic_write_bytes(_path(folder, run, data), buffer.getvalue())
@@ -40,14 +40,14 @@ def read(folder: epath.Path, run: str, data: str) -> np.ndarray | None:
         return np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise DataError(
-            f"The outcomes cannot be read ({error}).",
+            f"The example_scores cannot be read ({error}).",
             where=path,
             remedy="delete the file and run the study again, which scores what is missing",
         ) from error
 
 
 def _path(folder: epath.Path, run: str, data: str) -> epath.Path:
-    return folder / "outcomes" / f"{run}-{data}.npy"
+    return folder / "example_scores" / f"{run}-{data}.npy"
 
 
 def _dtype(array: np.ndarray) -> np.dtype:

@@ -10,18 +10,18 @@ from functools import cached_property
 import numpy as np
 
 from xt_jax.errors import DataError
-from xt_jax.results import Row
-from xt_jax.statistics.bootstrap import Paired, shifts
-from xt_jax.statistics.collapse import Run
-from xt_jax.statistics.compare import Columns, Pair, same_examples
+from xt_jax.records.results import Row
+from xt_jax.report.statistics.bootstrap import Paired, shifts
+from xt_jax.report.statistics.collapse import Run
+from xt_jax.report.statistics.compare import Columns, Pair, same_examples
 from xt_jax.tasks.table import DIRECT
 
-Outcomes = Callable[[str, str], np.ndarray | None]  # of (run, data), see `study.outcomes.read`
+ExampleScores = Callable[[str, str], np.ndarray | None]  # of (run, data), see `records`
 Shifts = dict[tuple[str, str], np.ndarray]  # of (run, data): [B]
 
 _AT_ONCE = 1 << 25  # numbers in memory
 _MANY = 20_000  # examples, above which those that count for nothing are not drawn
-_ROUNDING = 1e-3  # of float32 outcomes, in percentage points
+_ROUNDING = 1e-3  # of float32 scores, in percentage points
 
 
 @dataclass(frozen=True)
@@ -109,52 +109,52 @@ def without(paired: Paired, seeds: Sequence[int]) -> Paired | None:
     return paired.of(left) if left else None
 
 
-def shifts_of(rows: Sequence[Row], outcomes: Outcomes) -> Shifts:
-    """What other examples add to the rows, of those that have outcomes.
+def shifts_of(rows: Sequence[Row], example_scores: ExampleScores) -> Shifts:
+    """What other examples add to the rows, of those that have per-example scores.
 
     Raises:
-        DataError: outcomes that do not give the row's value.
+        DataError: example_scores that do not give the row's value.
     """
     sets: dict[tuple[int, str], dict[tuple[str, str], Row]] = defaultdict(dict)
     for row in rows:
         sets[row["n"], row["data"] if row["n"] > _MANY else ""][_key(row)] = row
     found: Shifts = {}
     for (n, data), some in sorted(sets.items()):
-        counting = _counting(list(some.values()), outcomes) if data else slice(None)
+        counting = _counting(list(some.values()), example_scores) if data else slice(None)
         every, most = list(some.items()), max(_AT_ONCE // n, 1)
         for i in range(0, len(every), most):
-            read = {key: _checked(row, outcomes) for key, row in every[i : i + most]}
+            read = {key: _checked(row, example_scores) for key, row in every[i : i + most]}
             known = {key: array[counting] for key, array in read.items() if array is not None}
             if known:
                 found |= zip(known, shifts(np.stack(list(known.values()))), strict=True)
     return found
 
 
-def _counting(rows: Sequence[Row], outcomes: Outcomes) -> np.ndarray:
+def _counting(rows: Sequence[Row], example_scores: ExampleScores) -> np.ndarray:
     """[n] the examples that count for something in any of the runs.
 
     To draw the others too changes no ratio, and of the sentences to be mined they are most.
     """
     counting = np.zeros(rows[0]["n"], bool)
     for row in rows:
-        array = _checked(row, outcomes)
+        array = _checked(row, example_scores)
         if array is not None:
             counting |= array.any(axis=1)
     return counting
 
 
-def _checked(row: Row, outcomes: Outcomes) -> np.ndarray | None:
-    array = outcomes(row["run"], row["data"])
+def _checked(row: Row, example_scores: ExampleScores) -> np.ndarray | None:
+    array = example_scores(row["run"], row["data"])
     if array is None:
         return None
     numerator, denominator = array.sum(axis=0, dtype=np.float64)
     value = 100 * numerator / denominator if denominator else 0.0
     if len(array) != row["n"] or abs(value - row["value"]) > _ROUNDING:
         raise DataError(
-            f"The outcomes of {len(array)} examples give {value:.3f}, the row has "
+            f"The example_scores of {len(array)} examples give {value:.3f}, the row has "
             f"{row['value']:.3f} from {row['n']}.",
             where=f"run {row['run']}, data {row['data']} ({row['target']}, {row['language']})",
-            remedy="delete that file in the folder `outcomes` and run the study again",
+            remedy="delete that file in the folder `example_scores` and run the study again",
         )
     return array
 

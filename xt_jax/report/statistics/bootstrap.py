@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from xt_jax.statistics.compare import CONFIDENCE
+from xt_jax.report.statistics.compare import CONFIDENCE
 
 DRAWS = 1000
 
@@ -83,7 +83,7 @@ class Term:
     paired: Paired
 
 
-def shifts(outcomes: np.ndarray, draws: int = DRAWS) -> np.ndarray:
+def shifts(example_scores: np.ndarray, draws: int = DRAWS) -> np.ndarray:
     """[R, B] float32: the scores, 0..100, on resampled examples, less those on the examples.
 
     A draw takes the same of the n examples whatever the runs, the language or the task: test sets
@@ -91,9 +91,9 @@ def shifts(outcomes: np.ndarray, draws: int = DRAWS) -> np.ndarray:
     examples are paired at random, what that adds to a covariance has mean 0.
 
     Args:
-        outcomes: [R, n, 2] numerators and denominators, see `xt_jax.evaluate.outcomes`.
+        example_scores: [R, n, 2] numerators and denominators, see `xt_jax.evaluate.example_scores`.
     """
-    numerators, denominators = np.moveaxis(outcomes.astype(np.float32), -1, 0)
+    numerators, denominators = np.moveaxis(example_scores.astype(np.float32), -1, 0)
     runs, n = numerators.shape
     if not n:
         return np.zeros((runs, draws), np.float32)

@@ -16,7 +16,7 @@ from xt_jax import hosts, preemption
 from xt_jax.data.packing import Features, spread
 from xt_jax.data.stream import Shape, Stream, plan_stream
 from xt_jax.model.config import EncoderConfig
-from xt_jax.sharding import local_rows, place_batch, row_multiple, step_tokens
+from xt_jax.model.sharding import local_rows, place_batch, row_multiple, step_tokens
 
 # (model, batch) -> {"fields": {name: [R, S, ...]}, "tokens": {name: [R, T, ...]}}
 PredictFn = Callable[[Any, dict[str, jax.Array]], dict[str, dict[str, jax.Array]]]
