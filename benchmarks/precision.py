@@ -28,9 +28,9 @@ from xt_jax import model as models
 from xt_jax.config import Config, DataConfig, ModelConfig
 from xt_jax.data.packing import Features, materialise, plan_training
 from xt_jax.data.tokenize import fingerprint
-from xt_jax.model.pretrained import Source, open_source
+from xt_jax.model.pretrained import Pretrained, open_pretrained
 from xt_jax.model.sharding import make_mesh, place_batch, place_param, place_params, row_multiple
-from xt_jax.study.data import open_data
+from xt_jax.study.opening import open_data
 from xt_jax.study.reader import Reader
 from xt_jax.tasks.table import FAMILIES, TASKS
 from xt_jax.train.optim import make_optimizer
@@ -41,7 +41,7 @@ TASK = TASKS["mnli"]
 COLOURS = {"float32": "#3b6fb6", "bfloat16": "#d1495b"}
 
 
-def prepare(args: argparse.Namespace, cache: epath.Path) -> tuple[Source, Features]:
+def prepare(args: argparse.Namespace, cache: epath.Path) -> tuple[Pretrained, Features]:
     """The model to start from and MNLI's training set in its pieces."""
     count = args.steps * TASK.recipe.batch_size
     data = DataConfig(source="mini", max_train_examples=count)
@@ -52,14 +52,14 @@ def prepare(args: argparse.Namespace, cache: epath.Path) -> tuple[Source, Featur
     model = ModelConfig(name=args.size, tokenizer=args.tokenizer, random_init=args.random_init)
     config = Config(model=model, data=data)
     read, tokenizer = open_data(config, cache)
-    source = open_source(config.model, tokenizer)
+    source = open_pretrained(config.model, tokenizer)
     key = fingerprint(source.tokenizer)
     reader = Reader(config, source.tokenizer, key, source.config.max_length, read, cache)
     found = reader.find("mnli", "train", "en")[:1]
     return source, reader.dataset(TASK, TASK.recipe, "train", found).features
 
 
-def train(source: Source, features: Features, dtype: str, seed: int, args) -> np.ndarray:
+def train(source: Pretrained, features: Features, dtype: str, seed: int, args) -> np.ndarray:
     """[steps] losses of one run."""
     mesh = make_mesh()
     recipe = TASK.recipe

@@ -13,7 +13,7 @@ same --workdir for the baseline: the table then shows the gap.
 """
 
 from xt_jax.config import Config, ModelConfig, RecipeOverrides, parse_arg
-from xt_jax.mini.ladder import NAMES as MINI
+from xt_jax.model.presets import MINI
 
 SMALL_SIZES = ("tiny", "small", *MINI)
 

@@ -69,7 +69,7 @@ def world(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def mini_tokenizer_folder() -> Path:
     """The tokenizer that comes with the package."""
-    from xt_jax.mini.tokenizer import tokenizer_folder
+    from xt_jax.mini.weights import tokenizer_folder
 
     return Path(tokenizer_folder())
 

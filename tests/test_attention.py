@@ -19,7 +19,7 @@ from tpu_compiler import compile_for_tpu
 from xt_jax import model as xm
 from xt_jax.config import ModelConfig
 from xt_jax.errors import ConfigError
-from xt_jax.model.pretrained import open_source
+from xt_jax.model.pretrained import open_pretrained
 
 TOLERANCE = 2e-6  # float32: sums over at most 256 tokens in another order, values about 1
 KERNELS = sys.modules["xt_jax.model.attention"]
@@ -257,25 +257,25 @@ def test_study_refuses_before_it_reads_data(
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
     config = ModelConfig(name="tiny", tokenizer=str(mini_tokenizer_folder), **options)
     if message is None:
-        source = open_source(config, "")
+        source = open_pretrained(config)
         assert source.config.attention == config.attention
         assert source.numerics == [source.config.dtype, config.attention, 0.0]
         return
     with pytest.raises(ConfigError, match=message) as error:
-        open_source(config, "")
+        open_pretrained(config)
     assert "where: --config.model.attention\n" in str(error.value)
 
 
 def test_study_loads_with_the_asked_options():
     config = ModelConfig(name="mini-48", attention_dropout=0.3, remat="outputs")
-    source = open_source(config, "")
+    source = open_pretrained(config)
     encoder = source.load(None, lambda path, array: jnp.asarray(array))
     assert encoder.config == source.config
     assert (encoder.config.attention_dropout, encoder.config.remat) == (0.3, "outputs")
-    assert open_source(ModelConfig(name="mini-48"), "").config.attention_dropout == 0.0
+    assert open_pretrained(ModelConfig(name="mini-48")).config.attention_dropout == 0.0
     random = {"name": "mini-48", "random_init": True}
     keys = {
-        open_source(ModelConfig(**random, **options), "").key
+        open_pretrained(ModelConfig(**random, **options)).key
         for options in ({}, {"attention_dropout": 0.3}, {"remat": "full"}, {"dtype": "bfloat16"})
     }
     assert len(keys) == 1  # the weights are the same

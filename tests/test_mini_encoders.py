@@ -20,10 +20,10 @@ from xt_jax.data.packing import Features, plan_training
 from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError, DataError, WeightsError
 from xt_jax.ladder import ship as shipping
-from xt_jax.mini import ladder
-from xt_jax.mini import tokenizer as mini_pieces
+from xt_jax.mini import weights
 from xt_jax.mini.tokenizer import train_tokenizer
 from xt_jax.model import pretrained as encoders
+from xt_jax.model.presets import MINI
 from xt_jax.model.sharding import make_mesh
 from xt_jax.study import opening, runner
 from xt_jax.study.mixing import plan_phase
@@ -36,8 +36,8 @@ from xt_jax.train.optim import make_optimizer
 
 def test_the_ladder():
     sizes = (0.0144, 0.025, 0.057, 0.15, 0.336, 0.79, 2.7, 7.9)
-    assert tuple(pretrain_mini.SIZES) == ladder.NAMES
-    for name, millions in zip(ladder.NAMES, sizes, strict=True):
+    assert tuple(pretrain_mini.SIZES) == MINI
+    for name, millions in zip(MINI, sizes, strict=True):
         config = models.preset(name, 1234).config
         encoder, _ = models.count_params(models.abstract_encoder(config))
         assert encoder / 1e6 == pytest.approx(millions, rel=0.02)
@@ -46,17 +46,16 @@ def test_the_ladder():
 
 
 def test_a_size_that_is_not_there_is_an_error_with_the_command(tmp_path, monkeypatch, folder):
-    monkeypatch.setattr(ladder, "ENCODERS", tmp_path)
-    monkeypatch.setattr(mini_pieces, "ENCODERS", tmp_path)
+    monkeypatch.setattr(weights, "ENCODERS", tmp_path)
     with pytest.raises(ConfigError, match="mini-256 do not come") as error:
-        encoders.open_source(ModelConfig("mini-256"), "")
+        encoders.open_pretrained(ModelConfig("mini-256"))
     assert "configs/pretrain_mini.py:size=mini-256" in error.value.remedy
     assert "xt_jax.ladder.ship" in error.value.remedy
     with pytest.raises(ConfigError, match="holds no tokenizer") as error:
-        encoders.open_source(ModelConfig("mini-256", random_init=True), "")
+        encoders.open_pretrained(ModelConfig("mini-256", random_init=True))
     assert "python -m xt_jax.mini.tokenizer" in error.value.remedy
     shutil.copytree(folder, tmp_path / "tokenizer")
-    source = encoders.open_source(ModelConfig("mini-48", random_init=True), "of the data")
+    source = encoders.open_pretrained(ModelConfig("mini-48", random_init=True), "of the data")
     assert (source.name, source.folder) == ("mini-48-random", None)
     assert source.config.vocab_size == len(source.tokenizer) == len(load_tokenizer(str(folder)))
     with pytest.raises(ConfigError, match="`mini-40` is no size"):
@@ -175,10 +174,9 @@ def test_what_is_shipped_is_found_by_its_name(trained, text, folder, tmp_path, m
             assert half.get_tensor(name).dtype == np.float16
             np.testing.assert_array_equal(half.get_tensor(name), wanted)
 
-    monkeypatch.setattr(ladder, "ENCODERS", tmp_path)
-    monkeypatch.setattr(mini_pieces, "ENCODERS", tmp_path)
+    monkeypatch.setattr(weights, "ENCODERS", tmp_path)
     shutil.copytree(folder, tmp_path / "tokenizer")
-    source = encoders.open_source(ModelConfig("mini-48"), "of the data")
+    source = encoders.open_pretrained(ModelConfig("mini-48"), "of the data")
     assert (source.name, Path(source.folder)) == ("mini-48", target)
     assert source.config.dropout == source.config.attention_dropout == 0
     model, _ = models.load_model(source.folder)

@@ -13,8 +13,8 @@ from xt_jax import model as models
 from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError
 from xt_jax.ladder import alignment, probe
-from xt_jax.mini import ladder
 from xt_jax.mini import tokenizer as mini_pieces
+from xt_jax.mini import weights
 from xt_jax.mini.languages import LANGUAGES
 from xt_jax.mini.lexicon import entries, word
 from xt_jax.model.pretrained import RANDOM_SEED
@@ -72,9 +72,8 @@ def folder(tmp_path_factory, texts):
 @pytest.fixture
 def tokenizer(folder, monkeypatch):
     """The one that the mini encoders share here."""
-    for module in (mini_pieces, ladder):
-        monkeypatch.setattr(module, "ENCODERS", folder)
-    return load_tokenizer(str(mini_pieces.tokenizer_folder()))
+    monkeypatch.setattr(weights, "ENCODERS", folder)
+    return load_tokenizer(str(weights.tokenizer_folder()))
 
 
 def counted_text(tokenizer, text, other, latin):

@@ -31,7 +31,7 @@ from xt_jax.mini import write as making
 from xt_jax.mini.tasks import entailment
 from xt_jax.mini.tasks.drawing import distinct
 from xt_jax.mini.write import FINGERPRINT, FORMAT
-from xt_jax.study.data import open_data
+from xt_jax.study.opening import open_data
 from xt_jax.tasks.table import DIRECT, TARGETS, TASKS
 
 TINY = Sizes(

@@ -24,7 +24,7 @@ from xt_jax.mini.lexicon import entries, word
 from xt_jax.mini.tasks.drawing import distinct, draw_utterance
 from xt_jax.mini.words import Language
 from xt_jax.model.predict import Predictor
-from xt_jax.model.pretrained import Source
+from xt_jax.model.pretrained import Pretrained
 from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.tasks import retrieval as retrieval_task
@@ -62,7 +62,7 @@ def parallel_texts(count: int, seed: int = 0) -> dict[str, list[str]]:
 
 
 def measure(
-    name: str, source: Source, encoder: models.Encoder, texts: dict[str, list[str]]
+    name: str, source: Pretrained, encoder: models.Encoder, texts: dict[str, list[str]]
 ) -> list[Score]:
     """Everything about one encoder; `texts` as from `parallel_texts`."""
     return [
@@ -179,7 +179,7 @@ def translation(
 
 
 def _sentences(
-    name: str, source: Source, encoder: models.Encoder, texts: dict[str, list[str]]
+    name: str, source: Pretrained, encoder: models.Encoder, texts: dict[str, list[str]]
 ) -> Iterator[Score]:
     tokenizer, english = source.tokenizer, texts["en"]
     sets = [features(tokenizer, texts[code]) for code in ("en", *OTHERS)]

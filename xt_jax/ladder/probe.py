@@ -25,8 +25,8 @@ from xt_jax.data.tokenize import FILES
 from xt_jax.errors import ConfigError
 from xt_jax.files import atomic_write_text
 from xt_jax.ladder.alignment import OTHERS, POOLINGS, Score, measure, parallel_texts
-from xt_jax.mini.tokenizer import tokenizer_folder
-from xt_jax.model.pretrained import Source, open_source
+from xt_jax.mini.weights import tokenizer_folder
+from xt_jax.model.pretrained import Pretrained, open_pretrained
 
 SENTENCES = 500
 RANDOM = "-random"
@@ -35,13 +35,13 @@ _HEADINGS = {("all", False): "all", ("unshared", False): "unshared", ("unshared"
 Key = tuple[str, str, str, bool, int | None]  # language, direction, tokens, centred, layer
 
 
-def open_model(name: str) -> Source:
+def open_model(name: str) -> Pretrained:
     """A preset, with `-random` behind it for random weights, or a folder of weights.
 
     A folder without a tokenizer gets the shared one of the mini encoders.
 
     Raises:
-        ConfigError, WeightsError: see `xt_jax.model.pretrained.open_source`.
+        ConfigError, WeightsError: see `xt_jax.model.pretrained.open_pretrained`.
     """
     folder = epath.Path(name)
     has_weights = (folder / "config.json").exists()
@@ -49,10 +49,10 @@ def open_model(name: str) -> Source:
     tokenizer = str(tokenizer_folder()) if has_weights and not has_tokenizer else ""
     random = name.endswith(RANDOM) and not has_weights
     config = ModelConfig(name.removesuffix(RANDOM) if random else name, tokenizer, random)
-    return open_source(config, str(tokenizer_folder()))
+    return open_pretrained(config, str(tokenizer_folder()))
 
 
-def probe(source: Source, texts: dict[str, list[str]]) -> list[Score]:
+def probe(source: Pretrained, texts: dict[str, list[str]]) -> list[Score]:
     """Measures the model and, unless it is random itself, its random twin."""
     sources = [source]
     if source.folder is not None:

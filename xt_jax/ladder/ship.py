@@ -23,10 +23,10 @@ from xt_jax import model as models
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import Tokenizer, fingerprint, load_tokenizer
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.mini.ladder import NAMES
-from xt_jax.mini.tokenizer import ENCODERS, tokenizer_folder
+from xt_jax.mini.weights import ENCODERS, tokenizer_folder
 from xt_jax.model.hf_files import read_json, replace_folder
 from xt_jax.model.predict import Predictor
+from xt_jax.model.presets import MINI
 from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.study.reader import tokenised
 from xt_jax.study.record import FILE
@@ -208,7 +208,7 @@ Cross-entropy in nats of a masked token (15 % of the tokens) of the development 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("trained", help="the phase's folder, or a best/step-<n>/ in it")
-    parser.add_argument("--name", required=True, choices=NAMES)
+    parser.add_argument("--name", required=True, choices=MINI)
     parser.add_argument("--data_dir", help="with mlm/dev-<lang>.txt; default: the run's world")
     parser.add_argument("--output", default=str(ENCODERS), help="where <name>/ goes")
     parser.add_argument("--tokenizer", help="the shared one; default: the package's")

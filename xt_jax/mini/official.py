@@ -15,15 +15,29 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from xt_jax.data import formats
-from xt_jax.data.sources.languages import ISO3, TYDIQA_NAMES
 from xt_jax.mini.languages import LANGUAGES, Utterance
 from xt_jax.mini.tasks import choices, entailment, parallel, paraphrase, passages, plain_text, tags
 from xt_jax.mini.tasks.drawing import distinct, draw_utterance
 from xt_jax.mini.words import Language
-from xt_jax.tasks.table import TASKS
 
 ENGLISH = LANGUAGES["en"]
 QUESTIONS = 2  # of a passage
+_ALL = tuple(LANGUAGES)
+# The world's languages that a task of XTREME has.
+SPOKEN: dict[str, tuple[str, ...]] = {
+    "xnli": _ALL,
+    "pawsx": ("en", "de", "es", "zh"),
+    "udpos": _ALL,
+    "panx": _ALL,
+    "xquad": _ALL,
+    "mlqa": ("en", "de", "es", "ar", "hi", "zh"),
+    "tydiqa": ("en", "ru", "ar"),
+    "bucc": ("de", "ru", "zh"),
+    "tatoeba": _ALL[1:],
+}
+# What Tatoeba's files call the languages, and what TyDiQA's do.
+_TATOEBA_CODES = dict(zip(_ALL[1:], "deu spa rus ara tur hin cmn".split(), strict=True))
+_TYDIQA_NAMES = {"en": "english", "ru": "russian", "ar": "arabic"}
 
 
 @dataclass(frozen=True)
@@ -165,11 +179,6 @@ def write_files(root: epath.Path, sizes: Sizes, seed: int) -> None:
             write(root, sizes, seed)
 
 
-def said_in(task: str) -> list[str]:
-    """The languages of the world that the task has."""
-    return [code for code in LANGUAGES if code in TASKS[task].languages]
-
-
 def _drawn(made: Made, purpose: str, sizes: Sizes, *others: int) -> list[list[Any]]:
     train = sizes.tagged if made.tagged else round(made.share * sizes.train)
     return distinct(made.draw, purpose, [train, *others], made.key)
@@ -200,7 +209,7 @@ def _write_target(
 
 def _write_tests(root: epath.Path, folder: str, task: str, made: Made, splits: list) -> None:
     for split, meanings in zip(("dev", "test"), splits, strict=True):
-        for code in said_in(task):
+        for code in SPOKEN[task]:
             path = root / folder / f"{split}-{code}.tsv"
             made.write(path, made.say(LANGUAGES[code], meanings))
 
@@ -218,7 +227,7 @@ def _write_nli(root: epath.Path, sizes: Sizes, seed: int) -> None:
 
 def _write_xquad(root: epath.Path, sizes: Sizes, seed: int) -> None:
     (drawn,) = _passages(f"{seed}:xquad", sizes.dev)
-    for code in said_in("xquad"):
+    for code in SPOKEN["xquad"]:
         examples = passages.span_examples(LANGUAGES[code], drawn)
         formats.write_squad(root / "xquad" / f"xquad.{code}.json", examples)
 
@@ -227,8 +236,8 @@ def _write_mlqa(root: epath.Path, sizes: Sizes, seed: int) -> None:
     """Questions in each language about passages in each."""
     splits = _passages(f"{seed}:mlqa", sizes.dev, sizes.dev)
     for split, drawn in zip(("dev", "test"), splits, strict=True):
-        for context in said_in("mlqa"):
-            for asking in said_in("mlqa"):
+        for context in SPOKEN["mlqa"]:
+            for asking in SPOKEN["mlqa"]:
                 name = f"{split}-context-{context}-question-{asking}.json"
                 examples = passages.span_examples(LANGUAGES[context], drawn, LANGUAGES[asking])
                 formats.write_squad(root / "mlqa" / "MLQA_V1" / split / name, examples)
@@ -241,21 +250,21 @@ def _passages(purpose: str, *questions: int) -> list[list[passages.Passage]]:
 
 def _write_tydiqa(root: epath.Path, sizes: Sizes, seed: int) -> None:
     """Each language has passages of its own."""
-    for code in said_in("tydiqa"):
+    for code in SPOKEN["tydiqa"]:
         size = sizes.train if code == "en" else 0
         train, dev = _passages(f"{seed}:tydiqa:{code}", size, sizes.dev)
         folder = root / "tydiqa"
         if train:
             path = folder / "tydiqa-goldp-v1.1-train" / f"tydiqa.goldp.{code}.train.json"
             formats.write_squad(path, passages.span_examples(LANGUAGES[code], train))
-        name = f"tydiqa-goldp-dev-{TYDIQA_NAMES[code]}.json"
+        name = f"tydiqa-goldp-dev-{_TYDIQA_NAMES[code]}.json"
         examples = passages.span_examples(LANGUAGES[code], dev)
         formats.write_squad(folder / "tydiqa-goldp-v1.1-dev" / name, examples)
 
 
 def _write_bucc(root: epath.Path, sizes: Sizes, seed: int) -> None:
     """Upstream's sample is the dev set, its training set the test set."""
-    for code in said_in("bucc"):
+    for code in SPOKEN["bucc"]:
         corpora = parallel.draw_corpora(f"{seed}:{code}", sizes.pairs, sizes.alone, 2)
         for split, drawn in zip(("sample", "training"), corpora, strict=True):
             stem = root / "bucc2018" / f"{code}-en" / f"{code}-en.{split}"
@@ -265,10 +274,10 @@ def _write_bucc(root: epath.Path, sizes: Sizes, seed: int) -> None:
 
 def _write_tatoeba(root: epath.Path, sizes: Sizes, seed: int) -> None:
     (said,) = distinct(draw_utterance, f"{seed}:parallel", [sizes.parallel], Utterance.meaning)
-    for code in said_in("tatoeba"):
-        stem = root / "tatoeba" / f"tatoeba.{ISO3[code]}-eng"
+    for code in SPOKEN["tatoeba"]:
+        stem = root / "tatoeba" / f"tatoeba.{_TATOEBA_CODES[code]}-eng"
         examples = parallel.parallel_examples(LANGUAGES[code], said)
-        formats.write_parallel(f"{stem}.eng", f"{stem}.{ISO3[code]}", examples)
+        formats.write_parallel(f"{stem}.eng", f"{stem}.{_TATOEBA_CODES[code]}", examples)
 
 
 def _write_text(root: epath.Path, sizes: Sizes, seed: int) -> None:

@@ -29,18 +29,15 @@ from tokenizers import (
 from tokenizers.processors import TemplateProcessing
 
 from xt_jax import command
-from xt_jax.data.examples import TagExample, TextExample
-from xt_jax.data.sources import open_source
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.files import atomic_write_text
-from xt_jax.tasks.table import UPOS
+from xt_jax.files import atomic_write_text, read_lines
+from xt_jax.mini.weights import ENCODERS
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0 to 3 as in XLM-R; <mask> comes last
 MASK = "<mask>"
 START = "\u2581"  # marks the beginning of a run of letters
 MAX_LENGTH = 512
 VOCAB_SIZE = 4000
-ENCODERS = epath.Path(__file__).parent / "encoders"  # what comes with the package
 _ALPHABET = START + string.ascii_letters + string.digits + string.punctuation
 # U+200C and U+200D join and part letters within Indic and Arabic words.
 _RUN = r"(?:(?!\p{Han})[\p{L}\p{M}\u200C\u200D])+|\p{Han}+|\p{N}+|."
@@ -79,22 +76,6 @@ def train_tokenizer(
     folder = epath.Path(directory)
     atomic_write_text(folder / "tokenizer.json", _tokenizer(pieces).to_str(pretty=True) + "\n")
     atomic_write_text(folder / "tokenizer_config.json", json.dumps(_CONFIG, indent=1) + "\n")
-    return folder
-
-
-def tokenizer_folder() -> epath.Path:
-    """The tokenizer that comes with the package.
-
-    Raises:
-        ConfigError: this copy of the package has none.
-    """
-    folder = ENCODERS / "tokenizer"
-    if not (folder / "tokenizer.json").exists():
-        raise ConfigError(
-            "This copy of the package holds no tokenizer for the mini encoders.",
-            where=folder,
-            remedy="train it on the world's text: python -m xt_jax.mini.tokenizer --data_dir=WORLD",
-        )
     return folder
 
 
@@ -178,23 +159,25 @@ _CONFIG = {
 
 
 def world_text(directory: epath.PathLike) -> list[str]:
-    """Every line of `mlm/train-<lang>.txt`; what is Chinese with spaces between its words.
+    """Every line of `mlm/train-<lang>.txt`, with spaces between the words of Chinese text.
 
-    The words are those that the UD-POS files of the folder have.
+    Which words Chinese has is read from `udpos/dev-<lang>.tsv` and `udpos/test-<lang>.tsv`.
+
+    Raises:
+        DataError: the folder has no text.
     """
-    source = open_source("files", str(directory))
-    lines = []
-    for language in source.languages("mlm", "train"):
-        tagged = [f for s in ("dev", "test") for f in source.find("udpos", s, language)[:1]]
-        sentences = [e.words for f in tagged for e in f.read(UPOS) if isinstance(e, TagExample)]
-        words = {word for words in sentences for word in words if _HAN.search(word)}
+    root, lines = epath.Path(directory), []
+    for path in sorted((root / "mlm").glob("train-*.txt")):
+        language = path.stem.removeprefix("train-")
+        tagged = [root / "udpos" / f"{split}-{language}.tsv" for split in ("dev", "test")]
+        rows = [row for file in tagged if file.exists() for row in read_lines(file)]
+        words = {word for word in (row.partition("\t")[0] for row in rows) if _HAN.search(word)}
         known = re.compile("|".join(sorted(map(re.escape, words), key=len, reverse=True)) or "$.")
-        text = source.find("mlm", "train", language)[0].read(())
-        lines += [known.sub(r" \g<0> ", e.text) for e in text if isinstance(e, TextExample)]
+        lines += [known.sub(r" \g<0> ", line) for line in read_lines(path) if line.strip()]
     if not lines:
         raise DataError(
             "There is no text to train on.",
-            where=epath.Path(directory) / "mlm",
+            where=root / "mlm",
             remedy="put train-<lang>.txt there, or name a folder that has them",
         )
     return lines

@@ -9,20 +9,45 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
+from etils import epath
+
 from xt_jax.errors import ConfigError
+from xt_jax.mini import weights as mini
 from xt_jax.model.config import EncoderConfig
+from xt_jax.model.hf_files import resolve_folder
 
 
 class Preset(NamedTuple):
-    """A named architecture; `hub_id` is None where the hub has no weights.
+    """A named architecture, and where its published weights and tokenizer are.
 
-    `mini`: pretrained on the embedded world; `xt_jax.mini.ladder` has the weights.
+    Attributes:
+        hub_id: None where the hub has no weights.
+        mini: pretrained on the embedded world; weights and tokenizer come with the package.
     """
 
     name: str
     hub_id: str | None
     config: EncoderConfig
     mini: bool = False
+
+    @property
+    def has_weights(self) -> bool:
+        return self.mini or self.hub_id is not None
+
+    def weights_folder(self) -> epath.Path | None:
+        """The Hugging Face folder of the published weights; None where there are none.
+
+        Raises:
+            ConfigError: a mini size that does not come with the package.
+            WeightsError: the hub cannot be reached.
+        """
+        if self.mini:
+            return mini.weights_folder(self.name)
+        return resolve_folder(self.hub_id) if self.hub_id else None
+
+    def tokenizer(self) -> str:
+        """The folder or hub id of the tokenizer of the weights; "" where there is none."""
+        return str(mini.tokenizer_folder()) if self.mini else self.hub_id or ""
 
 
 def _xlmr(
@@ -99,6 +124,7 @@ _TABLE = (
 )
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _TABLE}
+MINI = tuple(preset.name for preset in _TABLE if preset.mini)
 
 ALIASES = {
     "minilm-l6": _L6,

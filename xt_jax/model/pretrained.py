@@ -1,4 +1,4 @@
-"""The encoder a study starts from, and its tokenizer."""
+"""A pretrained encoder and its tokenizer, by preset, folder or hub id."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from xt_jax import model as models
 from xt_jax.config import ModelConfig, digest
 from xt_jax.data.tokenize import Tokenizer, check_fits, load_tokenizer
 from xt_jax.errors import ConfigError
-from xt_jax.mini.ladder import weights_folder
-from xt_jax.mini.tokenizer import tokenizer_folder
 from xt_jax.model.attention import check_platform, no_dropout
 from xt_jax.model.encoder import param_path
 from xt_jax.model.hf_files import read_json, resolve_folder
@@ -26,8 +24,15 @@ RANDOM_SEED = 0  # random weights stand for one published checkpoint, whatever t
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where encoders come from: `key` decides the weights, `folder` is None for random ones."""
+class Pretrained:
+    """An encoder whose weights are not read yet, and its tokenizer.
+
+    Attributes:
+        name: what results call it.
+        config: its architecture, with the options for running it.
+        key: digest of what decides the weights.
+        folder: of the weights; None for random ones.
+    """
 
     name: str
     config: models.EncoderConfig
@@ -69,8 +74,11 @@ class Source:
         return nnx.merge(graphdef, placed)
 
 
-def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
+def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrained:
     """Finds weights and tokenizer and checks that they fit.
+
+    Args:
+        default_tokenizer: folder or hub id, for random weights without a tokenizer of their own.
 
     Raises:
         ConfigError: unknown name, no tokenizer, or one that does not fit.
@@ -96,7 +104,10 @@ def open_source(config: ModelConfig, default_tokenizer: str) -> Source:
     else:
         models.check(folder)
         key = models.weights_fingerprint(folder)
-    return Source(_name(config, preset), architecture, tokenizer, key, folder)
+    published_name = config.name if preset is None else preset.name
+    if preset is not None and preset.has_weights and config.random_init:
+        published_name += "-random"
+    return Pretrained(published_name, architecture, tokenizer, key, folder)
 
 
 def _with_run_time_options(
@@ -115,14 +126,6 @@ def _with_run_time_options(
     if config.attention != "xla" and architecture.attention_dropout:
         raise no_dropout(config.attention, architecture.attention_dropout)
     return architecture
-
-
-def _name(config: ModelConfig, preset: models.Preset | None) -> str:
-    """What results call the model: the published name, whichever alias was used."""
-    if preset is None:
-        return config.name
-    has_weights = preset.mini or preset.hub_id
-    return f"{preset.name}-random" if config.random_init and has_weights else preset.name
 
 
 @contextlib.contextmanager
@@ -148,11 +151,7 @@ def _weights_folder(config: ModelConfig, preset: models.Preset | None) -> epath.
     """None for random weights."""
     if preset is None:
         return resolve_folder(config.name)
-    if config.random_init:
-        return None
-    if preset.mini:
-        return weights_folder(preset.name)
-    return resolve_folder(preset.hub_id) if preset.hub_id else None
+    return None if config.random_init else preset.weights_folder()
 
 
 def _architecture(
@@ -170,9 +169,7 @@ def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: 
     """The one asked for, the model's own, or for random weights that of the data."""
     if preset is None:
         return config.tokenizer or config.name
-    if preset.mini and not config.tokenizer:
-        return str(tokenizer_folder())
-    name = config.tokenizer or (default if preset.hub_id is None else preset.hub_id)
+    name = config.tokenizer or preset.tokenizer() or default
     if not name:
         raise ConfigError(
             f"`{config.name}` has random weights and no tokenizer of its own.",

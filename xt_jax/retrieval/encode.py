@@ -21,6 +21,7 @@ from xt_jax.data.tokenize import Tokenizer, fingerprint, ragged
 from xt_jax.errors import ConfigError
 from xt_jax.model.encoder import Encoder
 from xt_jax.model.predict import PredictFn, Predictor
+from xt_jax.model.pretrained import open_pretrained
 from xt_jax.model.sharding import make_mesh, place_param, row_multiple, step_tokens
 from xt_jax.retrieval.embed import (
     Pool,
@@ -107,11 +108,7 @@ class SentenceEncoder:
         Raises:
             ConfigError, WeightsError: what is wrong with the name, the weights or the tokenizer.
         """
-        from xt_jax.model.pretrained import (
-            open_source,  # its presets know the tasks, which know of this
-        )
-
-        source = open_source(ModelConfig(name=name, tokenizer=tokenizer, dtype=dtype), "")
+        source = open_pretrained(ModelConfig(name=name, tokenizer=tokenizer, dtype=dtype))
         mesh = options.pop("mesh", None) or make_mesh(devices=jax.local_devices()[:1])
         encoder = source.load(None, lambda path, x: place_param(path, x, mesh, "replicated"))
         length = options.pop("max_length", min(512, source.config.max_length))

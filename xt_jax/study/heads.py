@@ -17,7 +17,7 @@ from xt_jax import model as models
 from xt_jax.config import digest
 from xt_jax.model.encoder import Encoder, param_path
 from xt_jax.model.heads import Head, Model
-from xt_jax.model.pretrained import Source
+from xt_jax.model.pretrained import Pretrained
 from xt_jax.model.sharding import place_param, place_params
 from xt_jax.tasks.table import FAMILIES, Task
 from xt_jax.train.folding import unfold
@@ -59,7 +59,7 @@ class Models:
 
 def new_models(
     tasks: Sequence[Task],
-    source: Source,
+    source: Pretrained,
     folder: epath.Path | None,
     seed: int,
     mesh: Mesh,
@@ -113,7 +113,7 @@ def _names(tasks: Sequence[Task], shared: bool) -> dict[str, str]:
     return names
 
 
-def _new_head(task: Task, encoder: Encoder, source: Source, seed: int) -> Head:
+def _new_head(task: Task, encoder: Encoder, source: Pretrained, seed: int) -> Head:
     if task.family == "mlm" and source.folder is not None:
         published = models.load_mlm_head(source.folder)
         if published is not None:

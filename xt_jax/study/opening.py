@@ -11,17 +11,18 @@ from xt_jax import hosts
 from xt_jax import model as models
 from xt_jax.config import Config, of_model
 from xt_jax.data.mixture import SAMPLERS
+from xt_jax.data.sources import SOURCES, Source, open_source
+from xt_jax.data.sources.mini import open_mini
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.errors import ConfigError
-from xt_jax.model.pretrained import open_source
+from xt_jax.model.pretrained import open_pretrained
 from xt_jax.model.sharding import RULES, make_mesh
 from xt_jax.records.results import read_all
-from xt_jax.study.data import SOURCES, open_data
 from xt_jax.study.phases import Trainer
 from xt_jax.study.plan import parse_shard
 from xt_jax.study.prepare import Phase, TaskData, prepare
 from xt_jax.study.reader import Files, Reader
-from xt_jax.tasks.table import DIRECT, NONE
+from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def open_study(config: Config, workdir: epath.Path, files: Files | None = None) 
     mesh = make_mesh(config.train.model_axis)
     cache = epath.Path(config.data.cache_dir or workdir / "cache")
     data, tokenizer = open_data(config, cache)
-    source = open_source(config.model, tokenizer)
+    source = open_pretrained(config.model, tokenizer)
     key = fingerprint(source.tokenizer)
     longest = source.config.max_length
     files = {} if files is None else files
@@ -76,6 +77,26 @@ def open_study(config: Config, workdir: epath.Path, files: Files | None = None) 
         targets,
         workdir / results_name(config.shard),
         models.count_params(models.abstract_encoder(source.config)),
+    )
+
+
+def open_data(config: Config, cache: epath.Path) -> tuple[Source, str]:
+    """The source of examples, and the tokenizer that belongs to it ("" where none does).
+
+    Raises:
+        ConfigError: no such source.
+        DataError: a folder that is not there.
+    """
+    if config.data.source != "mini":
+        return open_source(config.data.source, config.data.dir), ""
+    named = [part for name in config.intermediates for part in name.split("+")]
+    named += config.targets or TARGETS
+    return open_mini(
+        cache,
+        {task for name in named if name in TASKS for task in (name, *TASKS[name].train)},
+        train_examples=config.data.max_train_examples,
+        eval_examples=config.data.max_eval_examples,
+        translations=[lang for lang in config.data.intermediate_languages if lang != "en"],
     )
 
 
@@ -116,7 +137,7 @@ def check_models(config: Config) -> None:
 def _check(config: Config) -> None:
     """Fields that only some values suit."""
     choices = {
-        "data.source": (config.data.source, SOURCES),
+        "data.source": (config.data.source, (*SOURCES, "mini")),
         "train.sharding": (config.train.sharding, tuple(RULES)),
         "mixture.sampler": (config.mixture.sampler, SAMPLERS),
     }

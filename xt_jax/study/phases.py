@@ -23,7 +23,7 @@ from xt_jax.data.packing import Plan, check_budget, plan_training
 from xt_jax.data.shape import NoRoomError
 from xt_jax.data.tokenize import save_tokenizer
 from xt_jax.files import atomic_write_text
-from xt_jax.model.pretrained import Source
+from xt_jax.model.pretrained import Pretrained
 from xt_jax.model.sharding import row_multiple, rows_multiple
 from xt_jax.study.heads import Models, new_models
 from xt_jax.study.mixing import no_room, plan_phase
@@ -85,7 +85,7 @@ class Trainer:
 
     config: TrainConfig
     mixture: MixtureConfig
-    source: Source
+    source: Pretrained
     mesh: Mesh
     directory: epath.Path
     finished: dict[tuple[str, str, str, int], Start] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from xt_jax.evaluate.score import AT_LAYER, score, score_retrieval
 from xt_jax.model.predict import PredictFn, Predictor
-from xt_jax.model.pretrained import Source
+from xt_jax.model.pretrained import Pretrained
 from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.mining import Candidates, Search
 from xt_jax.retrieval.topk import cosine_topk
@@ -33,7 +33,7 @@ class Scorer:
 
     task: Task
     graphdef: Any
-    source: Source
+    source: Pretrained
     mesh: Mesh
     packing: bool = True
     all_layers: bool = False  # in mining; retrieval always scores all
