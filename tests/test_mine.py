@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 
@@ -207,40 +208,38 @@ def stopping(monkeypatch, chunks, stop=None):
     monkeypatch.setattr(SentenceEncoder, "_chunk", chunk)
 
 
-@pytest.mark.parametrize("stop", [1, 5])  # in the source file, in the target file
-def test_after_a_stop_it_goes_on_where_it_was(mined, tmp_path, monkeypatch, stop):
-    monkeypatch.setattr(command, "SHARD", 8)
-    total = -(-len(SOURCE) // 8) - (-len(TARGET) // 8)
+def test_after_stops_it_goes_on_where_it_was(mined, tmp_path, monkeypatch):
+    """In the source file, between the files, twice in the target file."""
+    monkeypatch.setattr(command, "CHUNK", 8)
     mined()
     wanted = (tmp_path / "out.tsv").read_bytes()
     (tmp_path / "out.tsv").unlink()
-    with monkeypatch.context() as patch:
-        stopping(patch, before := [], stop)
-        with pytest.raises(KeyboardInterrupt):
-            mined()
-    assert len(before) == stop
-    assert not (tmp_path / "out.tsv").exists()
-    assert len(list((tmp_path / "out.tsv.embeddings").rglob("*.npy"))) == stop
-    stopping(monkeypatch, after := [])
+    total = -(-len(SOURCE) // 8) - (-len(TARGET) // 8)
+    chunks: list[list[str]] = []
+    for stop in (1, 4, 5, 7):
+        with monkeypatch.context() as patch:
+            stopping(patch, chunks, stop)
+            with pytest.raises(KeyboardInterrupt):
+                mined()
+        assert len(chunks) == stop < total
+        assert not (tmp_path / "out.tsv").exists()
+    stopping(monkeypatch, chunks)
     mined()
     assert (tmp_path / "out.tsv").read_bytes() == wanted
-    assert len(after) == total - stop
-    embedded = [text for chunk in before + after for text in chunk]
-    assert embedded == SOURCE + TARGET
+    assert [text for chunk in chunks for text in chunk] == SOURCE + TARGET
     assert not (tmp_path / "out.tsv.embeddings").exists()
 
 
 def test_embeddings_are_kept_where_asked(mined, tmp_path, monkeypatch):
     folder = tmp_path / "kept" / "here"
     wanted = mined(SOURCE, TARGET, f"--embeddings={folder}")
-    held = np.load(folder / "source" / "000000.npy")
-    assert held.shape == (len(SOURCE), 48)
-    assert held.dtype == np.float32
-    stopping(monkeypatch, chunks := [], 0)
+    held = np.load(folder / "source" / "embeddings.npy")
+    assert (held.shape, held.dtype) == ((len(SOURCE), 48), np.float32)
+    stopping(monkeypatch, [], 0)
+    (tmp_path / "a.txt").touch()  # its content is what counts
     assert mined(SOURCE, TARGET, f"--embeddings={folder}") == wanted
     assert mined(SOURCE, TARGET, f"--embeddings={folder}", "--k=2") != wanted
-    assert chunks == []
-    assert len(list(folder.rglob("*.npy"))) == 2
+    assert sorted(path.name for path in folder.iterdir()) == ["source", "target"]
 
 
 def test_embeddings_of_something_else_are_not_used(mined, tmp_path):
@@ -256,10 +255,17 @@ def test_embeddings_of_something_else_are_not_used(mined, tmp_path):
         with pytest.raises(DataError, match=f"another {named}") as error:
             mined(SOURCE, TARGET, kept, option)
         assert error.value.where == str(tmp_path / "kept" / "source")
-    with pytest.raises(DataError, match="another file, sentences") as error:
+    with pytest.raises(DataError, match="another file, sentences"):
         mined(SOURCE, TARGET[1:], kept)
+    file = tmp_path / "b.txt"
+    file.write_text("\n".join(TARGET))
+    times = file.stat()
+    file.write_text("\n".join(TARGET).replace("house", "horse"))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert file.stat().st_size == times.st_size
+    with pytest.raises(DataError, match=r"another file\.") as error:
+        command.main(arguments(tmp_path, kept))
     assert error.value.where == str(tmp_path / "kept" / "target")
-    assert len(mined(SOURCE, TARGET[1:])) > 0
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`mine`: margins, retrievals, thresholds, rows in several files, and input that it refuses."""
+"""`mine`: margins, retrievals, thresholds, rows on disk, and input that it refuses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from xt_jax.retrieval.mining import (
     repeated,
     unify,
 )
-from xt_jax.retrieval.shards import Shards
 from xt_jax.retrieval.topk import cosine_topk
 
 
@@ -129,24 +128,19 @@ def test_proposals_that_are_not_mutual():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_rows_in_several_files_are_mined_as_one_array(tmp_path, dtype):
+def test_rows_on_disk_are_mined_as_in_memory(tmp_path, dtype):
     rng = np.random.default_rng(2)
     source, target = (rng.standard_normal((n, 12)).astype(dtype) for n in (610, 300))
 
-    def filed(name, x, size):
-        pieces = []
-        for start in range(0, len(x), size):
-            np.save(path := tmp_path / f"{name}-{start}.npy", x[start : start + size])
-            pieces.append(np.load(path, mmap_mode="r"))
-        return Shards(tuple(pieces))
+    def mapped(x):
+        np.save(tmp_path / f"{len(x)}.npy", x)
+        return np.load(tmp_path / f"{len(x)}.npy", mmap_mode="r")
 
-    want = mine(source, target)
-    found = mine(filed("source", source, 100), filed("target", target, 70))
-    for got, wanted in zip(found, want, strict=True):
+    for got, wanted in zip(mine(mapped(source), mapped(target)), mine(source, target), strict=True):
         np.testing.assert_array_equal(got, wanted)
     source[605, 3] = np.nan
     with pytest.raises(ValueError, match=r"1 rows of source .* row 605"):
-        mine(filed("wrong", source, 100), target)
+        mine(mapped(source), target)
 
 
 def scored(*scores):

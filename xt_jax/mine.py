@@ -2,23 +2,25 @@ r"""Finds the sentences of two files that are translations of each other.
 
     python -m xt_jax.mine --model=M --source=A.txt --target=B.txt --output=FILE.tsv
 
-A line is a sentence. FILE gets a pair a line, best first: score, source, target, and the numbers of
-their lines; tabs and carriage returns within a sentence are written as spaces. Empty lines are left
-out, of equal lines the first stands for all; what a sentence has beyond --max_length tokens is not
-compared. Embeddings are kept beside FILE while the program runs: after a stop the same command goes
-on where it was.
+A line is a sentence. FILE gets one pair a line, best first: score, source, target, and the numbers
+of their lines; tabs and carriage returns within a sentence are written as spaces. Empty lines are
+left out, of equal lines the first stands for all; what a sentence has beyond --max_length tokens is
+not compared. Embeddings are kept beside FILE while the program runs: after a stop the same command
+goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from etils import epath
 
 from xt_jax import command
@@ -28,17 +30,16 @@ from xt_jax.model.sharding import make_mesh
 from xt_jax.retrieval.encode import POOLINGS, SentenceEncoder
 from xt_jax.retrieval.lines import Lines, distinct
 from xt_jax.retrieval.mining import MARGINS, RETRIEVALS, Candidates, above, mine
-from xt_jax.retrieval.shards import Shards, embed_to_disk
+from xt_jax.retrieval.store import embed_to_disk
 from xt_jax.retrieval.topk import cosine_topk
 
-SHARD = 16_384  # sentences of a file of embeddings
+CHUNK = 16_384  # sentences embedded, and then written, at a time
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parse(argv)
-    _check(args)
     began = time.perf_counter()
-    sides = {name: _read(name, getattr(args, name)) for name in ("source", "target")}
+    source, target = _read("source", args.source), _read("target", args.target)
     mesh = make_mesh()
     encoder = SentenceEncoder.load(
         args.model,
@@ -49,21 +50,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         mesh=mesh,
     )
     folder = Path(args.embeddings or f"{args.output}.embeddings")
-    rows = {
-        name: _embedded(name, lines, encoder, folder / name, args) for name, lines in sides.items()
-    }
-    found = mine(
-        *rows.values(),
+    candidates = mine(
+        _embedded(source, encoder, folder / "source", args.dtype),
+        _embedded(target, encoder, folder / "target", args.dtype),
         k=args.k,
         margin=args.margin,
         retrieval=args.retrieval,
         search=functools.partial(cosine_topk, mesh=mesh),
     )
-    found = above(found, args.threshold) if args.threshold is not None else found
-    atomic_write_text(epath.Path(args.output), _table(found, sides["source"], sides["target"]))
+    if args.threshold is not None:
+        candidates = above(candidates, args.threshold)
+    atomic_write_text(epath.Path(args.output), _table(candidates, source, target))
     if not args.embeddings:
         shutil.rmtree(folder)
-    _say(f"{len(found.score)} pairs in {args.output}, {time.perf_counter() - began:.0f} s")
+    _log(f"{len(candidates.score)} pairs in {args.output}, {time.perf_counter() - began:.0f} s")
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -87,10 +87,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--threshold", type=float, help="keep pairs of this score or more; default: all above 0")
     add("--dtype", default="float32", choices=("float32", "float16"), help="of embeddings on disk")
     add("--embeddings", default="", help="a folder to keep them in; default: removed at the end")
-    return parser.parse_args(argv)
-
-
-def _check(args: argparse.Namespace) -> None:
+    args = parser.parse_args(argv)
     if args.k < 1:
         raise ConfigError(f"{args.k} neighbours are none.", where="--k", remedy="use 1 or more")
     if Path(args.output).is_dir():
@@ -99,44 +96,47 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(
             f"{args.embeddings} is a file.", where="--embeddings", remedy="name a folder"
         )
+    return args
 
 
 def _read(name: str, path: str) -> Lines:
+    """The different sentences of a file."""
     lines = Lines(path)
-    first, count = distinct(lines)
+    sentences, count = distinct(lines)
     empty = len(lines) - int(count.sum())
-    _say(
-        f"{name}: {len(lines):,} lines, {len(first):,} different sentences"
+    _log(
+        f"{name}: {len(lines):,} lines, {len(sentences):,} different sentences"
         + (f", {empty:,} empty lines left out" if empty else "")
     )
-    if not len(first):
+    if not len(sentences):
         raise DataError("There is no sentence in the file.", where=path)
-    return first
+    return sentences
 
 
-def _embedded(
-    name: str, lines: Lines, encoder: SentenceEncoder, folder: Path, args: argparse.Namespace
-) -> Shards:
-    stat = lines.path.stat()
+def _embedded(lines: Lines, encoder: SentenceEncoder, folder: Path, dtype: str) -> np.ndarray:
+    """[N, D], the embeddings of the lines, made now or by an earlier run."""
+    began = time.perf_counter()
+    with lines.path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
     key = {
         "model": encoder.key,
         "layer": encoder.layer,
         "pooling": encoder.pooling,
         "max_length": encoder.max_length,
-        "file": [stat.st_size, stat.st_mtime_ns],
+        "file": content,
+        "chunk": CHUNK,  # which sentences share a row with which changes the last bits
     }
-    began = time.perf_counter()
-    embed = functools.partial(encoder.stream, chunk=SHARD, show_progress_bar=None)
-    rows = embed_to_disk(lines, embed, folder, shard=SHARD, dtype=args.dtype, key=key)
-    _say(f"{name}: embedded in {time.perf_counter() - began:.0f} s")
+    embed = functools.partial(encoder.stream, chunk=CHUNK, show_progress_bar=None)
+    rows = embed_to_disk(lines, embed, folder, dim=encoder.dim, dtype=dtype, key=key)
+    _log(f"{folder.name}: embedded in {time.perf_counter() - began:.0f} s")
     return rows
 
 
-def _table(found: Candidates, source: Lines, target: Lines) -> str:
+def _table(pairs: Candidates, source: Lines, target: Lines) -> str:
     def clean(text: str) -> str:
         return text.strip().replace("\t", " ").replace("\r", " ")
 
-    rows = zip(found.source.tolist(), found.target.tolist(), found.score.tolist(), strict=True)
+    rows = zip(pairs.source.tolist(), pairs.target.tolist(), pairs.score.tolist(), strict=True)
     return "".join(
         f"{score:.6f}\t{clean(source[s])}\t{clean(target[t])}"
         f"\t{source.rows[s] + 1}\t{target.rows[t] + 1}\n"
@@ -144,7 +144,7 @@ def _table(found: Candidates, source: Lines, target: Lines) -> str:
     )
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -21,6 +21,8 @@ from xt_jax.retrieval import kernel as pallas
 from xt_jax.retrieval.blocks import Best, Block, Rows
 
 _AXIS = "corpus"
+_CUT, _WHOLE = P(_AXIS), P()
+_CUT_BLOCK = Block(values=_CUT, scale=P(None, _AXIS))  # type: ignore[arg-type]  # specs
 _LENGTHS = 32  # that tiles, and blocks, can have
 _INTERPRET = False  # True: tests run the TPU's kernel step by step on a CPU
 
@@ -87,23 +89,27 @@ def cosine_topk(
     _check(queries, corpus, k, block)
     (n_queries, dim), n_corpus = queries.shape, corpus.shape[0]
     devices = tuple(mesh.devices.flat) if mesh is not None else (jax.local_devices()[0],)
-    search = _search(devices, _merge(kernel, k, devices[0].platform))
-    dtype = jnp.bfloat16 if queries.dtype == corpus.dtype == jnp.bfloat16 else jnp.float32
     platform = devices[0].platform
+    merge_block = _merge_function(kernel, k, platform)
+    mesh = Mesh(np.array(devices), (_AXIS,))
+    cut, whole = NamedSharding(mesh, _CUT), NamedSharding(mesh, _WHOLE)
+    dtype = jnp.bfloat16 if queries.dtype == corpus.dtype == jnp.bfloat16 else jnp.float32
     tile, rows = _lengths(n_queries, n_corpus, len(devices), block, platform, kernel)
     held = max(1, SIZES.get(platform, ON_ACCELERATORS).held // (tile * dim * 4)) * tile
+    nothing = jax.tree.map(lambda x: np.tile(x, (len(devices), 1, 1)), blocks.none(tile, k))
     found: list[Best] = []
     for start in range(0, n_queries, held):
-        several = queries[start : start + held]
-        tiles = [search.tile(piece, dtype) for _, piece in _pieces(several, tile)]
-        best = before = [search.none(tile, k)] * len(tiles)
+        pieces = _pieces(queries[start : start + held], tile)
+        tiles = [_prepare(jax.device_put(piece, whole), dtype) for _, piece in pieces]
+        best = before = [jax.device_put(nothing, cut)] * len(tiles)
         for first, piece in _pieces(corpus, rows):
-            placed = search.block(piece, dtype)
+            placed = _prepare_block(jax.device_put(piece, cut), mesh, dtype)
             at = np.array([first, n_corpus], np.int32)
-            before, best = (
-                best,
-                [search.merge(*pair, placed, at) for pair in zip(best, tiles, strict=True)],
-            )
+            merged = [
+                _merge(nearest, one_tile, placed, at, mesh, merge_block)
+                for nearest, one_tile in zip(best, tiles, strict=True)
+            ]
+            before, best = best, merged
             jax.block_until_ready(before)  # blocks must not pile up before a slower device
         found += jax.device_get(best)
     return _of_all_devices(found, k, n_queries)
@@ -125,73 +131,47 @@ def lower(
     best = Best(shape(found, jnp.float32, _AXIS), shape(found, jnp.int32, _AXIS))
     queries = Rows(shape((tile, dim), jnp.float32), None)
     block = Block(shape((rows, dim), jnp.float32, _AXIS), None)
-    merge: Any = _search(devices, _merge(kernel, k, platform)).merge
-    return merge.lower(best, queries, block, shape((2,), jnp.int32))
+    at = shape((2,), jnp.int32)
+    return _merge.lower(best, queries, block, at, over, _merge_function(kernel, k, platform))
 
 
-class _Search(NamedTuple):
-    """The compiled parts for some devices; `Best` carries a leading axis of them.
+_prepare = jax.jit(blocks.prepare, static_argnums=1)
 
-    Attributes:
-        tile: ([T, D], dtype) -> Rows, on every device.
-        block: ([devices * B, D], dtype) -> Block of each device's rows, cut.
-        none: (T, k) -> Best.
-        merge: (Best, tile, block, [index of the block's first row, N]) -> Best.
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _prepare_block(x: jax.Array, mesh: Mesh, dtype: Any) -> Block:
+    """Corpus rows [devices * B, D] as the block of each device."""
+
+    def on_one_device(rows: jax.Array) -> Block:
+        return blocks.group(blocks.prepare(rows, dtype))
+
+    return jax.shard_map(on_one_device, mesh=mesh, in_specs=_CUT, out_specs=_CUT_BLOCK)(x)
+
+
+@functools.partial(jax.jit, static_argnums=(4, 5))
+def _merge(
+    best: Best, tile: Rows, block: Block, at: jax.Array, mesh: Mesh, merge_block: Merge
+) -> Best:
+    """`merge_block` on every device for its rows of the block; `Best` has a leading device axis.
+
+    Args:
+        at: [index of the block's first row, N].
     """
 
-    tile: Callable[[Any, Any], Rows]
-    block: Callable[[Any, Any], Block]
-    none: Callable[[int, int], Best]
-    merge: Callable[[Best, Rows, Block, np.ndarray], Best]
+    def on_one_device(best: Best, tile: Rows, block: Block, at: jax.Array) -> Best:
+        first = at[0] + jax.lax.axis_index(_AXIS) * len(block.values)
+        merged = merge_block(jax.tree.map(lambda x: x[0], best), tile, block, first, at[1])
+        return jax.tree.map(lambda x: x[None], merged)
+
+    specs = (_CUT, _WHOLE, _CUT_BLOCK, _WHOLE)
+    # Kernels do not say over which axes their results vary.
+    return jax.shard_map(on_one_device, mesh=mesh, in_specs=specs, out_specs=_CUT, check_vma=False)(
+        best, tile, block, at
+    )
 
 
-@functools.lru_cache
-def _search(devices: Sequence[jax.Device], merge_block: Merge) -> _Search:
-    mesh = Mesh(np.array(devices), (_AXIS,))
-    cut = P(_AXIS)
-    of_block = Block._make((cut, P(None, _AXIS)))
-    on_each = NamedSharding(mesh, cut)
-
-    @functools.partial(jax.jit, static_argnums=1)
-    def prepare_tile(x: jax.Array, dtype: Any) -> Rows:
-        return blocks.prepare(x, dtype)
-
-    @functools.partial(jax.jit, static_argnums=1)
-    def prepare_block(x: jax.Array, dtype: Any) -> Block:
-        def of_one_device(x: jax.Array) -> Block:
-            return blocks.group(blocks.prepare(x, dtype))
-
-        return jax.shard_map(of_one_device, mesh=mesh, in_specs=cut, out_specs=of_block)(x)
-
-    @functools.partial(jax.jit, out_shardings=on_each)
-    def merge(best: Best, tile: Rows, block: Block, at: jax.Array) -> Best:
-        def of_one_device(best: Best, tile: Rows, block: Block, at: jax.Array) -> Best:
-            first = at[0] + jax.lax.axis_index(_AXIS) * len(block.values)
-            merged = merge_block(jax.tree.map(lambda x: x[0], best), tile, block, first, at[1])
-            return jax.tree.map(lambda x: x[None], merged)
-
-        specs = (cut, P(), of_block, P())
-        # Kernels do not say over which axes their results vary.
-        run = jax.shard_map(
-            of_one_device, mesh=mesh, in_specs=specs, out_specs=cut, check_vma=False
-        )
-        return run(best, tile, block, at)
-
-    @functools.partial(jax.jit, static_argnums=(0, 1), out_shardings=on_each)
-    def none(tile: int, k: int) -> Best:
-        return jax.tree.map(
-            lambda x: jnp.broadcast_to(x, (len(devices), *x.shape)), blocks.none(tile, k)
-        )
-
-    def placed(prepare: Callable[[Any, Any], Any], spec: P) -> Callable[[Any, Any], Any]:
-        sharding = NamedSharding(mesh, spec)
-        return lambda x, dtype: prepare(jax.device_put(x, sharding), dtype)
-
-    return _Search(placed(prepare_tile, P()), placed(prepare_block, cut), none, merge)
-
-
-def _merge(kernel: str, k: int, platform: str) -> Merge:
-    """The function of that name."""
+def _merge_function(kernel: str, k: int, platform: str) -> Merge:
+    """The function that merges a block, by the name of its kernel."""
     if kernel == "xla":
         return blocks.merge
     if kernel != "pallas":

@@ -1,0 +1,106 @@
+"""Embeddings on disk: one array that is appended to until it is whole, and mapped into memory.
+
+A folder holds `embeddings.npy` ([N, D]: 4 N D bytes in float32, half of that in float16; 40 GB and
+20 GB for ten million sentences of XLM-R large) and `progress.json`: what the numbers depend on, and
+how many rows are done. Rows beyond those are of a stopped run and are written again. Local disks
+only.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xt_jax.errors import DataError
+from xt_jax.files import atomic_write_text
+
+ARRAY, PROGRESS = "embeddings.npy", "progress.json"
+
+
+def embed_to_disk(
+    texts: Sequence[str],
+    embed: Callable[[Sequence[str]], Iterator[np.ndarray]],
+    folder: Path,
+    *,
+    dim: int,
+    dtype: str,
+    key: dict[str, Any],
+) -> np.ndarray:
+    """The embeddings of `texts` [N, D], of which those that `folder` lacks are computed.
+
+    Args:
+        embed: gives the embeddings of the texts in order, some rows [n, D] at a time.
+        dim: D.
+        dtype: float32 or float16.
+        key: everything that the numbers depend on; a folder made with another key is an error.
+
+    Raises:
+        DataError: the folder holds embeddings of other texts or of another encoder, or a number is
+            not finite in `dtype`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    key = {**key, "sentences": len(texts), "dim": dim, "dtype": dtype}
+    header, row_bytes = _header((len(texts), dim), dtype), dim * np.dtype(dtype).itemsize
+    done = _rows_done(folder, key)
+    if done and (folder / ARRAY).stat().st_size < len(header) + done * row_bytes:
+        done = 0  # the array was damaged
+    if done < len(texts):
+        with (folder / ARRAY).open("r+b" if done else "wb") as file:
+            file.write(header)
+            file.truncate(len(header) + done * row_bytes)
+            file.seek(0, os.SEEK_END)
+            for rows in embed(texts[done:]):
+                file.write(_finite(rows, dtype, texts, done).tobytes())
+                file.flush()
+                os.fsync(file.fileno())  # rows are on the disk before they count as done
+                done += len(rows)
+                atomic_write_text(folder / PROGRESS, json.dumps({**key, "done": done}) + "\n")
+    if done != len(texts):
+        raise ValueError(f"expected {len(texts)} embeddings, got {done}")
+    return np.load(folder / ARRAY, mmap_mode="r")
+
+
+def _header(shape: tuple[int, int], dtype: str) -> bytes:
+    """The beginning of a `.npy` file with an array of that shape."""
+    buffer = io.BytesIO()
+    about = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, about)
+    return buffer.getvalue()
+
+
+def _rows_done(folder: Path, key: dict[str, Any]) -> int:
+    """How many rows the folder says it has; 0 where there is nothing yet."""
+    if not (folder / PROGRESS).exists() or not (folder / ARRAY).exists():
+        return 0
+    held = json.loads((folder / PROGRESS).read_text())
+    done = held.pop("done")
+    if held != key:
+        differing = [name for name in key if held.get(name) != key[name]]
+        raise DataError(
+            f"The folder holds embeddings made with another {', '.join(differing) or 'program'}.",
+            where=folder,
+            remedy="remove it, or name another folder",
+        )
+    return done
+
+
+def _finite(rows: np.ndarray, dtype: str, texts: Sequence[str], first: int) -> np.ndarray:
+    """`rows`, of the texts from `first` on, in `dtype`."""
+    with np.errstate(over="ignore"):
+        rows = rows.astype(dtype)
+    wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(wrong):
+        raise DataError(
+            f"The embedding of {texts[first + int(wrong[0])][:80]!r} holds NaN or infinity, and so "
+            f"do {len(wrong) - 1} of the {len(rows)} embeddings made with it.",
+            where="the encoder",
+            remedy="use a model with sound weights"
+            + (", or float32" if dtype == "float16" else ""),
+        )
+    return rows
