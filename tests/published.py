@@ -11,7 +11,7 @@ from released import NLI_LANGUAGES, TYDIQA
 
 from xt_jax.data.conllu import _sentences
 from xt_jax.data.examples import SpanExample
-from xt_jax.data.sources.languages import ISO3, UD_NAMES
+from xt_jax.languages import ISO3, UD_NAMES
 
 NLI = ("entailment", "neutral", "contradiction")
 NER = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")

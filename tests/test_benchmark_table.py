@@ -8,10 +8,10 @@ from synthetic import evidence, study_rows
 
 from xt_jax.evaluate.official import VERSIONS
 from xt_jax.evaluate.submission import FOLDERS
+from xt_jax.languages import LANGUAGES, UNKNOWN, language
 from xt_jax.mini.languages import LANGUAGES as MINI
 from xt_jax.report.benchmark import GROUPS, average, benchmark_tables, published_table, task_scores
 from xt_jax.report.gap_tables import group_table, groups_of
-from xt_jax.report.languages import LANGUAGES, UNKNOWN, language
 from xt_jax.report.published import PUBLISHED, published
 from xt_jax.tasks.table import TARGETS, TASKS
 

@@ -23,6 +23,7 @@ from xt_jax.data.examples import (
 from xt_jax.data.tokenize import Template, Tokenizer
 from xt_jax.errors import DataError
 from xt_jax.files import read_lines
+from xt_jax.languages import letter_names
 
 ANSWERABLE, UNANSWERABLE = "answerable", "unanswerable"
 GOLD, FOREIGN, ENGLISH = "gold pairs", "foreign", "English"
@@ -30,25 +31,6 @@ GOLD, FOREIGN, ENGLISH = "gold pairs", "foreign", "English"
 _AT_ONCE = 1_000  # texts given to the tokenizer together
 _SAMPLE = 300  # examples whose script is looked at
 _LEAST_SCRIPT = 0.2  # of the letters; names and loans in Latin letters are frequent
-_SCRIPTS = {
-    "ARABIC": "ar fa ur",
-    "BENGALI": "bn",
-    "CJK": "zh ja",
-    "CYRILLIC": "bg kk ru",
-    "DEVANAGARI": "hi mr",
-    "GEORGIAN": "ka",
-    "GREEK": "el",
-    "HANGUL": "ko",
-    "HEBREW": "he",
-    "HIRAGANA": "ja",
-    "KATAKANA": "ja",
-    "LATIN": "af de en es et eu fi fr hu id it jv ms nl pt sw tl tr vi yo",
-    "MALAYALAM": "ml",
-    "MYANMAR": "my",
-    "TAMIL": "ta",
-    "TELUGU": "te",
-    "THAI": "th",
-}
 
 
 @dataclass(frozen=True)
@@ -186,8 +168,7 @@ def wrong_script(examples: Sequence[Example], language: str) -> str:
     For a language whose script is not known here, "". Of a pair of languages (`de-en`) the first
     decides: it is the one of the context.
     """
-    language = language.split("-")[0]
-    expected = {script for script, languages in _SCRIPTS.items() if language in languages.split()}
+    expected = letter_names(language)
     step = max(1, len(examples) // _SAMPLE)
     letters = Counter("".join(text for e in examples[::step] for text in _own_texts(e)[:1]))
     found: Counter[str] = Counter()

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from xt_jax.languages import Language, language
 from xt_jax.report.document import Table
 from xt_jax.report.evidence import MEAN, Evidence, Model
-from xt_jax.report.languages import Language, language
 from xt_jax.report.wording import interval, percent, points, size
 
 TRAINED_ON = "en"

@@ -13,6 +13,7 @@ from xt_jax.config import Config, apply_overrides, digest
 from xt_jax.data.examples import Example
 from xt_jax.data.sources import Found
 from xt_jax.errors import ConfigError, DataError
+from xt_jax.languages import components
 from xt_jax.study.reader import Dataset, Reader, has_labels, with_labels
 from xt_jax.tasks import recipes, spans
 from xt_jax.tasks.recipes import Recipe
@@ -274,7 +275,7 @@ def _order(read: dict[str, dict[str, _Read | None]], asked: str) -> list[str]:
 
 def _is_wanted(language: str, wanted: Sequence[str]) -> bool:
     """All where none are named; `de` names every pair that German is part of too."""
-    return not wanted or language in wanted or any(part in wanted for part in language.split("-"))
+    return not wanted or language in wanted or any(part in wanted for part in components(language))
 
 
 def _read_best(reader: Reader, task: Task, split: str, language: str) -> _Read | None:

@@ -75,7 +75,7 @@ def check(
 
     Args:
         tasks: names; () takes all.
-        languages: ISO 639-1, or pairs of them for mlqa_cross; () takes all.
+        languages: codes, or pairs of them for mlqa_cross; () takes all.
 
     Raises:
         ConfigError: a language that no task has.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from flax import nnx
 
+from xt_jax import languages
 from xt_jax.errors import ConfigError
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.heads import (
@@ -122,24 +123,6 @@ UPOS = tuple(
 )
 ENTITIES = ("B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O")
 
-# The official lists: google-research/xtreme, evaluate.py.
-_XNLI = tuple("ar bg de el en es fr hi ru sw th tr ur vi zh".split())
-_PAWSX = tuple("de en es fr ja ko zh".split())
-_UDPOS = tuple(
-    "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi "
-    "yo zh".split()
-)
-_PANX = tuple(
-    "af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw "
-    "ta te th tl tr ur vi yo zh".split()
-)
-_XQUAD = tuple("ar de el en es hi ru th tr vi zh".split())
-_MLQA = tuple("ar de en es hi vi zh".split())
-_MLQA_CROSS = tuple(f"{c}-{q}" for c in _MLQA for q in _MLQA if c != q)  # context-question
-_TYDIQA = tuple("ar bn en fi id ko ru sw te".split())
-_BUCC = tuple("de fr ru zh".split())
-_TATOEBA = tuple(lang for lang in _PANX if lang not in ("en", "ms", "my", "yo"))
-
 _EN = ("en",)
 _BINARY = ("0", "1")
 _ACCURACY = ("accuracy",)
@@ -190,16 +173,16 @@ _ROWS = (
     ),
     Task("ccg", "tags", recipes.CCG, _EN, _ACCURACY, (), ("ccg",), _MID, min_count=_RARE),
     Task("mlm", "mlm", recipes.MLM, (), ("neg_loss",), (), ("mlm",), _MID),
-    Task("xnli", "pairs", recipes.XNLI, _XNLI, _ACCURACY, NLI, ("xnli",)),
-    Task("pawsx", "pairs", recipes.PAWSX, _PAWSX, _ACCURACY, _BINARY, ("pawsx",)),
-    Task("udpos", "tags", recipes.TAGS, _UDPOS, ("f1", "accuracy"), UPOS, ("udpos",)),
-    Task("panx", "tags", recipes.TAGS, _PANX, ("f1",), ENTITIES, ("panx",)),
-    Task("xquad", "spans", recipes.SQUAD, _XQUAD, _QA, (), ("squad",)),
-    Task("mlqa", "spans", recipes.SQUAD, _MLQA, _QA, (), ("squad",)),
-    Task("tydiqa", "spans", recipes.SQUAD, _TYDIQA, _QA, (), ("tydiqa",)),
-    Task("bucc", "mining", recipes.RETRIEVAL, _BUCC, ("f1", "precision", "recall")),
-    Task("tatoeba", "retrieval", recipes.RETRIEVAL, _TATOEBA, _ACCURACY),
-    Task("mlqa_cross", "spans", recipes.SQUAD, _MLQA_CROSS, _QA, (), ("squad",), "extra"),
+    Task("xnli", "pairs", recipes.XNLI, languages.XNLI, _ACCURACY, NLI, ("xnli",)),
+    Task("pawsx", "pairs", recipes.PAWSX, languages.PAWSX, _ACCURACY, _BINARY, ("pawsx",)),
+    Task("udpos", "tags", recipes.TAGS, languages.UDPOS, ("f1", "accuracy"), UPOS, ("udpos",)),
+    Task("panx", "tags", recipes.TAGS, languages.PANX, ("f1",), ENTITIES, ("panx",)),
+    Task("xquad", "spans", recipes.SQUAD, languages.XQUAD, _QA, (), ("squad",)),
+    Task("mlqa", "spans", recipes.SQUAD, languages.MLQA, _QA, (), ("squad",)),
+    Task("tydiqa", "spans", recipes.SQUAD, languages.TYDIQA, _QA, (), ("tydiqa",)),
+    Task("bucc", "mining", recipes.RETRIEVAL, languages.BUCC, ("f1", "precision", "recall")),
+    Task("tatoeba", "retrieval", recipes.RETRIEVAL, languages.TATOEBA, _ACCURACY),
+    Task("mlqa_cross", "spans", recipes.SQUAD, languages.MLQA_CROSS, _QA, (), ("squad",), "extra"),
 )
 
 TASKS = {task.name: task for task in _ROWS}

@@ -1,7 +1,7 @@
 """What may hold one split of one task: patterns of file names, and the language in them.
 
 Patterns are relative paths with `*` and `[...]` as in a shell, and these fields of a language:
-`{lang}` ISO 639-1, `{iso3}` Tatoeba's code, `{name}` the English name, and for the language
+`{lang}` its code, `{iso3}` Tatoeba's code, `{name}` the English name, and for the language
 `de-en` of a pair `{context}` de and `{question}` en. Without any field a file is in English.
 """
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from etils import epath
 
 from xt_jax.data.examples import Example
-from xt_jax.data.sources.languages import ISO3, TYDIQA_NAMES
+from xt_jax.languages import ISO3, TYDIQA_NAMES, Pair, is_code, pair
 
 Reader = Callable[[Sequence[epath.Path], str, Sequence[str]], list[Example]]
 
@@ -47,20 +47,20 @@ def serves(candidate: Candidate, language: str) -> bool:
         return language in candidate.mixed
     first = candidate.patterns[0]
     if "{context}" in first:
-        context, _, question = language.partition("-")
-        return bool(question) and context != question
+        both = pair(language)
+        return both is not None and both.context != both.question
     if "{iso3}" in first:
         return language in ISO3
     if "{name}" in first:
         return language in TYDIQA_NAMES
     if "{lang}" in first:
-        return "-" not in language and not (candidate.translated and language == ENGLISH)
+        return is_code(language) and not (candidate.translated and language == ENGLISH)
     return language == ENGLISH
 
 
 def fill(pattern: str, language: str) -> str:
     """The pattern with its fields replaced."""
-    context, _, question = language.partition("-")
+    context, question = pair(language) or ("", "")
     return pattern.format(
         lang=language,
         iso3=ISO3.get(language, ""),
@@ -90,14 +90,14 @@ def language_of(component: str, name: str) -> str:
         elif f"(?P<{part[1:-1]}>" in "".join(parts):
             parts.append(f"(?P={part[1:-1]})")
         else:
-            parts.append(f"(?P<{part[1:-1]}>[a-z]{{2,}})")
+            parts.append(f"(?P<{part[1:-1]}>[a-z]{{2,}}(?:[-_][A-Z0-9]\\w+)*)")
     match = re.fullmatch("".join(parts), name)
     if not match:
         return ""
     found = match.groupdict()
     if "context" in found:
-        return f"{found['context']}-{found['question']}"
+        return str(Pair(found["context"], found["question"]))
     for key, names in (("iso3", ISO3), ("name", TYDIQA_NAMES)):
         if key in found:
             return next((code for code, called in names.items() if called == found[key]), "")
-    return found["lang"] if len(found["lang"]) <= 3 else ""
+    return found["lang"] if is_code(found["lang"]) else ""

@@ -22,10 +22,22 @@ from etils import epath
 
 from xt_jax.data.examples import Example
 from xt_jax.data.sources import records
-from xt_jax.data.sources.languages import ISO3, TYDIQA_NAMES, UD_NAMES
 from xt_jax.data.sources.records import Convert, Row
 from xt_jax.data.sources.source import Found
 from xt_jax.errors import ConfigError, DataError
+from xt_jax.languages import (
+    BUCC,
+    ISO3,
+    MLQA,
+    MLQA_CROSS,
+    PANX,
+    PAWSX,
+    TYDIQA_NAMES,
+    UD_NAMES,
+    XNLI,
+    XQUAD,
+    pair,
+)
 
 # The commits that are read. All but the last are named, with files of them, in several public
 # repositories; the last is a commit of the hub's own conversion (refs/convert/parquet), since the
@@ -233,7 +245,7 @@ def _names(feature: Any) -> Sequence[str]:
 
 
 def _filled(table: Table, language: str) -> Table:
-    context, _, question = language.partition("-")
+    context, question = pair(language) or ("", "")
     return table._replace(
         path=table.path.format(
             lang=language,
@@ -248,13 +260,6 @@ def _filled(table: Table, language: str) -> Table:
 _XTREME = "google/xtreme"
 _HELD_OUT = {"dev": "validation", "test": "test"}
 _SPLITS = {"train": "train", **_HELD_OUT}
-_NLI_LANGUAGES = tuple("ar bg de el en es fr hi ru sw th tr ur vi zh".split())
-_PAWSX_LANGUAGES = tuple("de en es fr ja ko zh".split())
-_PANX_LANGUAGES = (*ISO3, "en", "ms", "my", "yo")
-_XQUAD_LANGUAGES = tuple("ar de el en es hi ru th tr vi zh".split())
-_MLQA_LANGUAGES = tuple("ar de en es hi vi zh".split())
-_MLQA_CROSS = tuple(f"{c}-{q}" for c in _MLQA_LANGUAGES for q in _MLQA_LANGUAGES if c != q)
-_BUCC_LANGUAGES = tuple("de fr ru zh".split())
 _NO_UD_TRAIN = ("th", "tl", "yo")
 _NO_UD_DEV = ("kk", *_NO_UD_TRAIN)
 
@@ -288,7 +293,7 @@ _LAYOUT: dict[tuple[str, str], tuple[Table, ...]] = {
     ("mnli", "train"): (_mnli("train"),),
     ("mnli", "dev"): (_mnli("validation_matched"),),
     ("xnli", "train"): (_mnli("train"),),  # XNLI's English training text is MNLI's
-    ("xquad", "test"): (_xtreme("XQuAD.{lang}/validation", _stripped, _XQUAD_LANGUAGES),),
+    ("xquad", "test"): (_xtreme("XQuAD.{lang}/validation", _stripped, XQUAD),),
     ("tydiqa", "train"): (_xtreme("tydiqa/train", _tydiqa, (*TYDIQA_NAMES,)),),
     ("tydiqa", "dev"): (_xtreme("tydiqa/validation", _tydiqa, ("en",)),),
     ("tydiqa", "test"): (_xtreme("tydiqa/validation", _tydiqa, (*TYDIQA_NAMES,)),),
@@ -328,7 +333,7 @@ for _split, _name in _SPLITS.items():
                 "google-research-datasets/paws-x",
                 f"{{lang}}/{_name}-*.parquet",
                 _pawsx,
-                _PAWSX_LANGUAGES,
+                PAWSX,
                 {"label": ("0", "1")},
             ),
         ),
@@ -336,7 +341,7 @@ for _split, _name in _SPLITS.items():
             _xtreme(
                 f"PAN-X.{{lang}}/{_name}",
                 records.tags("tokens", "ner_tags"),
-                _PANX_LANGUAGES,
+                PANX,
                 classes={"ner_tags": _ENTITIES},
             ),
         ),
@@ -361,12 +366,10 @@ for _split, _name in _SPLITS.items():
 for _split, _name in _HELD_OUT.items():
     _bucc = records.gold_pairs("source_lang", "target_lang")
     _LAYOUT |= {
-        ("xnli", _split): (_xtreme(f"XNLI/{_name}", _xnli, _NLI_LANGUAGES),),
-        ("mlqa", _split): (_xtreme(f"MLQA.{{lang}}.{{lang}}/{_name}", _stripped, _MLQA_LANGUAGES),),
+        ("xnli", _split): (_xtreme(f"XNLI/{_name}", _xnli, XNLI),),
+        ("mlqa", _split): (_xtreme(f"MLQA.{{lang}}.{{lang}}/{_name}", _stripped, MLQA),),
         ("mlqa_cross", _split): (
-            _xtreme(f"MLQA.{{context}}.{{question}}/{_name}", _stripped, _MLQA_CROSS),
+            _xtreme(f"MLQA.{{context}}.{{question}}/{_name}", _stripped, MLQA_CROSS),
         ),
-        ("bucc", _split): (
-            _xtreme(f"bucc18.{{lang}}/{_name}", _bucc, _BUCC_LANGUAGES, substitute=True),
-        ),
+        ("bucc", _split): (_xtreme(f"bucc18.{{lang}}/{_name}", _bucc, BUCC, substitute=True),),
     }

@@ -20,7 +20,7 @@ from xt_jax.data import formats
 from xt_jax.data.conllu import read_conllu
 from xt_jax.data.examples import Example
 from xt_jax.data.sources.candidates import ENGLISH, Candidate, Reader, serves
-from xt_jax.data.sources.languages import TYDIQA_NAMES
+from xt_jax.languages import TYDIQA_NAMES
 
 XNLI_LANGUAGES = tuple("ar bg de el en es fr hi ru sw th tr ur vi zh".split())
 

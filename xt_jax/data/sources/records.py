@@ -21,8 +21,8 @@ from xt_jax.data.examples import (
     SpanExample,
     TagExample,
 )
-from xt_jax.data.sources.languages import TYDIQA_NAMES
 from xt_jax.errors import DataError
+from xt_jax.languages import TYDIQA_NAMES
 
 Row = Mapping[str, Any]
 Rows = Iterable[tuple[str, Row]]  # a place for messages, and the row there

@@ -29,10 +29,20 @@ from etils import epath
 
 from xt_jax.data.examples import Example
 from xt_jax.data.sources import records
-from xt_jax.data.sources.languages import ISO3, TYDIQA_NAMES, UD_NAMES
 from xt_jax.data.sources.records import Convert, Row
 from xt_jax.data.sources.source import Found
 from xt_jax.errors import ConfigError, DataError
+from xt_jax.languages import (
+    BUCC,
+    ISO3,
+    MLQA,
+    PANX,
+    PAWSX,
+    TYDIQA_NAMES,
+    UD_NAMES,
+    XNLI,
+    XQUAD,
+)
 
 _INFO = "dataset_info.json"
 _AT_ONCE = 1024  # rows decoded together
@@ -257,13 +267,7 @@ def _command(table: Table, root: epath.Path) -> str:
 
 _TFDS_UDPOS = {"ta": "tl", "tl": "ta"}  # TFDS has swapped them
 _SPLITS = {"train": "train", "dev": "validation", "test": "test"}
-_NLI_LANGUAGES = tuple("ar bg de el en es fr hi ru sw th tr ur vi zh".split())
-_TRANSLATED = tuple(language for language in _NLI_LANGUAGES if language != "en")
-_PAWSX_LANGUAGES = tuple("de en es fr ja ko zh".split())
-_PANX_LANGUAGES = (*ISO3, "en", "ms", "my", "yo")
-_XQUAD_LANGUAGES = tuple("ar de el en es hi ru th tr vi zh".split())
-_MLQA_LANGUAGES = tuple("ar de en es hi vi zh".split())
-_BUCC_LANGUAGES = tuple("de fr ru zh".split())
+_TRANSLATED = tuple(language for language in XNLI if language != "en")
 
 _paraphrases = functools.partial(records.pairs, names={"different_meaning": "0", "paraphrase": "1"})
 _nli = records.pairs("premise", "hypothesis")
@@ -291,21 +295,21 @@ _LAYOUT: dict[tuple[str, str], tuple[Table, ...]] = {
     ("mnli", "dev"): (_MNLI._replace(split="validation_matched"),),
     # XNLI's English training text is MNLI's.
     ("xnli", "train"): (_MNLI, _MT_XNLI),
-    ("xnli", "dev"): (Table("xnli", "", "validation", records.parallel_pairs, _NLI_LANGUAGES, 1),),
-    ("xnli", "test"): (Table("xnli", "", "test", records.parallel_pairs, _NLI_LANGUAGES, 1),),
+    ("xnli", "dev"): (Table("xnli", "", "validation", records.parallel_pairs, XNLI, 1),),
+    ("xnli", "test"): (Table("xnli", "", "test", records.parallel_pairs, XNLI, 1),),
     ("pawsx", "train"): (
         Table("paws_x_wiki", "en", "train", _pawsx),
         Table("xtreme_pawsx", "{lang}", "train", _pawsx, ("de", "es", "fr", "ja", "ko", "zh"), 1),
     ),
-    ("pawsx", "dev"): (Table("paws_x_wiki", "{lang}", "validation", _pawsx, _PAWSX_LANGUAGES),),
-    ("pawsx", "test"): (Table("paws_x_wiki", "{lang}", "test", _pawsx, _PAWSX_LANGUAGES),),
+    ("pawsx", "dev"): (Table("paws_x_wiki", "{lang}", "validation", _pawsx, PAWSX),),
+    ("pawsx", "test"): (Table("paws_x_wiki", "{lang}", "test", _pawsx, PAWSX),),
     ("squad", "train"): (Table("squad", "v1.1", "train", _squad),),
     ("squad", "dev"): (Table("squad", "v1.1", "validation", _squad),),
     ("squad_v2", "train"): (Table("squad", "v2.0", "train", records.spans(unanswerable=True)),),
     ("squad_v2", "dev"): (Table("squad", "v2.0", "validation", records.spans(unanswerable=True)),),
-    ("xquad", "test"): (Table("xquad", "{lang}", "test", _squad, _XQUAD_LANGUAGES),),
-    ("mlqa", "dev"): (Table("mlqa", "{lang}", "validation", _squad, _MLQA_LANGUAGES),),
-    ("mlqa", "test"): (Table("mlqa", "{lang}", "test", _squad, _MLQA_LANGUAGES),),
+    ("xquad", "test"): (Table("xquad", "{lang}", "test", _squad, XQUAD),),
+    ("mlqa", "dev"): (Table("mlqa", "{lang}", "validation", _squad, MLQA),),
+    ("mlqa", "test"): (Table("mlqa", "{lang}", "test", _squad, MLQA),),
     ("tydiqa", "train"): (
         Table("tydi_qa", "goldp", "train", records.spans(all_languages=True), (*TYDIQA_NAMES,)),
     ),
@@ -313,12 +317,8 @@ _LAYOUT: dict[tuple[str, str], tuple[Table, ...]] = {
         ("tydiqa", split): (Table("tydi_qa", "goldp", "validation-{lang}", _squad, languages),)
         for split, languages in (("dev", ("en",)), ("test", (*TYDIQA_NAMES,)))
     },
-    ("bucc", "dev"): (
-        Table("bucc", "bucc_{lang}", "validation", _bucc, _BUCC_LANGUAGES, 0, substitute=True),
-    ),
-    ("bucc", "test"): (
-        Table("bucc", "bucc_{lang}", "test", _bucc, _BUCC_LANGUAGES, 0, substitute=True),
-    ),
+    ("bucc", "dev"): (Table("bucc", "bucc_{lang}", "validation", _bucc, BUCC, 0, substitute=True),),
+    ("bucc", "test"): (Table("bucc", "bucc_{lang}", "test", _bucc, BUCC, 0, substitute=True),),
     ("tatoeba", "test"): (
         Table("tatoeba", "tatoeba_{lang}", "train", records.sentences, (*ISO3,), 0),
     ),
@@ -329,7 +329,7 @@ for _split, _name in _SPLITS.items():
         ("qqp", _split): (Table("glue", "qqp", _name, _qqp, order="idx"),),
         ("hellaswag", _split): (Table("hellaswag", "", _name, records.hellaswag),),
         ("cosmos_qa", _split): (Table("cosmos_qa", "", _name, records.cosmos_qa),),
-        ("panx", _split): (Table("wikiann", "{lang}", _name, _panx, _PANX_LANGUAGES, 1),),
+        ("panx", _split): (Table("wikiann", "{lang}", _name, _panx, PANX, 1),),
         ("udpos", _split): (
             Table(
                 "xtreme_pos",

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from xt_jax.languages import language
 from xt_jax.report.evidence import Evidence, Model
 from xt_jax.report.figures.looks import (
     GAP,
@@ -22,7 +23,6 @@ from xt_jax.report.figures.looks import (
     wrapped,
 )
 from xt_jax.report.gap_tables import groups_of, language_gains
-from xt_jax.report.languages import language
 from xt_jax.tasks.table import DIRECT
 
 _LINE = 0.2  # inches
