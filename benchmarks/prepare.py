@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from xt_jax.data import formats
+from xt_jax.mini import formats as mini_formats
 from xt_jax.tasks.table import NLI
 
 
@@ -27,7 +28,7 @@ def write_pairs(source: str, target: Path, count: int) -> None:
     """An MNLI file of `count` rows, every text from `source`."""
     rows = formats.read_mnli(source, NLI)
     rng = random.Random(0)
-    formats.write_mnli(
+    mini_formats.write_mnli(
         target,
         [
             row._replace(id=str(i), text_b=rng.choice(rows).text_b)

@@ -11,8 +11,8 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from xt_jax.data import formats
 from xt_jax.data.sources import open_source
+from xt_jax.mini import formats as mini_formats
 
 NLI_LANGUAGES = "ar bg de el en es fr hi ru sw th tr ur vi zh".split()
 TYDIQA = {
@@ -157,7 +157,7 @@ def _pawsx(data: Path, root: Path) -> None:
         for name, some in ((first, pairs[:90]), ("dev_2k", pairs), ("test_2k", pairs[90:])):
             path = root / f"x-final/{language}/{name}.tsv"
             path.parent.mkdir(parents=True, exist_ok=True)
-            formats.write_paws(path, some)
+            mini_formats.write_paws(path, some)
     german = {p.id: p for p in plain("de")}
     english = {p.id: p for p in plain("en")}
     _lines(
@@ -242,8 +242,8 @@ def _choices(data: Path, root: Path) -> None:
     examples = read(data, "cosmos_qa", "dev")
     folder = root / "cosmosqa/data"
     folder.mkdir(parents=True)
-    formats.write_cosmos_qa(folder / "train.csv", examples[:ROWS])
-    formats.write_cosmos_qa(folder / "valid.csv", examples[ROWS : 2 * ROWS])
+    mini_formats.write_cosmos_qa(folder / "train.csv", examples[:ROWS])
+    mini_formats.write_cosmos_qa(folder / "valid.csv", examples[ROWS : 2 * ROWS])
     names = ("id", "context", "question", "answer0", "answer1", "answer2", "answer3")
     _lines(
         folder / "test.jsonl",

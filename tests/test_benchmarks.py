@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from xt_jax.data.formats import read_mnli, write_xtreme_pairs
+from xt_jax.data.formats import read_mnli
+from xt_jax.mini import formats as mini_formats
 from xt_jax.tasks.table import NLI
 
 QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # to compile
@@ -47,7 +48,9 @@ def pieces(world, tmp_path, mini_tokenizer_folder):
     """(an MNLI file, a folder of XNLI in two languages, the tokenizer), all of the mini world."""
     rows = read_mnli(world / "mnli" / "train.tsv", NLI)[:80]
     for start, language in enumerate(("en", "de")):
-        write_xtreme_pairs(tmp_path / f"dev-{language}.tsv", rows[40 * start : 40 * start + 40])
+        mini_formats.write_xtreme_pairs(
+            tmp_path / f"dev-{language}.tsv", rows[40 * start : 40 * start + 40]
+        )
     return str(world / "mnli" / "train.tsv"), str(tmp_path), str(mini_tokenizer_folder)
 
 

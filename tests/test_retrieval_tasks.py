@@ -17,6 +17,7 @@ from xt_jax.data.examples import MiningExample
 from xt_jax.data.sources import Found, open_source
 from xt_jax.errors import DataError
 from xt_jax.evaluate.score import score_retrieval
+from xt_jax.mini import formats as mini_formats
 from xt_jax.model.sharding import make_mesh
 from xt_jax.records import results
 from xt_jax.retrieval.embed import tatoeba_layer
@@ -43,7 +44,7 @@ def data(world, tmp_path) -> Path:
         ]
         english = [MiningExample(f"en-{p.id}", p.english, True, None) for p in some]
         stem = root / "bucc2018" / f"de-en.{split}"
-        formats.write_bucc(f"{stem}.en", f"{stem}.de", f"{stem}.gold", german + english)
+        mini_formats.write_bucc(f"{stem}.en", f"{stem}.de", f"{stem}.gold", german + english)
     return root
 
 

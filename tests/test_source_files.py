@@ -12,6 +12,7 @@ from xt_jax.data import formats
 from xt_jax.data.examples import PairExample, is_labelled
 from xt_jax.data.sources.files import FileSource
 from xt_jax.errors import ConfigError
+from xt_jax.mini import formats as mini_formats
 from xt_jax.tasks.table import TASKS
 
 NLI = TASKS["mnli"].labels
@@ -145,7 +146,7 @@ def downloads(shared, tmp_path_factory) -> Path:
     for folder in ("xnli", "pawsx"):
         labels = NLI if folder == "xnli" else ("0", "1")
         examples = [PairExample(str(i), "a", "b", labels[i % 2]) for i in range(7)]
-        formats.write_xtreme_pairs(root / folder / "train-en.tsv", examples)
+        mini_formats.write_xtreme_pairs(root / folder / "train-en.tsv", examples)
     for split in ("train", "dev"):
         copy(data / f"squad_v1/{split}-v1.1.json", root / f"squad/{split}-v1.1.json")
     copy(data / "xquad/xquad.el.json", root / "xquad/xquad.el.json")
@@ -157,7 +158,7 @@ def downloads(shared, tmp_path_factory) -> Path:
         folder = "tydiqa/tydiqa-goldp-v1.1-dev"
         examples = formats.read_squad(data / folder / f"tydiqa-goldp-dev-{name}.json")
         blank = [example._replace(answers=None) for example in examples]
-        formats.write_squad(root / folder / f"tydiqa.goldp.{code}.dev.json", blank)
+        mini_formats.write_squad(root / folder / f"tydiqa.goldp.{code}.dev.json", blank)
     for name in ("dev.zh", "dev.en", "dev.gold"):
         copy(data / f"bucc2018/zh-en.{name}", root / f"bucc2018/zh-en.{name}")
     for name in ("zh", "en"):
@@ -241,8 +242,8 @@ def test_translated_training_data_is_found_in_other_languages_only(name, file, t
 
 
 def test_translations_are_read(tmp_path):
-    formats.write_mnli(tmp_path / "translated/de/mnli/train.tsv", [PAIR])
-    formats.write_mnli(tmp_path / "mnli/train.tsv", [PAIR, PAIR])
+    mini_formats.write_mnli(tmp_path / "translated/de/mnli/train.tsv", [PAIR])
+    mini_formats.write_mnli(tmp_path / "mnli/train.tsv", [PAIR, PAIR])
     xtreme = tmp_path / "xtreme_translations/XNLI/translate-train/en-de-translated.tsv"
     xtreme.parent.mkdir(parents=True)
     xtreme.write_text("a\tb\tA\tB\tentailment\n")
@@ -296,16 +297,16 @@ def test_what_is_looked_for_first(tmp_path):
 
 
 def test_a_digest_covers_names_and_contents(tmp_path):
-    formats.write_mnli(tmp_path / "mnli/train.tsv", [PAIR])
+    mini_formats.write_mnli(tmp_path / "mnli/train.tsv", [PAIR])
     (found,) = FileSource(str(tmp_path)).find("mnli", "train", "en")
     first = found.digest()
     assert len(first) == 64
     assert found.digest() == first
-    formats.write_mnli(tmp_path / "mnli/train.tsv", [PAIR._replace(text_a="c")])
+    mini_formats.write_mnli(tmp_path / "mnli/train.tsv", [PAIR._replace(text_a="c")])
     assert found.digest() != first
     digests = set()
     for name in ("mnli/multinli_1.0_dev_matched.jsonl", "snli/snli_1.0_dev.jsonl"):
-        formats.write_nli_jsonl(tmp_path / name, [PAIR])
+        mini_formats.write_nli_jsonl(tmp_path / name, [PAIR])
         (found,) = FileSource(str(tmp_path)).find(name.split("/")[0], "dev", "en")
         digests.add(found.digest())
     assert len(digests) == 2

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from xt_jax.data import formats
 from xt_jax.data.examples import PairExample, SpanExample, TagExample, is_labelled
 from xt_jax.data.sources.files import FileSource
 from xt_jax.errors import DataError
+from xt_jax.mini import formats as mini_formats
 from xt_jax.tasks.table import TASKS
 
 NLI = TASKS["mnli"].labels
@@ -40,7 +40,9 @@ def write_text_pairs(path: Path) -> None:
 
 
 def write_tydiqa(path: Path) -> None:
-    formats.write_squad(path, [SPAN._replace(id=f"{name}-1") for name in ("english", "telugu")])
+    mini_formats.write_squad(
+        path, [SPAN._replace(id=f"{name}-1") for name in ("english", "telugu")]
+    )
 
 
 def write_panx(path: Path) -> None:
@@ -62,20 +64,20 @@ def write(path: Path) -> None:
     }
     endings = {
         ".txt": write_text_pairs,
-        "nli_1.0_train.jsonl": lambda path: formats.write_nli_jsonl(path, [PAIR]),
-        "nli_1.0_test.jsonl": lambda path: formats.write_nli_jsonl(path, [PAIR]),
-        "matched.jsonl": lambda path: formats.write_nli_jsonl(path, [PAIR]),
+        "nli_1.0_train.jsonl": lambda path: mini_formats.write_nli_jsonl(path, [PAIR]),
+        "nli_1.0_test.jsonl": lambda path: mini_formats.write_nli_jsonl(path, [PAIR]),
+        "matched.jsonl": lambda path: mini_formats.write_nli_jsonl(path, [PAIR]),
         ".conllu": write_treebank,
-        "2k.tsv": lambda path: formats.write_paws(path, [PAIR._replace(label="1")]),
-        "v2.0.json": lambda path: formats.write_squad_v2(path, [SPAN]),
-        ".json": lambda path: formats.write_squad(path, [SPAN]),
-        ".auto": lambda path: formats.write_ccg(path, [TagExample(name, ("a",), ("N",))]),
+        "2k.tsv": lambda path: mini_formats.write_paws(path, [PAIR._replace(label="1")]),
+        "v2.0.json": lambda path: mini_formats.write_squad_v2(path, [SPAN]),
+        ".json": lambda path: mini_formats.write_squad(path, [SPAN]),
+        ".auto": lambda path: mini_formats.write_ccg(path, [TagExample(name, ("a",), ("N",))]),
     }
     for start, writer in writers.items():
         if name.startswith(start):
             return writer(path)
     if path.parent.name.startswith("R"):
-        return formats.write_anli(path, [PAIR])
+        return mini_formats.write_anli(path, [PAIR])
     for end, writer in endings.items():
         if name.endswith(end):
             return writer(path)
@@ -141,7 +143,7 @@ def test_a_file_of_all_languages_is_found_for_each(tmp_path):
 
 def test_a_labelled_test_set_goes_before_xtremes_copy(tmp_path):
     write(tmp_path / "XNLI-1.0/xnli.test.tsv")
-    formats.write_xtreme_pairs(tmp_path / "xnli/test-de.tsv", [PAIR._replace(label=None)])
+    mini_formats.write_xtreme_pairs(tmp_path / "xnli/test-de.tsv", [PAIR._replace(label=None)])
     found = FileSource(str(tmp_path)).find("xnli", "test", "de")
     assert [is_labelled(f.read(NLI)[0]) for f in found] == [True, False]
 

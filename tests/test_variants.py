@@ -16,6 +16,7 @@ from xt_jax.data import formats
 from xt_jax.data.sources import open_source
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.evaluate.official import evaluate
+from xt_jax.mini import formats as mini_formats
 from xt_jax.records import results
 from xt_jax.study import opening, runner
 from xt_jax.study.heads import new_models
@@ -38,7 +39,7 @@ def data(world, tmp_path) -> Path:
     german = root / "translated" / "de" / "mnli"
     german.mkdir(parents=True)
     dev = open_source("files", str(root)).find("xnli", "dev", "de")[0].read(NLI)
-    formats.write_mnli(german / "train.tsv", dev)
+    mini_formats.write_mnli(german / "train.tsv", dev)
     return root
 
 
@@ -197,7 +198,7 @@ def test_test_sets_that_are_not_scored_are_predicted_and_written(config, data, t
         path = data / "xnli" / f"test-{language}.tsv"
         examples[language] = formats.read_xtreme_pairs(path, NLI)
     # With the labels of one language, dev is the split that more languages have.
-    formats.write_xtreme_pairs(path, [e._replace(label=None) for e in examples["de"]])
+    mini_formats.write_xtreme_pairs(path, [e._replace(label=None) for e in examples["de"]])
     config.intermediates = ("direct",)
     runner.run(config, str(tmp_path / "work"))
     rows = results.read_rows(tmp_path / "work" / "results.jsonl")

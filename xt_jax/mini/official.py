@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from xt_jax.data import formats
+from xt_jax.mini import formats
 from xt_jax.mini.languages import LANGUAGES, Utterance
 from xt_jax.mini.tasks import choices, entailment, parallel, paraphrase, passages, plain_text, tags
 from xt_jax.mini.tasks.drawing import distinct, draw_utterance

@@ -7,7 +7,6 @@ QA's question stand before every ending or answer, a space between.
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,11 +19,9 @@ from xt_jax.data.formats.tables import (
     check_text,
     field,
     read_json_lines,
-    unwritable,
-    write_json_lines,
 )
 from xt_jax.errors import DataError
-from xt_jax.files import atomic_write_text, read_text
+from xt_jax.files import read_text
 
 LETTERS = "ABCDE"
 ANSWERS = tuple(f"answer{number}" for number in range(4))
@@ -96,46 +93,6 @@ def read_commonsense_qa(path: epath.PathLike, labels: Sequence[str]) -> list[Cho
     return examples
 
 
-def write_hellaswag(path: epath.PathLike, examples: Sequence[ChoiceExample]) -> None:
-    """Writes HellaSwag's JSON Lines with all of a choice in the ending."""
-    write_json_lines(
-        path,
-        [
-            {"ind": index, "ctx_a": example.text, "ctx_b": "", "endings": example.choices}
-            | ({} if example.label is None else {"label": int(example.label)})
-            for index, example in enumerate(examples)
-        ],
-    )
-
-
-def write_cosmos_qa(path: epath.PathLike, examples: Sequence[ChoiceExample]) -> None:
-    """Writes Cosmos QA's csv; the question is what the choices of an example begin with alike."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(COSMOS_HEADER)
-    for id_, context, choices, label in examples:
-        question = _shared_start(choices)
-        if label is None or not question or len(choices) != len(ANSWERS):
-            raise unwritable(f"{id_!r} has no label, or no question and four answers", path)
-        answers = [choice[len(question) + 1 :] for choice in choices]
-        writer.writerow([id_, context, question, *answers, label])
-    atomic_write_text(path, text.getvalue())
-
-
-def write_commonsense_qa(path: epath.PathLike, examples: Sequence[ChoiceExample]) -> None:
-    """Writes CommonsenseQA's JSON Lines; the concept of a question stays empty."""
-    records = []
-    for id_, stem, choices, label in examples:
-        if len(choices) > len(LETTERS):
-            raise unwritable(f"{id_!r} has {len(choices)} choices", path)
-        named = zip(LETTERS, choices, strict=False)
-        options = [{"label": letter, "text": text} for letter, text in named]
-        key = {} if label is None else {"answerKey": LETTERS[int(label)]}
-        question = {"question_concept": "", "choices": options, "stem": stem}
-        records.append(key | {"id": id_, "question": question})
-    write_json_lines(path, records)
-
-
 def _csv_rows(path: epath.PathLike) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (the record's first line, its fields by name) of a csv file with a header."""
     lines = read_text(path).removesuffix("\n").split("\n")
@@ -200,15 +157,3 @@ def _texts(values: Sequence[Any], name: str, path: epath.PathLike, number: int) 
 
 def _joined(start: str, end: str) -> str:
     return f"{start} {end}" if start else end
-
-
-def _shared_start(choices: Sequence[str]) -> str:
-    """The longest beginning that all share before a space, each choice going on after it."""
-    first, last = min(choices), max(choices)
-    same = 0
-    while same < min(len(first), len(last)) and first[same] == last[same]:
-        same += 1
-    end = first.rfind(" ", 0, same)
-    while end > 0 and not all(choice[end + 1 :].strip() for choice in choices):
-        end = first.rfind(" ", 0, end)
-    return first[:end] if end > 0 else ""

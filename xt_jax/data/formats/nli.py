@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from etils import epath
 
 from xt_jax.data.examples import PairExample
-from xt_jax.data.formats.pairs import labelled, pair
+from xt_jax.data.formats.pairs import pair
 from xt_jax.data.formats.tables import (
     field,
     read_header,
     read_json_lines,
     read_table,
-    unwritable,
-    write_json_lines,
-    write_rows,
     wrong_width,
 )
 from xt_jax.errors import DataError
@@ -24,9 +21,6 @@ NO_CONSENSUS = "-"
 ANNOTATORS = tuple(f"label{number}" for number in range(1, 6))
 ANLI_LABELS = {"e": "entailment", "n": "neutral", "c": "contradiction"}
 
-_PARSES = "sentence1_binary_parse sentence2_binary_parse sentence1_parse sentence2_parse"
-MNLI_HEADER = f"index promptID pairID genre {_PARSES} sentence1 sentence2 label1 gold_label"
-SNLI_HEADER = f"index captionID pairID {_PARSES} sentence1 sentence2 label1 gold_label"
 _COLUMNS = ("pairID", "sentence1", "sentence2", "gold_label")
 
 
@@ -145,38 +139,3 @@ def read_xnli_mt(path: epath.PathLike, labels: Sequence[str]) -> list[PairExampl
     """
     rows = read_table(path, ("premise", "hypo", "label"))
     return [pair(labels, path, number, str(number - 2), *row) for number, row in rows]
-
-
-def write_mnli(path: epath.PathLike, examples: Sequence[PairExample]) -> None:
-    """Writes labelled pairs in the 12 columns of GLUE's MNLI train file; parses stay empty."""
-    rows = [MNLI_HEADER.split()]
-    for index, (id_, text_a, text_b, label) in enumerate(labelled(examples, path)):
-        rows.append([str(index), "", id_, *[""] * 5, text_a, text_b, label, label])
-    write_rows(path, rows)
-
-
-def write_snli(path: epath.PathLike, examples: Sequence[PairExample]) -> None:
-    """Writes labelled pairs in the 11 columns of GLUE's SNLI train file; parses stay empty."""
-    rows = [SNLI_HEADER.split()]
-    for index, (id_, text_a, text_b, label) in enumerate(labelled(examples, path)):
-        rows.append([str(index), "", id_, *[""] * 4, text_a, text_b, label, label])
-    write_rows(path, rows)
-
-
-def write_nli_jsonl(path: epath.PathLike, examples: Sequence[PairExample]) -> None:
-    """Writes labelled pairs as the JSON Lines of SNLI 1.0 and MultiNLI 1.0, without the parses."""
-    names = ("pairID", "sentence1", "sentence2", "gold_label")
-    rows = labelled(examples, path)
-    write_json_lines(path, [dict(zip(names, row, strict=True)) for row in rows])
-
-
-def write_anli(path: epath.PathLike, examples: Sequence[PairExample]) -> None:
-    """Writes labelled pairs as ANLI's JSON Lines."""
-    letters = {label: letter for letter, label in ANLI_LABELS.items()}
-    records = []
-    for id_, text_a, text_b, label in labelled(examples, path):
-        if label not in letters:
-            raise unwritable(f"pair {id_!r} has the label {label!r}", path)
-        texts = {"uid": id_, "context": text_a, "hypothesis": text_b}
-        records.append(texts | {"label": letters[label]})
-    write_json_lines(path, records)

@@ -12,12 +12,9 @@ from xt_jax.data.formats.tables import (
     check_label,
     check_text,
     is_quoted,
-    quoted,
     read_header,
     read_table,
     unquoted,
-    unwritable,
-    write_rows,
     wrong_width,
 )
 from xt_jax.errors import DataError
@@ -48,18 +45,6 @@ def pair(
         label = _RENAMED.get(label, label)
         check_label(label, labels, path, number)
     return PairExample(id_, text_a, text_b, label)
-
-
-def labelled(
-    examples: Sequence[PairExample], path: epath.PathLike
-) -> list[tuple[str, str, str, str]]:
-    """The examples as rows to be written; each must have a label."""
-    rows = []
-    for id_, text_a, text_b, label in examples:
-        if label is None:
-            raise unwritable(f"pair {id_!r} has no label", path)
-        rows.append((id_, text_a, text_b, label))
-    return rows
 
 
 def read_paws(path: epath.PathLike, labels: Sequence[str]) -> list[PairExample]:
@@ -155,26 +140,6 @@ def read_qqp(path: epath.PathLike, labels: Sequence[str]) -> list[PairExample]:
     if not examples:
         raise DataError("the file holds no pair", where=path, remedy="fetch it again")
     return examples
-
-
-def write_paws(path: epath.PathLike, examples: Sequence[PairExample]) -> None:
-    """Writes labelled pairs under the header `id sentence1 sentence2 label`."""
-    write_rows(path, [PAWS_HEADER.split(), *labelled(examples, path)])
-
-
-def write_xtreme_pairs(path: epath.PathLike, examples: Sequence[PairExample]) -> None:
-    """Writes pairs, all labelled or none, as XTREME does: no header, csv quoting, CR LF."""
-    if all(example.label is None for example in examples):
-        rows = [[example.text_a, example.text_b] for example in examples]
-    else:
-        rows = [list(row[1:]) for row in labelled(examples, path)]
-    write_rows(path, [[quoted(cell) for cell in row] for row in rows], end="\r\n")
-
-
-def write_qqp(path: epath.PathLike, examples: Sequence[PairExample]) -> None:
-    """Writes labelled pairs in the six columns of GLUE's QQP; the questions' own ids stay empty."""
-    rows = [[id_, "", "", *pair_] for id_, *pair_ in labelled(examples, path)]
-    write_rows(path, [QQP_HEADER.split(), *rows])
 
 
 def _is_piece(cells: list[str], labels: Sequence[str]) -> bool:

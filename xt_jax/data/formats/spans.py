@@ -17,7 +17,7 @@ from absl import logging
 from etils import epath
 
 from xt_jax.data.examples import SpanExample
-from xt_jax.data.formats.tables import read_json, unwritable
+from xt_jax.data.formats.tables import read_json
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 
@@ -55,20 +55,29 @@ def read_squad_v2(path: epath.PathLike, *, translated: bool = False) -> list[Spa
     return _read(path, _span_or_none, translated=translated)
 
 
-def write_squad(path: epath.PathLike, examples: Sequence[SpanExample]) -> None:
-    """Writes SQuAD v1.1 JSON: one article, neighbours with the same context in one paragraph."""
-    for example in examples:
-        if example.answers == ():
-            raise unwritable(f"question {example.id!r} has no answer: that is SQuAD v2.0", path)
-    _write(path, "1.1", examples, lambda example: {})
+def write_squad(
+    path: epath.PathLike, examples: Sequence[SpanExample], version: str = "1.1"
+) -> None:
+    """Writes SQuAD JSON: one article, neighbours with the same context in one paragraph.
 
-
-def write_squad_v2(path: epath.PathLike, examples: Sequence[SpanExample]) -> None:
-    """Writes SQuAD v2.0 JSON, as `write_squad` does; every question must be labelled."""
+    Args:
+        version: "1.1", where every question has answers or is unlabelled, or "v2.0", where every
+            question is labelled and may have none.
+    """
+    no_place = "the format has no place for it; change the text"
     for example in examples:
-        if example.answers is None:
-            raise unwritable(f"question {example.id!r} is not labelled", path)
-    _write(path, "v2.0", examples, lambda example: {"is_impossible": not example.answers})
+        if version == "1.1" and example.answers == ():
+            problem = f"question {example.id!r} has no answer: that is SQuAD v2.0"
+            raise DataError(problem, where=path, remedy=no_place)
+        if version == "v2.0" and example.answers is None:
+            problem = f"question {example.id!r} is not labelled"
+            raise DataError(problem, where=path, remedy=no_place)
+    paragraphs = [
+        {"context": context, "qas": [_question(example, version) for example in group]}
+        for context, group in groupby(examples, key=lambda example: example.context)
+    ]
+    document = {"version": version, "data": [{"title": "", "paragraphs": paragraphs}]}
+    atomic_write_text(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
 
 def _read(
@@ -192,24 +201,11 @@ def _check_answers(id_: str, answers: Answers, context: str) -> None:
             )
 
 
-def _write(
-    path: epath.PathLike,
-    version: str,
-    examples: Sequence[SpanExample],
-    more: Callable[[SpanExample], dict[str, Any]],
-) -> None:
-    paragraphs = [
-        {"context": context, "qas": [_question(example) | more(example) for example in group]}
-        for context, group in groupby(examples, key=lambda example: example.context)
-    ]
-    document = {"version": version, "data": [{"title": "", "paragraphs": paragraphs}]}
-    atomic_write_text(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
-
-
-def _question(example: SpanExample) -> dict[str, Any]:
+def _question(example: SpanExample, version: str) -> dict[str, Any]:
     answers = (("", 0),) if example.answers is None else example.answers
-    return {
+    written = {
         "id": example.id,
         "question": example.question,
         "answers": [{"answer_start": start, "text": text} for text, start in answers],
     }
+    return written | ({"is_impossible": not answers} if version == "v2.0" else {})

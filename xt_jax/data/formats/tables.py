@@ -1,4 +1,4 @@
-"""Lines, columns, JSON records and labels: what the readers and writers share.
+"""Lines, columns, JSON records and labels: what the readers share.
 
 Line numbers count from 1. A place in a file is built only once something is wrong there.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from etils import epath
 
 from xt_jax.errors import DataError
-from xt_jax.files import atomic_write_text, read_lines, read_text
+from xt_jax.files import read_lines, read_text
 
 
 def read_table(path: epath.PathLike, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
@@ -108,41 +108,15 @@ def wrong_width(found: int, expected: str, path: epath.PathLike, number: int) ->
     )
 
 
-def quoted(cell: str) -> str:
-    """As Python's csv module writes a tab-separated field."""
-    return '"' + cell.replace('"', '""') + '"' if '"' in cell else cell
-
-
 def unquoted(cell: str) -> str:
-    """Undoes `quoted`; a field whose quotes do not fit the scheme is returned as it is."""
+    """The text of a field that the csv module has quoted; other fields are returned as they are."""
     return cell[1:-1].replace('""', '"') if is_quoted(cell) else cell
 
 
 def is_quoted(cell: str) -> bool:
-    """Whether a field with double quotes can have come from `quoted`."""
+    """Whether a field with double quotes can have been written by Python's csv module."""
     closed = len(cell) >= 2 and cell[0] == cell[-1] == '"'
     return closed and '"' not in cell[1:-1].replace('""', "")
-
-
-def write_rows(path: epath.PathLike, rows: Sequence[Sequence[str]], end: str = "\n") -> None:
-    """Writes tab-separated lines; a cell with a tab or line end is refused."""
-    for row in rows:
-        for cell in row:
-            if any(mark in cell for mark in "\t\n\r"):
-                raise unwritable(f"a tab or line end stands in {cell!r}", path)
-    text = "".join("\t".join(row) + end for row in rows)
-    # A mark at the very start would be taken for the file's own.
-    byte_order_mark = "\ufeff" if text.startswith("\ufeff") else ""
-    atomic_write_text(path, byte_order_mark + text)
-
-
-def write_json_lines(path: epath.PathLike, records: Sequence[dict[str, Any]]) -> None:
-    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    atomic_write_text(path, "".join(lines))
-
-
-def unwritable(problem: str, path: epath.PathLike) -> DataError:
-    return DataError(problem, where=path, remedy="the format has no place for it; change the text")
 
 
 def _broken_json(error: json.JSONDecodeError, where: str) -> DataError:

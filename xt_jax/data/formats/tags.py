@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from xt_jax.data.examples import TagExample
-from xt_jax.data.formats.tables import check_label, unwritable, write_rows, wrong_width
+from xt_jax.data.formats.tables import check_label, wrong_width
 from xt_jax.errors import DataError
 from xt_jax.files import read_lines
 
@@ -115,39 +115,6 @@ def read_ccg(path: epath.PathLike, labels: Sequence[str]) -> list[TagExample]:
     if not examples:
         raise DataError("the file holds no derivation", where=path, remedy="fetch it again")
     return examples
-
-
-def write_tags(path: epath.PathLike, examples: Sequence[TagExample]) -> None:
-    """Writes `word TAB tag` lines, or words alone where `tags` is None, a blank line between."""
-    rows: list[list[str]] = []
-    for example in examples:
-        columns = [example.words] if example.tags is None else [example.words, example.tags]
-        if not example.words or len({len(column) for column in columns}) > 1:
-            raise unwritable(f"sentence {example.id!r} needs words and a tag for each", path)
-        if example.tags is None and not all(word.strip() for word in example.words):
-            raise unwritable(f"sentence {example.id!r} holds a blank word and no tags", path)
-        rows += [*map(list, zip(*columns, strict=True)), [""]]
-    write_rows(path, rows)
-
-
-def write_ccg(path: epath.PathLike, examples: Sequence[TagExample]) -> None:
-    """Writes `.auto` lines: the leaves of a right-branching tree whose inner nodes are all `S`."""
-    lines = []
-    for example in examples:
-        tags = example.tags or ()
-        if not example.words or len(tags) != len(example.words):
-            raise unwritable(f"sentence {example.id!r} needs words and a tag for each", path)
-        for text in (example.id, *example.words, *tags):
-            if not text or " " in text or "(<" in text:
-                raise unwritable(f"sentence {example.id!r} holds {text!r}", path)
-        leaves = [
-            f"(<L {tag} X X {word} {tag}>)" for word, tag in zip(example.words, tags, strict=True)
-        ]
-        tree = leaves.pop()
-        for leaf in reversed(leaves):
-            tree = f"(<T S 0 2> {leaf} {tree} )"
-        lines += [[f"ID={example.id} PARSER=GOLD NUMPARSE=1"], [tree]]
-    write_rows(path, lines)
 
 
 def _ccg_fault(problem: str, path: epath.PathLike, number: int) -> DataError:

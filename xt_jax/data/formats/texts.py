@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from etils import epath
 
 from xt_jax.data.examples import MiningExample, SentenceExample, TextExample
-from xt_jax.data.formats.tables import check_text, unwritable, write_rows, wrong_width
+from xt_jax.data.formats.tables import check_text, wrong_width
 from xt_jax.errors import DataError
 from xt_jax.files import read_lines
 
@@ -85,38 +83,6 @@ def read_texts(path: epath.PathLike) -> list[TextExample]:
     if not lines:
         raise DataError("the file holds blank lines only", where=path, remedy="fill it again")
     return [TextExample(str(index), line) for index, line in enumerate(lines)]
-
-
-def write_parallel(
-    english_path: epath.PathLike, foreign_path: epath.PathLike, examples: Sequence[SentenceExample]
-) -> None:
-    """Writes two files, the English and the foreign sentence of example i on their lines i."""
-    write_rows(english_path, [[example.english] for example in examples])
-    write_rows(foreign_path, [[example.translation] for example in examples])
-
-
-def write_bucc(
-    english_path: epath.PathLike,
-    foreign_path: epath.PathLike,
-    gold_path: epath.PathLike | None,
-    examples: Sequence[MiningExample],
-) -> None:
-    """Writes a pair of corpora, and the gold pairs where there is a path for them."""
-    sides: tuple[list[list[str]], list[list[str]]] = ([], [])
-    for example in examples:
-        sides[example.english].append([example.id, example.text])
-    gold = [[one.id, partner] for one in examples for partner in one.partners or ()]
-    if gold_path is None and any(example.partners is not None for example in examples):
-        raise unwritable("the examples have partners, and there is no gold file", foreign_path)
-    write_rows(foreign_path, sides[False])
-    write_rows(english_path, sides[True])
-    if gold_path is not None:
-        write_rows(gold_path, gold)
-
-
-def write_texts(path: epath.PathLike, examples: Sequence[TextExample]) -> None:
-    """Writes a line per passage."""
-    write_rows(path, [[example.text] for example in examples])
 
 
 def _sentences(path: epath.PathLike) -> dict[str, str]:
