@@ -315,6 +315,7 @@ TPU_PROGRAM = """
 """
 
 
+@pytest.mark.slow
 def test_splash_compiles_for_a_slice_of_tpus():
     """Forward, both backward kernels for both layers; rows and heads stay where they are."""
     kernels, collectives = map(int, compile_for_tpu(TPU_PROGRAM, "splash").split())

@@ -15,6 +15,8 @@ from xt_jax.data.formats import read_mnli
 from xt_jax.mini import formats as mini_formats
 from xt_jax.tasks.table import NLI
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # to compile
 
 

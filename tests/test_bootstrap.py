@@ -25,6 +25,7 @@ points = st.floats(-50, 50, allow_nan=False).map(lambda x: round(x, 3))
 # --- coverage ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "design",
     [
@@ -59,6 +60,7 @@ def test_intervals_cover_at_their_nominal_rate(design):
     assert (abs(rate - 95) <= 2).all(), rate
 
 
+@pytest.mark.slow
 def test_the_sign_is_as_sure_as_it_says():
     """Without any gap P(>0) is uniform; with one it is mostly high."""
     design, rng = Design(seeds=THREE), np.random.default_rng(7)

@@ -46,6 +46,7 @@ def serial(tmp_path_factory) -> Path:
     return workdir
 
 
+@pytest.mark.slow
 def test_parts_have_the_rows_of_the_whole_and_share_no_phase(serial, tmp_path):
     for i in (1, 2):
         finish(tmp_path, f"--config.shard={i}/2", tasks=TASKS)
@@ -60,6 +61,7 @@ def test_parts_have_the_rows_of_the_whole_and_share_no_phase(serial, tmp_path):
     assert sorted(phases) == sorted(path.name for path in (serial / "phases").iterdir())
 
 
+@pytest.mark.slow
 def test_a_lost_worker_and_a_lost_node_change_nothing(serial, tmp_path):
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster

@@ -22,6 +22,7 @@ def read(folder: Path):
     return nbformat.read(folder / "tpu" / "colab.ipynb", as_version=4)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_as_it_stands(tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient")
     for name in ("run.py", "configs", "xt_jax"):

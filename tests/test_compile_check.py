@@ -41,6 +41,7 @@ def check(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess,
     return done, json.loads(path.read_text()) if path.exists() else {}
 
 
+@pytest.mark.slow
 def test_a_small_study_compiles_for_a_slice(tmp_path):
     done, found = check(
         tmp_path,
@@ -64,6 +65,7 @@ def test_a_small_study_compiles_for_a_slice(tmp_path):
     assert "fits" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_said_and_the_exit_status_is_1(tmp_path):
     done, found = check(
         tmp_path,
@@ -171,6 +173,7 @@ def test_activations_that_a_compiler_moves_are_found():
         assert [each.partition(" of ")[0] for each in found.moved] == moved
 
 
+@pytest.mark.slow
 def test_every_model_of_a_page_and_as_many_seeds_as_are_one_program():
     config = mnli_to_xtreme.get_config("size=base")
     config.models, config.seeds = ("large", "base"), 5
@@ -188,6 +191,7 @@ def test_every_model_of_a_page_and_as_many_seeds_as_are_one_program():
     assert [each.shape.endswith("3 seeds") for each in found] == 2 * [False, False, True, False]
 
 
+@pytest.mark.slow
 def test_the_step_of_several_seeds_is_the_one_that_runs():
     """On one device of several it computes what that of one seed does, for each seed."""
     config = mnli_to_xtreme.get_config("size=tiny")
@@ -210,6 +214,7 @@ def test_slices_by_both_names():
         slices.topology_of("v5e:2by4")
 
 
+@pytest.mark.slow
 def test_a_slice_has_a_device_for_every_chip():
     program = """
         import sys

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 ARGUMENTS = (
     "--config=configs/quickstart.py:size=mini-32,seeds=1,random=True",
     *("--config.languages=en", "--config.languages=de", "--config.languages=tr"),

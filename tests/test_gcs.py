@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 ARGUMENTS = (
     "--config=configs/quickstart.py:size=mini-32,seeds=1,random=True",
     "--config.languages=en",

@@ -338,6 +338,7 @@ def test_embeddings_that_are_no_numbers(mined, tmp_path, monkeypatch, value):
     mined()  # nothing of it was kept
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path, repository):
     def run(*options):
         return subprocess.run(

@@ -16,6 +16,8 @@ from xt_jax.tasks.__main__ import table
 from xt_jax.tasks.recipes import SOURCES
 from xt_jax.tasks.table import EXTRA_TARGETS, INTERMEDIATES, TARGETS, TASKS
 
+pytestmark = pytest.mark.slow
+
 NINE = (
     "anli_plus mnli qqp squad squad_v2 hellaswag ccg cosmos_qa commonsense_qa".split()
 )  # Phang et al. (2020)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 TASKS = (
     "--config.intermediates=direct",
     "--config.intermediates=mnli+squad",

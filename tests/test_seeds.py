@@ -27,6 +27,8 @@ from xt_jax.train.batches import Stream
 from xt_jax.train.loop import Job, Run, fit
 from xt_jax.train.step import stack_params
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (3, 4, 5)
 FEATURES = pair_features()
 RECIPE_OF_SEEDS = dataclasses.replace(RECIPE, eval_every=4)

@@ -13,6 +13,8 @@ import pytest
 from conftest import ROOT
 from fake_cloud import RUN, SPOT, UV, Cloud
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cloud(tmp_path) -> Iterator[Cloud]:

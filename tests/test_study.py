@@ -20,6 +20,8 @@ from xt_jax.study import opening, phases, runner, work
 from xt_jax.tasks.table import FAMILIES, TASKS
 from xt_jax.train import loop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def real(shared, tmp_path):

@@ -206,6 +206,7 @@ def test_pieces_are_few_and_nearly_full(n):
         assert pieces * length - n <= pieces * max(32, most // 32)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_product_of_the_sizes(tmp_path):
     """4,096 x 65,536 similarities would be 1 GiB."""
     script = """
@@ -360,6 +361,7 @@ for dtype in (jnp.float32, jnp.bfloat16):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topology", ["v5e:2x2", "v4:2x2x1"])
 def test_the_kernel_compiles_for_a_tpu_and_holds_no_similarities(topology):
     xla, pallas, xla_half, pallas_half = map(int, compile_for_tpu(TPU_PROGRAM, topology).split())

@@ -23,6 +23,8 @@ from xt_jax.study.heads import new_models
 from xt_jax.study.mixing import plan_phase
 from xt_jax.tasks.table import NLI, TASKS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data(world, tmp_path) -> Path:
