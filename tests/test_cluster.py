@@ -14,8 +14,8 @@ from test_run import finish, start
 
 from xt_jax.config import RayConfig
 from xt_jax.errors import ConfigError
+from xt_jax.records.progress import time_left
 from xt_jax.study import cluster as ray_cluster
-from xt_jax.study.board import time_left
 
 TASKS = (
     "--config.models=mini-48",
@@ -52,11 +52,11 @@ def test_parts_have_the_rows_of_the_whole_and_share_no_phase(serial, tmp_path):
         finish(tmp_path, f"--config.shard={i}/2", tasks=TASKS)
     assert rows(tmp_path) == rows(serial)
     names = [
-        {piece["name"] for piece in board(tmp_path, f"status-{i}-of-2.json")["pieces"]}
+        {piece["name"] for piece in board(tmp_path, f"status-{i}-of-2.json")["jobs"]}
         for i in (1, 2)
     ]
     assert not names[0] & names[1]
-    assert names[0] | names[1] == {piece["name"] for piece in board(serial)["pieces"]}
+    assert names[0] | names[1] == {piece["name"] for piece in board(serial)["jobs"]}
     phases = [path.name for path in (tmp_path / "phases").iterdir()]
     assert sorted(phases) == sorted(path.name for path in (serial / "phases").iterdir())
 
@@ -76,7 +76,7 @@ def test_a_lost_worker_and_a_lost_node_change_nothing(serial, tmp_path):
         _until(process, _kill_a_worker)
         _until(process, lambda: _done(tmp_path) >= 4)
         nodes.remove_node(second, allow_graceful=False)
-        assert _done(tmp_path) < len(board(tmp_path)["pieces"])
+        assert _done(tmp_path) < len(board(tmp_path)["jobs"])
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output[-3000:]
     finally:
@@ -84,7 +84,7 @@ def test_a_lost_worker_and_a_lost_node_change_nothing(serial, tmp_path):
         ray.shutdown()
         nodes.shutdown()
     assert rows(tmp_path) == rows(serial)
-    assert {piece["state"] for piece in board(tmp_path)["pieces"]} == {"done"}
+    assert {piece["state"] for piece in board(tmp_path)["jobs"]} == {"done"}
     assert time_left(board(tmp_path)).share == 0
 
 
@@ -105,7 +105,7 @@ def test_resources_that_are_none(resources):
 def _done(workdir: Path) -> int:
     if not (workdir / "status.json").exists():
         return 0
-    return sum(piece["state"] == "done" for piece in board(workdir)["pieces"])
+    return sum(piece["state"] == "done" for piece in board(workdir)["jobs"])
 
 
 def _kill_a_worker() -> bool:

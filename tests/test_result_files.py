@@ -1,4 +1,4 @@
-"""Reading `results.jsonl` and the files of shards: order, faults, what is left out."""
+"""Result files: sets of rows appended and indexed, torn ends, order, malformed lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from rows import rows_of
 
 from xt_jax.errors import DataError
-from xt_jax.records.results import append_rows, read_all, read_rows, result_files
+from xt_jax.records.results import Results, Row, append_rows, read_all, read_rows, result_files
 
 (ROW,) = rows_of("direct", {"de": 60.0})
 
@@ -76,3 +76,77 @@ def test_malformed_rows_are_given_to_who_asks_and_left_out(tmp_path):
 def test_a_whole_number_is_a_value(tmp_path):
     write(tmp_path / "results.jsonl", json.dumps(ROW | {"value": 60}))
     assert read_all(tmp_path)[0]["value"] == 60
+
+
+def rows_set(seed: int, language: str = "de") -> list[Row]:
+    """The rows of one data set: two metrics."""
+    row = rows_of("direct", {language: 60.0}, target="xquad", seed=seed)[0] | {"run": "a run"}
+    return [row | {"metric": "em"}, row | {"metric": "f1", "value": 61.5}]
+
+
+def test_rows_are_appended_and_found_by_seed_language_and_data(tmp_path):
+    results = Results.open(tmp_path)
+    key = "a run", "direct", "xquad"
+    assert results.of(*key) == {}
+    results.append(rows_set(0) + rows_set(0, "el"))
+    results.append(rows_set(1))
+    expected = {
+        0: {("de", "xquad de all"): rows_set(0), ("el", "xquad el all"): rows_set(0, "el")},
+        1: {("de", "xquad de all"): rows_set(1)},
+    }
+    assert results.of(*key) == expected
+    results.close()
+    assert Results.open(tmp_path).of(*key) == expected
+    assert Results.open(tmp_path, "1/2").of(*key) == expected
+    assert Results.open(tmp_path).of("another", "direct", "xquad") == {}
+    assert read_all(tmp_path) == rows_set(0) + rows_set(0, "el") + rows_set(1)
+    lines = (tmp_path / "results.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("set_of") for line in lines] == [None, 2] * 3
+
+
+def test_rows_that_are_not_written_are_kept_in_memory(tmp_path):
+    results = Results.open(tmp_path / "none", writes=False)
+    results.append(rows_set(0))
+    assert list(results.of("a run", "direct", "xquad")) == [0]
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_set_that_was_cut_anywhere_is_left_out_and_cut_off_by_its_owner_alone(tmp_path):
+    path = tmp_path / "results-1-of-2.jsonl"
+    append_rows(path, rows_set(0))
+    whole = path.read_bytes()
+    append_rows(path, rows_set(1))
+    both = path.read_bytes()
+    for size in range(len(whole), len(both)):
+        path.write_bytes(both[:size])
+        assert read_rows(path) == rows_set(0)
+        other = Results.open(tmp_path, "2/2")
+        assert list(other.of("a run", "direct", "xquad")) == [0]
+        other.append(rows_set(5))
+        other.close()
+        assert path.read_bytes() == both[:size]
+        (tmp_path / "results-2-of-2.jsonl").unlink()
+        results = Results.open(tmp_path, "1/2")
+        assert list(results.of("a run", "direct", "xquad")) == [0]
+        results.append(rows_set(1))
+        results.close()
+        assert path.read_bytes() == both
+
+
+def test_a_file_without_marks_is_taken_as_whole_unless_its_last_line_is_torn(tmp_path):
+    path = tmp_path / "results.jsonl"
+    write(path, *(json.dumps(row) for row in rows_set(0) + rows_set(1)))
+    assert read_rows(path) == rows_set(0) + rows_set(1)
+    results = Results.open(tmp_path)
+    results.append(rows_set(2))
+    results.close()
+    assert read_rows(path) == rows_set(0) + rows_set(1) + rows_set(2)
+    write(path, *(json.dumps(row) for row in rows_set(0) + rows_set(1)))
+    path.write_bytes(path.read_bytes()[:-5])
+    assert read_rows(path) == rows_set(0)
+
+
+def test_a_line_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "results.jsonl").write_bytes(b"\xff\n")
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_all(tmp_path)

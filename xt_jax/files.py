@@ -1,9 +1,11 @@
-"""Reading and writing whole text files through `etils.epath`, so that `gs://` works."""
+"""Reading, writing and appending to files through `etils.epath`, so that `gs://` works."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -54,9 +56,15 @@ def atomic_write_text(path: epath.PathLike, text: str) -> None:
 
 
 def atomic_write_bytes(path: epath.PathLike, data: bytes) -> None:
-    """Writes `data` under a temporary name beside `path`, then renames it to `path`."""
+    """Writes `data` under a temporary name beside `path`, then renames it to `path`.
+
+    An object of a bucket appears as a whole anyway, and is written under its own name.
+    """
     path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not is_local(path):
+        path.write_bytes(data)
+        return
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
     try:
         temporary.write_bytes(data)
@@ -64,6 +72,103 @@ def atomic_write_bytes(path: epath.PathLike, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sweep_temporaries(folder: epath.PathLike, before: float) -> None:
+    """Deletes the temporary files below `folder` that were last written before that time.
+
+    Killed runs leave them. `before` is in seconds since 1970; a bucket has no such files.
+    """
+    for root, _, names in os.walk(folder) if is_local(folder) else ():
+        for name in names:
+            path = os.path.join(root, name)
+            if name.startswith(".") and name.endswith(".tmp"):
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.getmtime(path) < before:
+                        os.unlink(path)
+
+
+def is_local(path: epath.PathLike) -> bool:
+    """Whether the path is one of a file system, and not of a bucket (`gs://`)."""
+    return "://" not in os.fspath(path)
+
+
+class AppendedFile:
+    """A file that grows by whole writes and is not rewritten, held open by its one writer.
+
+    On a file system an append is a write at the end of the file. Objects of a bucket cannot be
+    appended to: there an append writes the last part anew. The first part of `NAME.jsonl` is that
+    object itself, and after `PART_BYTES` come `NAME.parts/0001.jsonl` and so on. So an append costs
+    the same however much is there, and nothing has to be merged. `read_appended` reads both kinds.
+
+    Args:
+        path: made if it is not there.
+        size: the bytes to keep: what follows them is cut off. By default all whole lines: a last
+            line without an end was left by a process that was killed while it wrote.
+    """
+
+    PART_BYTES = 2**18
+
+    def __init__(self, path: epath.PathLike, size: int | None = None):
+        self._path = epath.Path(path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if size is None:
+            size = read_appended(path).rfind(b"\n") + 1
+        self._descriptor: int | None = None
+        if is_local(path):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            self._descriptor = os.open(path, flags, 0o666)
+            os.ftruncate(self._descriptor, size)
+        else:
+            self._open_parts(size)
+
+    def append(self, data: bytes) -> None:
+        """Writes `data` at the end. If that fails or is interrupted, nothing of it stays."""
+        if self._descriptor is None:
+            self._append_to_part(data)
+            return
+        size = os.fstat(self._descriptor).st_size
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except BaseException:
+            os.ftruncate(self._descriptor, size)
+            raise
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def _open_parts(self, size: int) -> None:
+        *whole, last = _parts(self._path) or [b""]
+        self._part, self._content = len(whole), last[: size - sum(map(len, whole))]
+        if self._content != last:
+            _part_path(self._path, self._part).write_bytes(self._content)
+
+    def _append_to_part(self, data: bytes) -> None:
+        if len(self._content) >= self.PART_BYTES:
+            self._part, self._content = self._part + 1, b""
+        _part_path(self._path, self._part).write_bytes(self._content + data)
+        self._content += data
+
+
+def read_appended(path: epath.PathLike) -> bytes:
+    """What an `AppendedFile` holds, all its parts; b"" where there is no file."""
+    return b"".join(_parts(epath.Path(path)))
+
+
+def _parts(path: epath.Path) -> list[bytes]:
+    """The content of each part; a file on a disk is one."""
+    parts: list[bytes] = []
+    with contextlib.suppress(FileNotFoundError):
+        for number in itertools.count() if not is_local(path) else (0,):
+            parts.append(_part_path(path, number).read_bytes())
+    return parts
+
+
+def _part_path(path: epath.Path, number: int) -> epath.Path:
+    return path.with_suffix(".parts") / f"{number:04}{path.suffix}" if number else path
 
 
 @contextlib.contextmanager

@@ -5,9 +5,9 @@ all in the same order. So whatever decides what to do next (a file that is there
 is asked of the first process and told to the others (`agree`), and the first alone writes. With one
 process nothing here communicates.
 
-On the first alone run, and so must hold no collective: logs (train/log), the status (study/board),
-a phase's record and best weights (study/phases, model/hf), predictions, example_scores and rows
-(study/work), the report (study/runner).
+On the first alone run, and so must hold no collective: logs (train/log), the status
+(records/progress), a phase's record and best weights (study/phases, model/hf), predictions,
+example_scores and rows (study/work), the report (study/runner).
 """
 
 from __future__ import annotations

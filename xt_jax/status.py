@@ -19,7 +19,7 @@ from etils import epath
 
 from xt_jax import command
 from xt_jax.errors import DataError
-from xt_jax.study.board import BLOCKED, DONE, FAILED, RUNNING, WAITING, clock, time_left
+from xt_jax.records.progress import BLOCKED, DONE, FAILED, RUNNING, WAITING, clock, time_left
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,41 +31,41 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workdir", required=True, help="of the study")
     parser.add_argument("--all", action="store_true", help="name what is done and waiting too")
     args = parser.parse_args(argv)
-    for path in _boards(epath.Path(args.workdir)):
+    for path in _status_files(epath.Path(args.workdir)):
         print(f"{path.name}\n" + "\n".join(lines(json.loads(path.read_text()), args.all)))
 
 
 def lines(content: dict[str, Any], everything: bool, now: float | None = None) -> list[str]:
-    """What a board says, a line for each piece that runs or failed, or for every one."""
+    """The text of a status file: a line for each job that runs or failed, or for every job."""
     now = time.time() if now is None else now
-    pieces = content["pieces"]
-    counts = Counter(piece["state"] for piece in pieces)
+    jobs = content["jobs"]
+    counts = Counter(job["state"] for job in jobs)
     states = [f"{counts[s]} {s}" for s in (DONE, RUNNING, WAITING, FAILED, BLOCKED) if counts[s]]
     left = time_left(content)
-    text = f"{100 * (1 - left.share):.0f} % of the work"
+    work = f"{100 * (1 - left.share):.0f} % of the work"
     if left.seconds is not None and left.share:
-        text += f", {clock(left.seconds)} left"
-    told = [f"  {', '.join(states)}; {text}; written {clock(now - content['written'])} ago"]
+        work += f", {clock(left.seconds)} left"
+    first = f"  {', '.join(states)}; {work}; written {clock(now - content['written'])} ago"
     shown = {RUNNING, FAILED, BLOCKED} | ({DONE, WAITING} if everything else set())
-    return told + [f"  {_line(piece, now)}" for piece in pieces if piece["state"] in shown]
+    return [first, *(f"  {_line(job, now)}" for job in jobs if job["state"] in shown)]
 
 
-def _line(piece: dict[str, Any], now: float) -> str:
-    text = f"{piece['state']:<8} {piece['name']}"
-    if piece["state"] == RUNNING:
-        return f"{text}, for {clock(now - piece['began'])} on {piece['where']}"
-    if piece["state"] == DONE:
-        return f"{text}, in {clock(piece['ended'] - piece['began'])}"
-    return "\n           ".join([text, *piece.get("reason", "").splitlines()])
+def _line(job: dict[str, Any], now: float) -> str:
+    text = f"{job['state']:<8} {job['name']}"
+    if job["state"] == RUNNING:
+        return f"{text}, for {clock(now - job['began'])} on {job['where']}"
+    if job["state"] == DONE:
+        return f"{text}, in {clock(job['ended'] - job['began'])}"
+    return "\n           ".join([text, *job.get("reason", "").splitlines()])
 
 
-def _boards(workdir: epath.Path) -> list[epath.Path]:
-    found = sorted(workdir.glob("status*.json")) if workdir.exists() else []
-    if not found:
+def _status_files(workdir: epath.Path) -> list[epath.Path]:
+    paths = sorted(workdir.glob("status*.json")) if workdir.exists() else []
+    if not paths:
         raise DataError(
             "No study was begun here.", where=workdir, remedy="name the --workdir of its run.py"
         )
-    return found
+    return paths
 
 
 if __name__ == "__main__":

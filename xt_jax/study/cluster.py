@@ -18,8 +18,8 @@ from etils import epath
 from xt_jax.compilation import keep_programs
 from xt_jax.config import Config, RayConfig, digest, of_model
 from xt_jax.errors import ConfigError, UserError
-from xt_jax.records.results import Row, append_rows
-from xt_jax.study.board import Board
+from xt_jax.records.progress import Progress
+from xt_jax.records.results import Row
 from xt_jax.study.opening import Study, open_study
 from xt_jax.study.plan import Piece
 from xt_jax.study.work import Settings, perform
@@ -32,7 +32,7 @@ def run_pieces(
     workdir: str,
     studies: dict[str, Study],
     pieces: Sequence[Piece],
-    board: Board,
+    progress: Progress,
 ) -> tuple[Settings, dict[Piece, UserError]]:
     """As many at once as the cluster has room for; as `runner.run_pieces`.
 
@@ -49,12 +49,12 @@ def run_pieces(
     left = list(pieces)
     running: dict[Any, Piece] = {}
     while left or running:
-        left = _without_blocked(left, failures, board)
+        left = _without_blocked(left, failures, progress)
         waits = {*left, *running.values()}
         ready = [piece for piece in left if piece.needs not in waits]
         for piece in ready[: max(0, _room(ray, options) - len(running))]:
             left.remove(piece)
-            board.begin(piece, where="Ray")
+            progress.begin(piece.name, where="Ray")
             running[work.options(name=piece.name).remote(*constant, piece)] = piece
         if not running:
             continue
@@ -65,22 +65,22 @@ def run_pieces(
         except ray.exceptions.RayError as error:
             failures[piece] = _reason(error)
             logging.error("%s failed: %s", piece.name, failures[piece])
-            board.fail(piece, failures[piece])
+            progress.fail(piece.name, failures[piece])
             continue
-        append_rows(studies[piece.model].results, rows)
+        studies[piece.model].results.append(rows)
         settings |= its
-        board.finish(piece)
+        progress.finish(piece.name)
     return settings, failures
 
 
 def _without_blocked(
-    left: Sequence[Piece], failures: dict[Piece, UserError], board: Board
+    left: Sequence[Piece], failures: dict[Piece, UserError], progress: Progress
 ) -> list[Piece]:
     """Those that need nothing that has failed."""
     for piece in left:
         if piece.needs is not None and piece.needs in failures:
             failures[piece] = failures[piece.needs]
-            board.block(piece)
+            progress.block(piece.name)
     return [piece for piece in left if piece not in failures]
 
 

@@ -19,7 +19,7 @@ from xt_jax.config import Config, apply_overrides, of_model
 from xt_jax.errors import ConfigError
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.hf_files import read_json
-from xt_jax.study.board import clock
+from xt_jax.records.progress import clock
 from xt_jax.study.cost import Cost
 from xt_jax.study.opening import check_models, open_studies
 from xt_jax.study.plan import Piece, graph, share

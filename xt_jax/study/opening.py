@@ -17,9 +17,8 @@ from xt_jax.data.tokenize import fingerprint
 from xt_jax.errors import ConfigError
 from xt_jax.model.pretrained import open_pretrained
 from xt_jax.model.sharding import RULES, make_mesh
-from xt_jax.records.results import read_all
+from xt_jax.records.results import Results
 from xt_jax.study.phases import Trainer
-from xt_jax.study.plan import parse_shard
 from xt_jax.study.prepare import Phase, TaskData, prepare
 from xt_jax.study.reader import Files, Reader
 from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
@@ -32,12 +31,17 @@ class Study:
     trainer: Trainer
     intermediates: dict[str, Phase]
     targets: dict[str, TaskData]
-    results: epath.Path
+    results: Results
     params: tuple[int, int]  # of the encoder without and with its embeddings
 
 
-def open_studies(config: Config, workdir: epath.Path) -> dict[str, Study]:
+def open_studies(
+    config: Config, workdir: epath.Path, results: Results | None = None
+) -> dict[str, Study]:
     """The study of each model by the name that the configuration gives it.
+
+    Args:
+        results: as in `open_study`.
 
     Raises:
         UserError: anything wrong with configuration, weights or data.
@@ -46,14 +50,21 @@ def open_studies(config: Config, workdir: epath.Path) -> dict[str, Study]:
     files: Files = {}
     names = config.models or (config.model.name,)
     with hosts.first_ahead("data are read and tokenised"):
-        return {name: open_study(of_model(config, name), workdir, files) for name in names}
+        results = results or Results.open(workdir, config.shard, writes=False)
+        return {name: open_study(of_model(config, name), workdir, files, results) for name in names}
 
 
-def open_study(config: Config, workdir: epath.Path, files: Files | None = None) -> Study:
+def open_study(
+    config: Config,
+    workdir: epath.Path,
+    files: Files | None = None,
+    results: Results | None = None,
+) -> Study:
     """Reads and checks configuration, weights, data and earlier results; trains nothing.
 
     Args:
         files: examples read before, which are not read again; those read now come in.
+        results: of the workdir, if they are open; else they are read, and rows are kept in memory.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     _check(config)
@@ -67,7 +78,7 @@ def open_study(config: Config, workdir: epath.Path, files: Files | None = None) 
     reader = Reader(config, source.tokenizer, key, longest, data, cache, files)
     intermediates, targets = prepare(reader)
     _check_something_to_run(config, set(intermediates), set(targets))
-    read_all(workdir)
+    results = results or Results.open(workdir, config.shard, writes=False)
     trainer = Trainer(config.train, config.mixture, source, mesh, workdir / "phases")
     trainer.check_budgets([part for phase in intermediates.values() for part in phase.parts])
     trainer.check_budgets(targets.values())
@@ -75,7 +86,7 @@ def open_study(config: Config, workdir: epath.Path, files: Files | None = None) 
         trainer,
         intermediates,
         targets,
-        workdir / results_name(config.shard),
+        results,
         models.count_params(models.abstract_encoder(source.config)),
     )
 
@@ -98,13 +109,6 @@ def open_data(config: Config, cache: epath.Path) -> tuple[Source, str]:
         eval_examples=config.data.max_eval_examples,
         translations=[lang for lang in config.data.intermediate_languages if lang != "en"],
     )
-
-
-def results_name(shard: str) -> str:
-    """The file that this process adds rows to: no two processes share one."""
-    if not shard:
-        return "results.jsonl"
-    return "results-{}-of-{}.jsonl".format(*parse_shard(shard))
 
 
 def check_models(config: Config) -> None:

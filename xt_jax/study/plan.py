@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from xt_jax.config import Config
-from xt_jax.errors import ConfigError
+from xt_jax.records.shard import parse_shard
 from xt_jax.tasks.table import DIRECT, TASKS
 
 
@@ -100,16 +99,3 @@ def share(pieces: Sequence[Piece], costs: Sequence[float], shard: str) -> list[P
         if least == index - 1:
             mine += members
     return [pieces[i] for i in sorted(mine)]
-
-
-def parse_shard(shard: str) -> tuple[int, int]:
-    """(3, 16) of `3/16`."""
-    found = re.fullmatch(r"(\d+)/(\d+)", shard)
-    index, count = map(int, found.groups()) if found else (0, 0)
-    if not 1 <= index <= count:
-        raise ConfigError(
-            f"`{shard}` is no part of a study.",
-            where="--config.shard",
-            remedy="use 1/16 to 16/16 for sixteen parts",
-        )
-    return index, count

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import time
+from collections.abc import Sequence
 
 from absl import logging
 from etils import epath
@@ -10,11 +12,12 @@ from etils import epath
 from xt_jax import hosts, preemption
 from xt_jax.config import Config
 from xt_jax.errors import UserError
-from xt_jax.files import naming_full_disks
-from xt_jax.records.results import append_rows
+from xt_jax.files import naming_full_disks, sweep_temporaries
+from xt_jax.records.lock import locked
+from xt_jax.records.progress import Progress, status_file
+from xt_jax.records.results import Results
 from xt_jax.report.write import write_report
 from xt_jax.study import cluster
-from xt_jax.study.board import Board, board_name
 from xt_jax.study.cost import Cost, cost_of
 from xt_jax.study.opening import Study, open_studies
 from xt_jax.study.plan import Piece, graph, share
@@ -24,6 +27,7 @@ from xt_jax.tasks.table import NONE
 Failures = dict[Piece, UserError]
 
 _PATIENCE = 30.0  # seconds that processes which all failed at one place come apart, at most
+_ABANDONED = 600.0  # seconds; nothing is written under a temporary name for so long
 
 
 def run(config: Config, workdir: str) -> str:
@@ -39,18 +43,33 @@ def run(config: Config, workdir: str) -> str:
             full disk; at the end, a piece that failed.
     """
     with naming_full_disks(workdir):
-        return _run(config, workdir)
+        if not hosts.is_first():
+            return _run(config, workdir)
+        with locked(workdir, config.shard):
+            sweep_temporaries(workdir, before=time.time() - _ABANDONED)
+            return _run(config, workdir)
 
 
 def _run(config: Config, workdir: str) -> str:
+    results = Results.open(workdir, config.shard, writes=hosts.is_first())
+    with contextlib.closing(results):
+        return _run_studies(config, workdir, results)
+
+
+def _run_studies(config: Config, workdir: str, results: Results) -> str:
     folder = epath.Path(workdir)
-    studies = open_studies(config, folder)
+    studies = open_studies(config, folder, results)
     pieces, costs = planned(config, studies)
-    with Board(folder / board_name(config.shard), pieces, [cost.flops for cost in costs]) as board:
+    with Progress(
+        folder / status_file(config.shard),
+        [piece.name for piece in pieces],
+        [cost.flops for cost in costs],
+        writes=hosts.is_first(),
+    ) as progress:
         if config.ray.address:
-            settings, failures = cluster.run_pieces(config, workdir, studies, pieces, board)
+            settings, failures = cluster.run_pieces(config, workdir, studies, pieces, progress)
         else:
-            settings, failures = run_pieces(studies, pieces, board)
+            settings, failures = run_pieces(studies, pieces, progress)
     if NONE in config.targets:
         text = "\n".join(
             line for piece in pieces if piece not in failures for line in _trained(studies, piece)
@@ -80,7 +99,7 @@ def planned(config: Config, studies: dict[str, Study]) -> tuple[list[Piece], lis
 
 
 def run_pieces(
-    studies: dict[str, Study], pieces: Sequence[Piece], board: Board
+    studies: dict[str, Study], pieces: Sequence[Piece], progress: Progress
 ) -> tuple[Settings, Failures]:
     """One after the other, in this process; (what `perform` gives, what failed).
 
@@ -92,26 +111,22 @@ def run_pieces(
     for piece in pieces:
         if piece.needs is not None and piece.needs in failures:
             failures[piece] = failures[piece.needs]
-            board.block(piece)
+            progress.block(piece.name)
             continue
         preemption.end_if_asked()
-        board.begin(piece)
+        progress.begin(piece.name)
         study = studies[piece.model]
         try:
-            settings |= perform(study, piece, _keeper(study))
+            settings |= perform(study, piece, study.results.append)
         except UserError as error:
             logging.error("%s failed: %s", piece.name, error)
             if not hosts.met(f"{piece.name} failed", _PATIENCE):
                 hosts.leave(error)
             failures[piece] = error
-            board.fail(piece, error)
+            progress.fail(piece.name, error)
         else:
-            board.finish(piece)
+            progress.finish(piece.name)
     return settings, failures
-
-
-def _keeper(study: Study) -> Callable:
-    return lambda rows: append_rows(study.results, rows)
 
 
 def _trained(studies: dict[str, Study], piece: Piece) -> list[str]:

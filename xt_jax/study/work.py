@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
 from collections.abc import Callable
 
 from absl import logging
@@ -15,7 +14,7 @@ from xt_jax.evaluate.example_scores import example_scores
 from xt_jax.evaluate.score import AT_LAYER
 from xt_jax.model.sharding import place_param, place_params
 from xt_jax.records import example_scores as kept
-from xt_jax.records.results import Row, read_all
+from xt_jax.records.results import Row
 from xt_jax.study.opening import Study
 from xt_jax.study.phases import Start, Trainer
 from xt_jax.study.plan import Piece
@@ -99,9 +98,9 @@ def _score(
     if hosts.is_first():
         home = study.trainer.home(trained)
         submission = f"{study.trainer.source.name}-{intermediate}-s{seed}"
-        folder = study.results.parent / "submissions" / submission.replace("/", "_")
+        folder = study.results.folder / "submissions" / submission.replace("/", "_")
         for dataset in datasets:
-            write_submission(folder, study.results.parent / "labels", home, data.task, dataset)
+            write_submission(folder, study.results.folder / "labels", home, data.task, dataset)
 
 
 def _keep(
@@ -117,7 +116,7 @@ def _keep(
     write_predictions(study.trainer.home(trained), data.task, dataset, predictions)
     if dataset.labelled:
         each = example_scores(data.task, dataset.examples, predictions, dataset.language)
-        kept.write(study.results.parent, _short(trained.key), _short(dataset.key), each)
+        kept.write(study.results.folder, _short(trained.key), _short(dataset.key), each)
     if rows is not None:
         keep(rows)
 
@@ -146,11 +145,7 @@ def _found(
     last = data.task.metrics[0]
     if data.all_layers:
         last = AT_LAYER.format(metric=last, layer=study.trainer.source.config.num_layers)
-    mine = (_short(trained.key), intermediate, data.task.name)
-    found: dict[int, dict[tuple[str, str], list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for row in read_all(study.results.parent):
-        if (row["run"], row["intermediate"], row["target"]) == mine:
-            found[row["seed"]][row["language"], row["data"]].append(row)
+    found = study.results.of(_short(trained.key), intermediate, data.task.name)
     return {
         seed: {
             name: rows
@@ -163,7 +158,7 @@ def _found(
 
 def _todo(study: Study, data: TaskData, trained: Start, have: Names) -> set[str]:
     """The keys of the data sets without rows, predictions or per-example scores."""
-    home, folder = study.trainer.home(trained), study.results.parent
+    home, folder = study.trainer.home(trained), study.results.folder
 
     def is_scored(dataset: Dataset) -> bool:
         run, key = _short(trained.key), _short(dataset.key)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from xt_jax import hosts
 from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
+from xt_jax.files import AppendedFile
 from xt_jax.tasks.packed import Sums
 from xt_jax.train.trackers import Trackers
 
@@ -50,8 +51,10 @@ class Log:
         self._began = time.time()
         first, *others = folders
         self.title = f"{first} and {len(others)} more" if others else first
-        for folder in folders.values() if hosts.is_first() else ():
-            folder.mkdir(parents=True, exist_ok=True)
+        self._files = {
+            run: AppendedFile(folder / "log.jsonl")
+            for run, folder in (folders.items() if hosts.is_first() else ())
+        }
 
     def bar(self, start: int) -> tqdm:
         return tqdm(
@@ -100,16 +103,15 @@ class Log:
 
     def close(self) -> None:
         self._trackers.close()
+        for file in self._files.values():
+            file.close()
 
     def _append(self, run: str, step: int, values: Values) -> None:
         if not hosts.is_first():
             return
         self._trackers.write(run, step, values)
         line = {"step": step, **values, "seconds": round(time.time() - self._began, 3)}
-        path = self._folders[run] / "log.jsonl"
-        # Written whole, since object stores cannot append.
-        earlier = path.read_text() if path.exists() else ""
-        path.write_text(earlier + json.dumps(line) + "\n")
+        self._files[run].append(json.dumps(line).encode() + b"\n")
 
     def _say(self, text: str, run: str = "") -> None:
         with tqdm.external_write_mode(sys.stderr):  # the bar makes room for the line

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
 from etils import epath
 
 from xt_jax import status
 from xt_jax.errors import DataError, UserError
-from xt_jax.study import board as boards
-from xt_jax.study.board import Board, board_name, clock, time_left
+from xt_jax.records import progress as progress_module
+from xt_jax.records.progress import Progress, clock, status_file, time_left
+from xt_jax.records.results import Results
 from xt_jax.study.plan import Piece
 from xt_jax.study.runner import run_pieces
 
@@ -20,13 +23,14 @@ PIECES = [
     Piece("a", "mnli", (0,), ("xnli",)),
     Piece("a", "squad", (0,)),
 ]
+NAMES = [piece.name for piece in PIECES]
 
 
 @pytest.fixture
 def clocked(monkeypatch):
     """A clock that the test sets."""
     now = [1000.0]
-    monkeypatch.setattr(boards.time, "time", lambda: now[0])
+    monkeypatch.setattr(progress_module.time, "time", lambda: now[0])
     return now
 
 
@@ -35,50 +39,54 @@ def content(path) -> dict:
 
 
 def states(path) -> list[str]:
-    return [piece["state"] for piece in content(path)["pieces"]]
+    return [piece["state"] for piece in content(path)["jobs"]]
 
 
 def test_the_file_follows_every_change_and_the_time_left_the_pace(clocked, tmp_path):
     path = epath.Path(tmp_path / "status.json")
-    with Board(path, PIECES, [1.0, 4.0, 2.0, 3.0]) as board:
+    with Progress(path, NAMES, [1.0, 4.0, 2.0, 3.0], interval=0) as progress:
         assert states(path) == ["waiting"] * 4
         assert time_left(content(path)) == (1.0, None)
-        board.begin(PIECES[0])
+        progress.begin(PIECES[0].name)
         assert states(path) == ["running", *["waiting"] * 3]
         clocked[0] += 10
-        board.finish(PIECES[0])
+        progress.finish(PIECES[0].name)
         assert time_left(content(path)) == (0.9, pytest.approx(90))
-        board.begin(PIECES[1])
+        progress.begin(PIECES[1].name)
         clocked[0] += 1  # found, not made: says nothing of the pace
-        board.finish(PIECES[1])
+        progress.finish(PIECES[1].name)
         assert time_left(content(path)) == (pytest.approx(0.5), pytest.approx(50))
-        board.begin(PIECES[2])
-        board.fail(PIECES[2], UserError("The loss is nan.", where="step 3", remedy="smaller steps"))
-        board.block(PIECES[3])
+        progress.begin(PIECES[2].name)
+        progress.fail(
+            PIECES[2].name, UserError("The loss is nan.", where="step 3", remedy="smaller steps")
+        )
+        progress.block(PIECES[3].name)
         assert states(path) == ["done", "done", "failed", "blocked"]
         assert time_left(content(path)).share == 0
 
 
 def test_two_at_once_are_twice_the_pace(clocked, tmp_path):
     path = epath.Path(tmp_path / "status.json")
-    with Board(path, PIECES, [1.0] * 4) as board:
+    with Progress(path, NAMES, [1.0] * 4, interval=0) as progress:
         for piece in PIECES[:2]:
-            board.begin(piece, where="node")
+            progress.begin(piece.name, where="node")
         clocked[0] += 10
         for piece in PIECES[:2]:
-            board.finish(piece)
+            progress.finish(piece.name)
         assert time_left(content(path)) == (0.5, pytest.approx(10))
 
 
 def test_what_the_command_says(clocked, tmp_path, capsys):
     for shard in ("", "2/3"):
-        with Board(epath.Path(tmp_path / board_name(shard)), PIECES, [1.0] * 4) as board:
-            board.begin(PIECES[0])
+        with Progress(
+            epath.Path(tmp_path / status_file(shard)), NAMES, [1.0] * 4, interval=0
+        ) as progress:
+            progress.begin(PIECES[0].name)
             clocked[0] += 7200
-            board.finish(PIECES[0])
-            board.begin(PIECES[1], where="node-7")
+            progress.finish(PIECES[0].name)
+            progress.begin(PIECES[1].name, where="node-7")
             clocked[0] += 60
-            board.fail(PIECES[3], UserError("The loss is nan.", remedy="smaller steps"))
+            progress.fail(PIECES[3].name, UserError("The loss is nan.", remedy="smaller steps"))
     status.main([f"--workdir={tmp_path}"])
     out = capsys.readouterr().out
     assert "status.json\n  1 done, 1 running, 1 waiting, 1 failed; 50 % of the work, 4 h" in out
@@ -106,15 +114,34 @@ def test_a_failure_stops_only_what_needs_it(tmp_path, monkeypatch):
         return {("run", piece.name)}
 
     monkeypatch.setattr("xt_jax.study.runner.perform", perform)
+    study = SimpleNamespace(results=Results.open(tmp_path))
     path = epath.Path(tmp_path / "status.json")
-    with Board(path, PIECES, [1.0] * 4) as board:
-        settings, failures = run_pieces({"a": None}, PIECES, board)
+    with Progress(path, NAMES, [1.0] * 4, interval=0) as progress:
+        settings, failures = run_pieces({"a": study}, PIECES, progress)
     assert done == [PIECES[0], PIECES[3]]
     assert settings == {("run", piece.name) for piece in done}
     assert list(failures) == PIECES[1:3]
     assert states(path) == ["done", "failed", "blocked", "done"]
-    assert content(path)["pieces"][1]["reason"] == "The loss is nan."
+    assert content(path)["jobs"][1]["reason"] == "The loss is nan."
     assert content(path)["command"].startswith("python ")
+
+
+def test_quick_changes_are_written_together_and_the_last_state_always(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(
+        progress_module, "atomic_write_text", lambda path, text: written.append(json.loads(text))
+    )
+    names = [f"job {i}" for i in range(1325)]
+    with Progress(epath.Path(tmp_path / "status.json"), names, [1.0] * 1325) as progress:
+        for name in names:
+            progress.begin(name)
+            progress.finish(name)
+        progress.begin(names[0])
+        time.sleep(1.2)
+        assert written[-1]["jobs"][0]["state"] == "running"
+        progress.finish(names[0])
+    assert {job["state"] for job in written[-1]["jobs"]} == {"done"}
+    assert len(written) < 10
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""The state of each job of a study: `status.json`, which is kept up to date, and a progress bar."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from etils import epath
+from tqdm import tqdm
+
+from xt_jax.files import atomic_write_text
+from xt_jax.records.shard import shard_file
+
+WAITING, RUNNING, DONE, FAILED, BLOCKED = "waiting", "running", "done", "failed", "blocked"
+_REAL_WORK = 2.0  # seconds; a shorter job was done by an earlier run and tells no pace
+
+
+class Remaining(NamedTuple):
+    """The work that is still to do.
+
+    Attributes:
+        share: of the whole cost, 0 to 1.
+        seconds: at the pace so far; None before any job was done.
+    """
+
+    share: float
+    seconds: float | None
+
+
+class Progress:
+    """Keeps the states of all jobs in a file and shows a progress bar; use it in a `with`.
+
+    Args:
+        path: of the file.
+        names: of the jobs, all different.
+        costs: of the jobs, in any unit.
+        writes: whether this process writes the file.
+        interval: seconds between two writes, at least. The last state is always written.
+    """
+
+    def __init__(
+        self,
+        path: epath.Path,
+        names: Sequence[str],
+        costs: Sequence[float],
+        *,
+        writes: bool = True,
+        interval: float = 1.0,
+    ):
+        self._path, self._writes, self._interval = path, writes, interval
+        self._jobs: dict[str, dict[str, Any]] = {
+            name: {"name": name, "state": WAITING, "cost": cost}
+            for name, cost in zip(names, costs, strict=True)
+        }
+        self._began = time.time()
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None  # of a write that is due
+        self._bar = tqdm(
+            total=len(self._jobs), desc="study", unit="job", disable=not sys.stderr.isatty()
+        )
+        self._write()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+        with self._lock:
+            self._write()
+
+    def begin(self, name: str, where: str = "") -> None:
+        """A job runs now; `where` is the machine, if it is not this one."""
+        self._set(name, state=RUNNING, began=time.time(), where=where or _this_process())
+
+    def finish(self, name: str) -> None:
+        """A job is done."""
+        self._end(name, DONE)
+
+    def fail(self, name: str, reason: object) -> None:
+        """A job has failed."""
+        self._end(name, FAILED, reason=str(reason))
+
+    def block(self, name: str) -> None:
+        """A job cannot run, since the job that it needs has failed."""
+        self._end(name, BLOCKED)
+
+    def _end(self, name: str, state: str, **more: str) -> None:
+        self._bar.update()
+        self._set(name, state=state, ended=time.time(), **more)
+
+    def _set(self, name: str, **changes: Any) -> None:
+        with self._lock:
+            self._jobs[name].update(changes)
+            if not self._interval:
+                self._write()
+            elif self._timer is None:
+                self._timer = threading.Timer(self._interval, self._write_later)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _write_later(self) -> None:
+        with self._lock:
+            if self._timer is not None:
+                self._write()
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the file holds."""
+        return {
+            "command": f"python {shlex.join(sys.argv)}",
+            "began": self._began,
+            "written": time.time(),
+            "jobs": list(self._jobs.values()),
+        }
+
+    def _write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        content = self.content
+        seconds = time_left(content).seconds
+        if seconds is not None:
+            self._bar.set_postfix_str(f"{clock(seconds)} left", refresh=False)
+        if self._writes:
+            atomic_write_text(self._path, json.dumps(content, indent=1) + "\n")
+
+
+def status_file(shard: str) -> str:
+    """The name of the status file of a whole study, or of one shard."""
+    return shard_file("status.json", shard)
+
+
+def time_left(content: dict[str, Any]) -> Remaining:
+    """How much is left of what a status file holds, at the pace since the first job began."""
+    jobs = content["jobs"]
+    whole = sum(job["cost"] for job in jobs)
+    left = sum(job["cost"] for job in jobs if job["state"] in (WAITING, RUNNING))
+    worked = [
+        job for job in jobs if job["state"] == DONE and job["ended"] - job["began"] > _REAL_WORK
+    ]
+    done = sum(job["cost"] for job in worked)
+    if not done:
+        return Remaining(left / whole if whole else 0.0, None)
+    began = min(job["began"] for job in worked)
+    pace = (max(job["ended"] for job in worked) - began) / done
+    return Remaining(left / whole, left * pace)
+
+
+def clock(seconds: float) -> str:
+    """`3 d 4 h`, `2 h 05 min`, `12 min`, `40 s`."""
+    minutes = round(seconds / 60)
+    if minutes >= 48 * 60:
+        return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min" if seconds >= 90 else f"{round(seconds)} s"
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
