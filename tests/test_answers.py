@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xt_jax.evaluate import mlqa
-from xt_jax.evaluate.squad import answer_scores, exact_match, f1, normalise
-from xt_jax.evaluate.squad_v2 import squad_v2_scores
+from xt_jax.tasks.metrics import mlqa
+from xt_jax.tasks.metrics.squad import answer_scores, exact_match, f1, normalise
+from xt_jax.tasks.metrics.squad_v2 import squad_v2_scores
 
 TOLERANCE = 1e-9
 NO_BREAK_SPACE, ZERO_WIDTH_NON_JOINER = "\u00a0", "\u200c"

@@ -6,13 +6,12 @@ import pytest
 from rows import rows_of
 from synthetic import evidence, study_rows
 
-from xt_jax.evaluate.official import VERSIONS
-from xt_jax.evaluate.submission import FOLDERS
 from xt_jax.languages import LANGUAGES, UNKNOWN, language
 from xt_jax.mini.languages import LANGUAGES as MINI
 from xt_jax.report.benchmark import GROUPS, average, benchmark_tables, published_table, task_scores
 from xt_jax.report.gap_tables import group_table, groups_of
 from xt_jax.report.published import PUBLISHED, published
+from xt_jax.tasks.benchmarks import BENCHMARKS, XTREME
 from xt_jax.tasks.table import TARGETS, TASKS
 
 
@@ -23,9 +22,9 @@ def row_of(study, model: str, intermediate: str) -> dict[str, str]:
 
 
 def test_groups_are_the_official_ones():
-    official = VERSIONS["xtreme"].groups.values()
-    ours = [{FOLDERS[task] for task in group} for group in GROUPS.values()]
-    assert ours == [set(group) for group in official]
+    official = [set(group.folders) for group in XTREME.groups]
+    ours = [{XTREME.tasks[task].folder for task in group} for group in GROUPS.values()]
+    assert ours == official
     assert {task for group in GROUPS.values() for task in group} == set(TARGETS)
 
 
@@ -42,7 +41,7 @@ def test_a_task_is_the_mean_over_languages_and_of_questions_also_over_both_metri
 def test_averages_of_groups_and_of_all_nine():
     rows = []
     for i, target in enumerate(TARGETS):
-        for metric in ("f1", "exact_match") if target in GROUPS["QA"] else ("score",):
+        for metric in XTREME.tasks[target].metrics:
             for seed in (0, 1):
                 value = {"de": 10.0 * i + seed}
                 rows += rows_of("direct", value, target=target, metric=metric, seed=seed)
@@ -112,7 +111,7 @@ def test_published_figures_are_of_tasks_and_metrics_that_there_are():
 
 
 def test_every_language_of_xtreme_and_the_mini_world_is_in_the_table():
-    official = {code for codes in VERSIONS["xtreme-r"].languages.values() for code in codes}
+    official = {code for codes in BENCHMARKS["xtreme-r"].languages.values() for code in codes}
     official |= {code for task in TARGETS for code in TASKS[task].languages}
     assert official <= set(LANGUAGES)
     assert set(MINI) <= set(LANGUAGES)

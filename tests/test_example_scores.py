@@ -20,12 +20,10 @@ from xt_jax.data.examples import (
     TagExample,
 )
 from xt_jax.errors import DataError
-from xt_jax.evaluate.example_scores import example_scores
-from xt_jax.evaluate.score import score, score_retrieval
 from xt_jax.records import example_scores as kept
 from xt_jax.records.results import read_rows
 from xt_jax.study import runner
-from xt_jax.tasks.table import TASKS
+from xt_jax.tasks.table import FAMILIES, TASKS
 
 unhurried = settings(deadline=None, max_examples=60)
 ROUNDING = 1e-9
@@ -39,8 +37,9 @@ def first_metric(found: np.ndarray) -> float:
 
 def assert_adds_up(name, examples, predictions, language="en") -> np.ndarray:
     task = TASKS[name]
-    found = example_scores(task, examples, predictions, language)
-    expected = score(task, examples, predictions, language)[task.metrics[0]]
+    family = FAMILIES[task.family]
+    found = family.example_scores(task, examples, predictions, language)
+    expected = family.scores(task, examples, predictions, language)[task.metrics[0]]
     assert found.shape == (len(examples), 2)
     assert found.dtype == np.float64
     assert (found >= 0).all()
@@ -141,9 +140,7 @@ def test_answers_or_none(questions):
 def test_nearest_sentences(n, rng):
     matches, nearest = rng.sample(range(n), n), [rng.randrange(n) for _ in range(n)]
     examples = [SentenceExample(str(i), "a", "b", line) for i, line in enumerate(matches)]
-    found = example_scores(TASKS["tatoeba"], examples, nearest, "de")
-    expected = score_retrieval(np.array([nearest[::-1], nearest]), examples, 1)["accuracy"]
-    assert first_metric(found) == pytest.approx(expected, abs=ROUNDING)
+    found = assert_adds_up("tatoeba", examples, nearest, "de")
     assert found.tolist() == [[g == p, 1] for g, p in zip(matches, nearest, strict=True)]
 
 
@@ -167,11 +164,6 @@ def test_mined_pairs_count_at_their_foreign_sentence(foreign, english, rng):
     for i in range(foreign):
         mine = [{b for a, b in side if a == str(i)} for side in (gold, mined)]
         assert found[i].tolist() == [2 * len(mine[0] & mine[1]), len(mine[0]) + len(mine[1])]
-
-
-def test_masked_language_modelling_has_none():
-    with pytest.raises(ValueError, match="mlm has no outcome"):
-        example_scores(TASKS["mlm"], [], [], "de")
 
 
 # --- kept with a study -------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_table_is_complete_and_unambiguous(config, head_type):
         lambda: xm.Model(xm.Encoder(config, rngs=nnx.Rngs(0)), make_head(head_type, 768))
     )
     paths = [xm.param_path(p) for p, _ in jax.tree_util.tree_leaves_with_path(nnx.state(abstract))]
-    entries = hf_table.model_entries(config, head_type)
+    entries = hf_table.model_entries(config, head_type.entries(config))
     assert sorted(e.path for e in entries) == sorted(paths)
     tensors = [name for e in entries for name in e.tensors(config.num_layers)]
     assert len(set(tensors)) == len(tensors)

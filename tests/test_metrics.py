@@ -12,8 +12,8 @@ import seqeval.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xt_jax.evaluate.metrics import accuracy, binary_f1, mean_reciprocal_rank, set_scores
-from xt_jax.evaluate.tagging import SEQEVAL_VERSIONS, entity_scores, tag_accuracy
+from xt_jax.tasks.metrics.basic import accuracy, binary_f1, mean_reciprocal_rank, set_scores
+from xt_jax.tasks.metrics.tagging import SEQEVAL_VERSIONS, entity_scores, tag_accuracy
 
 TOLERANCE = 1e-9
 unhurried = settings(deadline=None)

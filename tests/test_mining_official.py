@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xt_jax.data.examples import MiningExample
-from xt_jax.evaluate.metrics import set_scores
 from xt_jax.retrieval.mining import above, unify
 from xt_jax.tasks import mining
+from xt_jax.tasks.metrics.basic import set_scores
 
 SCORE_TOLERANCE = 1e-7
 

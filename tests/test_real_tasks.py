@@ -13,8 +13,9 @@ from xt_jax.model import pretrained as encoders
 from xt_jax.records import results
 from xt_jax.study import runner
 from xt_jax.tasks.__main__ import table
+from xt_jax.tasks.family import INTERMEDIATE, TARGET
 from xt_jax.tasks.recipes import SOURCES
-from xt_jax.tasks.table import EXTRA_TARGETS, INTERMEDIATES, TARGETS, TASKS
+from xt_jax.tasks.table import TASKS, names
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +61,7 @@ def test_the_training_loss_of_an_intermediate_task_falls_on_real_text(task, conf
     assert mean(seen[-6:]) < 0.9 * mean(seen[:3])
 
 
-@pytest.mark.parametrize("task", [*TARGETS, *EXTRA_TARGETS])
+@pytest.mark.parametrize("task", names(TARGET))
 def test_a_target_is_scored_in_real_languages(task, config, tmp_path):
     languages = {"bucc": ("zh",), "mlqa_cross": ("de-es", "en-de"), "tatoeba": ("jv", "sw")}
     config.intermediates, config.targets = ("direct",), (task,)
@@ -78,6 +79,6 @@ def test_a_target_is_scored_in_real_languages(task, config, tmp_path):
 
 
 def test_the_paper_s_nine_and_every_row_have_a_recipe_with_its_source(repository):
-    assert set(NINE) <= set(INTERMEDIATES)
+    assert set(NINE) <= set(names(INTERMEDIATE))
     assert set(SOURCES) == set(TASKS)
     assert table() in (repository / "README.md").read_text()

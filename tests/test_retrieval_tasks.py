@@ -16,7 +16,6 @@ from xt_jax.data import formats
 from xt_jax.data.examples import MiningExample
 from xt_jax.data.sources import Found, open_source
 from xt_jax.errors import DataError
-from xt_jax.evaluate.score import score_retrieval
 from xt_jax.mini import formats as mini_formats
 from xt_jax.model.sharding import make_mesh
 from xt_jax.records import results
@@ -25,8 +24,8 @@ from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.study import opening, runner, scoring
 from xt_jax.study.prepare import _is_wanted
 from xt_jax.study.reader import Reader
-from xt_jax.tasks import retrieval
-from xt_jax.tasks.table import TASKS
+from xt_jax.tasks.family import Evaluation
+from xt_jax.tasks.table import FAMILIES, TASKS
 
 
 @pytest.fixture
@@ -132,8 +131,11 @@ def test_some_of_the_translations_are_found_among_themselves(config, data, tmp_p
     assert [e.match for e in narrowed.examples] == [0, 1, 2, 3, 4]
     assert not narrowed.official
     embeddings = np.repeat(np.eye(5, dtype=np.float32), 2, axis=0)[:, None, :]
-    scores = score_retrieval(retrieval.nearest_foreign(embeddings), narrowed.examples, 0)
-    assert scores["accuracy"] == 100
+    outputs = {"embedding": embeddings}
+    evaluation = Evaluation(task, "de", narrowed.features, narrowed.examples, True, outputs)
+    family = FAMILIES["retrieval"]
+    found = family.results(family.found(evaluation), evaluation, None)
+    assert found == ([0, 1, 2, 3, 4], {"accuracy": 100, "accuracy@layer=0": 100})
 
 
 def test_neighbours_are_searched_on_all_devices(monkeypatch):
@@ -150,7 +152,10 @@ def test_neighbours_are_searched_on_all_devices(monkeypatch):
     for n in (1, 8):
         mesh = make_mesh(1, jax.devices()[:n])
         scorer = scoring.Scorer(TASKS["tatoeba"], None, source, mesh)
-        found.append(scorer._retrieved(SimpleNamespace(labelled=False), embeddings))
+        dataset = SimpleNamespace(language="de", features=None, examples=[], labelled=False)
+        evaluation = scorer._evaluation(dataset, {"embedding": embeddings})
+        family = FAMILIES["retrieval"]
+        found.append(family.results(family.found(evaluation), evaluation, None))
     assert searched == [1, 1, 1, 8, 8, 8]
     assert found[0] == found[1]
 

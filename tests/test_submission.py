@@ -19,9 +19,10 @@ from xt_jax.data.examples import (
     TagExample,
 )
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.evaluate import submission
-from xt_jax.evaluate.official import VERSIONS, evaluate
-from xt_jax.evaluate.submission import FOLDERS, write, write_labels
+from xt_jax.tasks.benchmarks import BENCHMARKS, XTREME
+from xt_jax.tasks.submission import write as submission
+from xt_jax.tasks.submission.official import evaluate
+from xt_jax.tasks.submission.write import write, write_labels
 from xt_jax.tasks.table import TARGETS, TASKS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -39,7 +40,7 @@ def verdict(folder, version="xtreme", **options):
 @pytest.fixture
 def xtreme(tmp_path):
     """A folder of predictions and labels for every task and language, made up."""
-    ref.write_made_up(tmp_path, "xtreme", VERSIONS["xtreme"].languages)
+    ref.write_made_up(tmp_path, "xtreme", BENCHMARKS["xtreme"].languages)
     return tmp_path
 
 
@@ -132,20 +133,21 @@ def test_labels_are_right_in_the_eyes_of_the_scorer(tmp_path):
         "mlqa": texts,
         "tydiqa": texts,
     }
-    for task, folder in FOLDERS.items():
-        for language in VERSIONS["xtreme"].languages[folder]:
+    for task, entry in XTREME.tasks.items():
+        for language in entry.languages:
             write(tmp_path / "predictions", task, language, LABELS[task][0], said[task])
             write_labels(tmp_path / "labels", task, language, LABELS[task][0])
     found = verdict(tmp_path)
     assert found.notes == ()
     assert found.scores["all_task"] == pytest.approx(100, abs=TOLERANCE)
-    assert set(found.pos_accuracy.values()) == {100.0}
+    assert set(found.unofficial["udpos"]["accuracy"].values()) == {100.0}
 
 
 def test_every_scored_target_has_its_folder():
-    assert set(FOLDERS) == set(TARGETS)
-    for task, folder in FOLDERS.items():
-        assert VERSIONS["xtreme"].languages[folder] == TASKS[task].languages
+    assert set(XTREME.tasks) == set(TARGETS)
+    for task, entry in XTREME.tasks.items():
+        assert entry.languages == TASKS[task].languages
+        assert set(entry.metrics) <= set(TASKS[task].metrics)
 
 
 @pytest.mark.parametrize("task", ["panx", "tatoeba", "bucc2018"])
@@ -325,7 +327,7 @@ def test_malformed_files(xtreme, name, text, problem, line):
     ],
 )
 def test_malformed_files_of_xtreme_r(tmp_path, name, text, problem, line):
-    ref.write_made_up(tmp_path, "xtreme-r", VERSIONS["xtreme-r"].languages)
+    ref.write_made_up(tmp_path, "xtreme-r", BENCHMARKS["xtreme-r"].languages)
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError) as error:
         verdict(tmp_path, "xtreme-r")

@@ -12,15 +12,13 @@ from xt_jax.data.examples import PairExample, SpanExample, TagExample
 from xt_jax.data.packing import IGNORE, Features, materialise, plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import Template, load_tokenizer
-from xt_jax.evaluate import example_scores
-from xt_jax.evaluate.score import score
-from xt_jax.model import Encoder, EncoderConfig, hf_table, preset
-from xt_jax.model.heads import Model
+from xt_jax.model import Encoder, EncoderConfig, param_path, preset
+from xt_jax.model.heads import Model, head_type_of
 from xt_jax.model.predict import Predictor
 from xt_jax.model.sharding import make_mesh
 from xt_jax.report.statistics.collapse import chance
 from xt_jax.study import reader
-from xt_jax.tasks import pairs, spans, tags
+from xt_jax.tasks import pairs, spans, spans_or_none, tags
 from xt_jax.tasks.table import ENTITIES, FAMILIES, TASKS, UPOS
 
 TOLERANCE = 1e-5
@@ -129,7 +127,7 @@ def test_perfect_span_logits_give_the_gold_answers_of_the_real_squad(shared, xlm
     assert all(answer in p for answer, p in zip(gold, predictions, strict=True))
     assert all(p in e.context for p, e in zip(predictions, examples, strict=True))
     # The rest begin or end inside a token ("1995" in "1995.").
-    assert score(task, examples, predictions, "en")["exact_match"] >= 90
+    assert spans.score(task, examples, predictions, "en")["exact_match"] >= 90
 
 
 @pytest.mark.parametrize("answers", [(), None])
@@ -156,7 +154,7 @@ def test_perfect_logits_tell_which_questions_of_the_real_squad_v2_have_no_answer
     outputs = {
         name: one_hot_outputs(features, name, features.fields[name]) for name in ("start", "end")
     }
-    predictions = spans.decode_or_none(outputs, features, examples, ())
+    predictions = spans_or_none.decode(outputs, features, examples, ())
     none = [odds for (_, odds), e in zip(predictions, examples, strict=True) if not e.answers]
     some = [
         (text, odds, e) for (text, odds), e in zip(predictions, examples, strict=True) if e.answers
@@ -187,7 +185,7 @@ def test_null_odds_are_the_worst_null_less_the_best_span():
         "end": np.array([2.0, 0, 0, 1, 2.5, 0, 2, 0, 1.0, 0]),
     }
     # Nulls 5 and 4.5; spans 1 + 1 in the first window, 4 + 2 in the second, which owns `4`.
-    assert spans.decode_or_none(outputs, features, examples, ()) == [("4 6", -1.5), ("", 2.5)]
+    assert spans_or_none.decode(outputs, features, examples, ()) == [("4 6", -1.5), ("", 2.5)]
 
 
 def test_windows_cover_the_context_and_exactly_one_gives_each_token_most_context(
@@ -260,7 +258,8 @@ def test_no_word_is_lost_however_short_the_rows(shared, xlmr_tokenizer, max_leng
     assert labelled.sum() == sum(len(e.words) for e in examples)
     outputs = {"tag": np.where(labelled, features.tokens["labels"], 0)}
     predictions = tags.decode(outputs, features, examples, UPOS)
-    assert score(task, examples, predictions, "de") == {"f1": 100.0, "accuracy": 100.0}
+    scores = FAMILIES["tags"].scores(task, examples, predictions, "de")
+    assert scores == {"f1": 100.0, "accuracy": 100.0}
 
 
 def test_a_tag_that_is_no_label_is_not_learnt_but_predicted(mini_tokenizer):
@@ -381,10 +380,12 @@ def test_a_file_without_an_example_takes_nothing_from_those_joined_with_it(bert_
 def test_a_task_has_all_that_training_reports_and_files_ask_for(task):
     """What would else be missed after hours: per-example scores, chance level, head names."""
     row = TASKS[task]
-    assert row.family == "mlm" or row.family in example_scores._EXAMPLE_SCORES
+    family = FAMILIES[row.family]
+    assert (family.example_scores is None) == (row.family == "mlm")
     assert (chance(task, 100) is None) == (row.family in ("retrieval", "mining", "mlm"))
-    new_head = FAMILIES[row.family].head
-    if new_head is not None:
-        head = nnx.eval_shape(lambda: new_head(preset("tiny").config, 3, nnx.Rngs(0)))
-        assert hf_table.head_entries(preset("tiny").config, type(head))
-        assert type(head) in hf_table._HEAD_CLASSES
+    if family.head is not None:
+        config = preset("tiny").config
+        head = nnx.eval_shape(lambda: family.head(config, 3, nnx.Rngs(0)))
+        assert head_type_of(f"XLMRoberta{head.hf_class}") is type(head)
+        paths = {param_path(path) for path, _ in jax.tree.leaves_with_path(nnx.state(head))}
+        assert {entry.path for entry in head.entries(config)} == paths

@@ -15,12 +15,12 @@ from xt_jax.config import Config, DataConfig, MixtureConfig, ModelConfig, Recipe
 from xt_jax.data import formats
 from xt_jax.data.sources import open_source
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.evaluate.official import evaluate
 from xt_jax.mini import formats as mini_formats
 from xt_jax.records import results
 from xt_jax.study import opening, runner
 from xt_jax.study.heads import new_models
 from xt_jax.study.mixing import plan_phase
+from xt_jax.tasks.submission.official import evaluate
 from xt_jax.tasks.table import NLI, TASKS
 
 pytestmark = pytest.mark.slow

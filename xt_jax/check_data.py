@@ -25,7 +25,8 @@ from xt_jax.data.tokenize import FILES, load_tokenizer
 from xt_jax.errors import ConfigError, UserError
 from xt_jax.files import atomic_write_text
 from xt_jax.tasks.audit import Missing, Remark, Report, Row, check
-from xt_jax.tasks.table import TASKS, Task
+from xt_jax.tasks.family import Task
+from xt_jax.tasks.table import FAMILIES, TASKS
 
 DEFAULT_TOKENIZER = "FacebookAI/xlm-roberta-base"
 TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model", "vocab.txt")
@@ -135,7 +136,7 @@ def _table(task: Task, rows: Sequence[Row], directory: str) -> Iterator[str]:
 def _balance(task: Task, row: Row) -> str:
     """Shares in the heading's order, or of the most frequent labels; counts of corpora to mine."""
     counts = row.labels
-    if task.family == "mining":
+    if FAMILIES[task.family].whole:
         return ", ".join(f"{count:,} {name}" for name, count in counts.items())
     if not row.labelled:
         return "unlabelled"

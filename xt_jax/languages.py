@@ -168,6 +168,8 @@ MLQA = tuple("ar de en es hi vi zh".split())
 MLQA_CROSS = tuple(str(Pair(c, q)) for c in MLQA for q in MLQA if c != q)
 TYDIQA = tuple("ar bn en fi id ko ru sw te".split())
 BUCC = tuple("de fr ru zh".split())
+XCOPA = tuple("et ht id it qu sw ta th tr vi zh".split())  # of XTREME-R
+MEWSLIX = tuple("ar de en es fa ja pl ro ta tr uk".split())  # of XTREME-R
 TATOEBA = tuple(code for code in PANX if code not in ("en", "ms", "my", "yo"))
 
 # What the languages are called in the files of Tatoeba (facebookresearch/LASER, data/tatoeba/v1),

@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from xt_jax import command
-from xt_jax.evaluate.official import VERSIONS, Verdict, evaluate
-from xt_jax.evaluate.tagging import SEQEVAL_VERSIONS
 from xt_jax.files import atomic_write_text
+from xt_jax.tasks.benchmarks import BENCHMARKS
+from xt_jax.tasks.metrics.tagging import SEQEVAL_VERSIONS
+from xt_jax.tasks.submission.official import Verdict, evaluate
 
 _CELLS_A_LINE = 9
 _ONLY_AVERAGED = ("precision", "recall")
@@ -40,14 +41,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def table(verdict: Verdict, version: str) -> str:
     """The verdict as text of at most 100 columns: averages, groups, then every language."""
-    languages, groups = VERSIONS[version]
-    tasks = [task for task in languages if task in verdict.scores]
+    benchmark = BENCHMARKS[version]
+    tasks = [task for task in benchmark.languages if task in verdict.scores]
     lines = [f"{'task':<14} {'languages':>9} {'score':>7}  averages"]
-    lines += [_averages(verdict, task, len(languages[task])) for task in tasks]
-    if "udpos" in tasks:
+    lines += [_averages(verdict, task, len(benchmark.languages[task])) for task in tasks]
+    if verdict.unofficial:
         lines += ["", "* share of right tags; no official score"]
     lines += ["", f"{'group':<14} {'score':>7}"]
-    lines += [f"{name:<14} {_score(verdict.scores.get(name))}" for name in (*groups, "all_task")]
+    names = [*(group.name for group in benchmark.groups), "all_task"]
+    lines += [f"{name:<14} {_score(verdict.scores.get(name))}" for name in names]
     for task in tasks:
         lines += ["", *_by_language(verdict, task)]
     return "\n".join(lines)
@@ -74,10 +76,8 @@ def _by_language(verdict: Verdict, task: str) -> Iterator[str]:
 
 def _metrics(verdict: Verdict, task: str) -> dict[str, dict[str, float]]:
     official = {k: v for k, v in verdict.scores[task].items() if isinstance(v, dict)}
-    return {
-        **official,
-        **({"accuracy*": verdict.pos_accuracy} if task == "udpos" else {}),
-    }
+    aside = verdict.unofficial.get(task, {})
+    return official | {f"{name}*": values for name, values in aside.items()}
 
 
 def _mean(values: dict[str, float]) -> str:
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--labels", required=True, metavar="DIR", help="folder of labels")
     parser.add_argument(
         "--version",
-        choices=tuple(VERSIONS),
+        choices=tuple(BENCHMARKS),
         default="xtreme",
         help="whose tasks, languages and groups count (default: %(default)s); of XTREME-R, LAReQA "
         "is not scored, so that there is no overall score",

@@ -1,8 +1,22 @@
-"""What a reader returns: one plain record per example, a type per task family."""
+"""What a reader returns: one plain record per example, a type per task family.
+
+What depends on the type stands beside it, so that nothing else asks for the type. A type from
+outside the package has an `id` and
+
+- `texts`: what is tokenised, text by text;
+- `lengths(sizes, single, pair)`: tokens of what a model reads at once, given those of `texts`, the
+  special tokens round one text, and those round and between two;
+- where they differ from what the functions at the end say: `label` (None: unlabelled), `own_texts`,
+  `counted`, `takes_label`.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+ANSWERABLE, UNANSWERABLE = "answerable", "unanswerable"
+GOLD, FOREIGN, ENGLISH = "gold pairs", "foreign", "English"
 
 
 class PairExample(NamedTuple):
@@ -13,6 +27,17 @@ class PairExample(NamedTuple):
     text_b: str
     label: str | None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return self.text_a, self.text_b
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return () if self.label is None else (self.label,)
+
+    def lengths(self, sizes: Sequence[int], single: int, pair: int) -> list[int]:
+        return [sum(sizes) + pair]
+
 
 class ChoiceExample(NamedTuple):
     """A text and its possible continuations; `label` is the right one's index ("0", "1", ...)."""
@@ -21,6 +46,17 @@ class ChoiceExample(NamedTuple):
     text: str
     choices: tuple[str, ...]
     label: str | None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return self.text, *self.choices
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return () if self.label is None else (self.label,)
+
+    def lengths(self, sizes: Sequence[int], single: int, pair: int) -> list[int]:
+        return [sizes[0] + max(sizes[1:]) + pair]
 
 
 class SpanExample(NamedTuple):
@@ -34,6 +70,21 @@ class SpanExample(NamedTuple):
     context: str
     answers: tuple[tuple[str, int], ...] | None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return self.question, self.context
+
+    @property
+    def own_texts(self) -> tuple[str, ...]:
+        return self.context, self.question
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return () if self.answers is None else (ANSWERABLE if self.answers else UNANSWERABLE,)
+
+    def lengths(self, sizes: Sequence[int], single: int, pair: int) -> list[int]:
+        return [sum(sizes) + pair]
+
 
 class TagExample(NamedTuple):
     """A sentence as words with one tag each; `tags` is None where the split is unlabelled."""
@@ -41,6 +92,21 @@ class TagExample(NamedTuple):
     id: str
     words: tuple[str, ...]
     tags: tuple[str, ...] | None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return self.words
+
+    @property
+    def own_texts(self) -> tuple[str, ...]:
+        return (" ".join(self.words),)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return self.tags or ()
+
+    def lengths(self, sizes: Sequence[int], single: int, pair: int) -> list[int]:
+        return [sum(max(1, size) for size in sizes) + single]  # no token: the unknown one
 
 
 class SentenceExample(NamedTuple):
@@ -55,6 +121,17 @@ class SentenceExample(NamedTuple):
     translation: str
     match: int | None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return self.english, self.translation
+
+    @property
+    def own_texts(self) -> tuple[str, ...]:
+        return (self.translation,)
+
+    def lengths(self, sizes: Sequence[int], single: int, pair: int) -> list[int]:
+        return [size + single for size in sizes]
+
 
 class MiningExample(NamedTuple):
     """A sentence of one of two corpora to be mined for translations.
@@ -68,12 +145,38 @@ class MiningExample(NamedTuple):
     english: bool
     partners: tuple[str, ...] | None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.text,)
+
+    @property
+    def own_texts(self) -> tuple[str, ...]:
+        return () if self.english else (self.text,)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return ENGLISH if self.english else FOREIGN, *[GOLD] * len(self.partners or ())
+
+    @property
+    def takes_label(self) -> bool:
+        return not self.english
+
+    def lengths(self, sizes: Sequence[int], single: int, pair: int) -> list[int]:
+        return [sum(sizes) + single]
+
 
 class TextExample(NamedTuple):
     """A line of plain text."""
 
     id: str
     text: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.text,)
+
+    def lengths(self, sizes: Sequence[int], single: int, pair: int) -> list[int]:
+        return [sum(sizes) + single]
 
 
 Example = (
@@ -87,11 +190,26 @@ Example = (
 )
 
 
-def is_labelled(example: Example) -> bool:
-    """Whether the example can be learnt from or scored; plain text always."""
-    for name in ("label", "tags", "answers", "match"):
-        if hasattr(example, name):
-            return getattr(example, name) is not None
-    if isinstance(example, MiningExample):
-        return example.english or example.partners is not None
-    return True
+_LABELS = ("label", "tags", "answers", "match", "partners")
+
+
+def is_labelled(example: Any) -> bool:
+    """Whether the example can be learnt from or scored; always where it takes no label."""
+    if not takes_label(example):
+        return True
+    return all(getattr(example, name) is not None for name in _LABELS if hasattr(example, name))
+
+
+def takes_label(example: Any) -> bool:
+    """Whether such an example can have a label: not the English side of corpora to be mined."""
+    return getattr(example, "takes_label", True)
+
+
+def own_texts(example: Any) -> tuple[str, ...]:
+    """Its texts in the language that it is counted under; the context before the question."""
+    return getattr(example, "own_texts", example.texts)
+
+
+def counted(example: Any) -> tuple[str, ...]:
+    """What is counted to see how labels are spread: a label, every tag, answerable or not."""
+    return getattr(example, "counted", ())

@@ -11,22 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from xt_jax.data.examples import (
-    ChoiceExample,
     Example,
     MiningExample,
-    PairExample,
-    SentenceExample,
-    SpanExample,
-    TagExample,
+    counted,
     is_labelled,
+    own_texts,
+    takes_label,
 )
 from xt_jax.data.tokenize import Template, Tokenizer
 from xt_jax.errors import DataError
 from xt_jax.files import read_lines
 from xt_jax.languages import letter_names
-
-ANSWERABLE, UNANSWERABLE = "answerable", "unanswerable"
-GOLD, FOREIGN, ENGLISH = "gold pairs", "foreign", "English"
 
 _AT_ONCE = 1_000  # texts given to the tokenizer together
 _SAMPLE = 300  # examples whose script is looked at
@@ -92,14 +87,14 @@ def lengths(examples: Sequence[Example], ruler: Ruler, limit: int) -> Lengths:
     Args:
         limit: the task's length limit; what is longer is cut, split or read in windows.
     """
-    pieces = [_pieces(example) for example in examples]
+    pieces = [example.texts for example in examples]
     distinct = list(dict.fromkeys(text for texts in pieces for text in texts))
     size = dict(zip(distinct, ruler.count(distinct), strict=True))
     each = np.array(
         [
             length
             for example, texts in zip(examples, pieces, strict=True)
-            for length in _lengths(example, [size[text] for text in texts], ruler)
+            for length in example.lengths([size[text] for text in texts], ruler.single, ruler.pair)
         ]
     )
     p50, p95 = np.percentile(each, (50, 95), method="higher")
@@ -112,29 +107,18 @@ def label_counts(examples: Sequence[Example]) -> dict[str, int]:
     Tags are counted by word. Questions count as answerable or not; of corpora to be mined the
     gold pairs and the sentences on either side are counted.
     """
-    counts: Counter[str] = Counter()
-    for example in examples:
-        if isinstance(example, PairExample | ChoiceExample) and example.label is not None:
-            counts[example.label] += 1
-        elif isinstance(example, TagExample):
-            counts.update(example.tags or ())
-        elif isinstance(example, SpanExample) and example.answers is not None:
-            counts[ANSWERABLE if example.answers else UNANSWERABLE] += 1
-        elif isinstance(example, MiningExample):
-            counts[ENGLISH if example.english else FOREIGN] += 1
-            if example.partners:
-                counts[GOLD] += len(example.partners)
+    counts = Counter(label for example in examples for label in counted(example))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def unlabelled(examples: Sequence[Example]) -> list[Example]:
     """Those without a label; the English side of corpora to be mined does not count."""
-    return [example for example in examples if _takes_label(example) and not is_labelled(example)]
+    return [example for example in examples if takes_label(example) and not is_labelled(example)]
 
 
 def labelled(examples: Sequence[Example]) -> list[Example]:
     """Those with a label; the English side of corpora to be mined does not count."""
-    return [example for example in examples if _takes_label(example) and is_labelled(example)]
+    return [example for example in examples if takes_label(example) and is_labelled(example)]
 
 
 def repeated_ids(examples: Sequence[Example]) -> list[str]:
@@ -154,12 +138,12 @@ def unknown_partners(examples: Sequence[Example]) -> list[tuple[str, str]]:
 
 def text_hashes(examples: Sequence[Example]) -> list[int]:
     """A number per example that equal texts share, the same within one process only."""
-    return [hash(_pieces(example)) for example in examples]
+    return [hash(example.texts) for example in examples]
 
 
 def fingerprint(examples: Sequence[Example]) -> int:
     """A number that lists share whose texts in the foreign language are equal, in order."""
-    return hash(tuple(_own_texts(example) for example in examples))
+    return hash(tuple(own_texts(example) for example in examples))
 
 
 def wrong_script(examples: Sequence[Example], language: str) -> str:
@@ -170,7 +154,7 @@ def wrong_script(examples: Sequence[Example], language: str) -> str:
     """
     expected = letter_names(language)
     step = max(1, len(examples) // _SAMPLE)
-    letters = Counter("".join(text for e in examples[::step] for text in _own_texts(e)[:1]))
+    letters = Counter("".join(text for e in examples[::step] for text in own_texts(e)[:1]))
     found: Counter[str] = Counter()
     for letter, count in letters.items():
         if letter.isalpha():
@@ -190,49 +174,6 @@ def line_of(where: str, id_: str) -> str:
         if quoted in line or id_ in line.split("\t"):
             return f":{number}"
     return ""
-
-
-def _pieces(example: Example) -> tuple[str, ...]:
-    """The texts that are tokenised one by one."""
-    if isinstance(example, PairExample):
-        return (example.text_a, example.text_b)
-    if isinstance(example, ChoiceExample):
-        return (example.text, *example.choices)
-    if isinstance(example, SpanExample):
-        return (example.question, example.context)
-    if isinstance(example, TagExample):
-        return example.words
-    if isinstance(example, SentenceExample):
-        return (example.english, example.translation)
-    return (example.text,)
-
-
-def _lengths(example: Example, sizes: Sequence[int], ruler: Ruler) -> list[int]:
-    """The lengths of its segments, given those of its pieces."""
-    if isinstance(example, SentenceExample):
-        return [size + ruler.single for size in sizes]
-    if isinstance(example, ChoiceExample):
-        return [sizes[0] + max(sizes[1:]) + ruler.pair]
-    if isinstance(example, PairExample | SpanExample):
-        return [sum(sizes) + ruler.pair]
-    if isinstance(example, TagExample):
-        sizes = [max(1, size) for size in sizes]  # no piece: the unknown token
-    return [sum(sizes) + ruler.single]
-
-
-def _own_texts(example: Example) -> tuple[str, ...]:
-    """Its texts in the language that it is counted under; the context before the question."""
-    if isinstance(example, SentenceExample):
-        return (example.translation,)
-    if isinstance(example, MiningExample) and example.english:
-        return ()
-    if isinstance(example, TagExample):
-        return (" ".join(example.words),)
-    return _pieces(example)[::-1] if isinstance(example, SpanExample) else _pieces(example)
-
-
-def _takes_label(example: Example) -> bool:
-    return not (isinstance(example, MiningExample) and example.english)
 
 
 def _script(letter: str) -> str:

@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from xt_jax.model.config import EncoderConfig
 from xt_jax.model.encoder import Encoder
+from xt_jax.model.hf_table import Entry, linear, norm
 from xt_jax.model.layers import LayerNorm, Linear, dropout, gelu, product, split_key
 
 INITIALIZER_RANGE = 0.02
+_POOLED = (*linear("pooler.dense", "dense"), *linear("classifier", "out_proj"))
 
 
-class ClassificationHead(nnx.Module):
+class Head(nnx.Module):
+    """What a task adds to the encoder, and how it stands in a Hugging Face folder.
+
+    Attributes:
+        hf_class: how the name of the `transformers` class ends that has this head.
+        hf_entries: all its parameters but the embeddings that an MLM head shares.
+        bert_entries: the same in a BERT, where they have other names there; () where not.
+    """
+
+    hf_class: ClassVar[str]
+    hf_entries: ClassVar[tuple[Entry, ...]]
+    bert_entries: ClassVar[tuple[Entry, ...]] = ()
+
+    @classmethod
+    def of(
+        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
+    ) -> Head:
+        """A new head for an encoder; what it does not need of these is passed over.
+
+        Args:
+            dropout: None: that of the encoder.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def entries(cls, config: EncoderConfig) -> tuple[Entry, ...]:
+        """Its parameters and their names in the folder of such an encoder."""
+        return (config.model_type == "bert" and cls.bert_entries) or cls.hf_entries
+
+
+class ClassificationHead(Head):
     """dropout -> dense -> tanh -> dropout -> out_proj on the vectors of `<s>`.
 
     The head of RoBERTa's sequence classification; BERT's has no first dropout, and its dense
     layer is the pooler.
     """
+
+    hf_class = "ForSequenceClassification"
+    hf_entries = (
+        *linear("classifier.dense", "dense"),
+        *linear("classifier.out_proj", "out_proj"),
+    )
+    bert_entries = _POOLED  # its dense layer is the pooler
 
     def __init__(
         self,
@@ -34,6 +74,13 @@ class ClassificationHead(nnx.Module):
         self.dense = Linear(dim, dim, initializer_range, rngs=rngs)
         self.out_proj = Linear(dim, num_labels, initializer_range, rngs=rngs)
 
+    @classmethod
+    def of(
+        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
+    ) -> ClassificationHead:
+        rate = config.dropout if dropout is None else dropout
+        return cls(config.hidden_size, labels, rate, rngs=rngs)
+
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """[..., D] to logits [..., num_labels]; `key` None means no dropout."""
         first_key, second_key = split_key(key, 2)
@@ -42,9 +89,12 @@ class ClassificationHead(nnx.Module):
         return self.out_proj(x)
 
 
-class ChoiceHead(nnx.Module):
+class ChoiceHead(Head):
     """dense -> tanh -> dropout -> one score, on the vectors of `<s>`; the dense layer is BERT's
     pooler."""
+
+    hf_class = "ForMultipleChoice"
+    hf_entries = _POOLED
 
     def __init__(
         self,
@@ -58,14 +108,24 @@ class ChoiceHead(nnx.Module):
         self.dense = Linear(dim, dim, initializer_range, rngs=rngs)
         self.out_proj = Linear(dim, 1, initializer_range, rngs=rngs)
 
+    @classmethod
+    def of(
+        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
+    ) -> ChoiceHead:
+        rate = config.dropout if dropout is None else dropout
+        return cls(config.hidden_size, rate, rngs=rngs)
+
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """[..., D] to scores [..., 1]; `key` None means no dropout."""
         x = jnp.tanh(self.dense(x.astype(jnp.float32)))
         return self.out_proj(dropout(x, self.dropout, key))
 
 
-class TaggingHead(nnx.Module):
+class TaggingHead(Head):
     """dropout -> linear on every token."""
+
+    hf_class = "ForTokenClassification"
+    hf_entries = linear("classifier", "out_proj")
 
     def __init__(
         self,
@@ -79,24 +139,52 @@ class TaggingHead(nnx.Module):
         self.dropout = dropout
         self.out_proj = Linear(dim, num_labels, initializer_range, rngs=rngs)
 
+    @classmethod
+    def of(
+        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
+    ) -> TaggingHead:
+        rate = config.dropout if dropout is None else dropout
+        return cls(config.hidden_size, labels, rate, rngs=rngs)
+
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """[..., D] to logits [..., num_labels]; `key` None means no dropout."""
         return self.out_proj(dropout(x.astype(jnp.float32), self.dropout, key))
 
 
-class SpanHead(nnx.Module):
+class SpanHead(Head):
     """A linear layer to two scores a token: start and end of the answer."""
+
+    hf_class = "ForQuestionAnswering"
+    hf_entries = linear("qa_outputs", "out_proj")
 
     def __init__(self, dim: int, *, rngs: nnx.Rngs, initializer_range: float = INITIALIZER_RANGE):
         self.out_proj = Linear(dim, 2, initializer_range, rngs=rngs)
+
+    @classmethod
+    def of(
+        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
+    ) -> SpanHead:
+        return cls(config.hidden_size, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """[..., D] to logits [..., 2] (start, end); `key` is accepted and not used."""
         return self.out_proj(x.astype(jnp.float32))
 
 
-class MlmHead(nnx.Module):
+class MlmHead(Head):
     """dense -> GELU (erf) -> LayerNorm -> the word embeddings, which it shares, and a bias."""
+
+    hf_class = "ForMaskedLM"
+    hf_entries = (
+        *linear("lm_head.dense", "dense"),
+        *norm("lm_head.layer_norm", "norm"),
+        Entry("lm_head.bias", "bias"),
+    )
+    bert_entries = (
+        *linear("cls.predictions.transform.dense", "dense"),
+        *norm("cls.predictions.transform.LayerNorm", "norm"),
+        Entry("cls.predictions.bias", "bias"),
+    )
 
     def __init__(
         self,
@@ -111,6 +199,12 @@ class MlmHead(nnx.Module):
         self.dense = Linear(dim, dim, initializer_range, rngs=rngs)
         self.norm = LayerNorm(dim)
         self.bias = nnx.Param(jnp.zeros((vocab_size,)))
+
+    @classmethod
+    def of(
+        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
+    ) -> MlmHead:
+        return cls(config.hidden_size, config.vocab_size, config.layer_norm_eps, rngs=rngs)
 
     def __call__(
         self, x: jax.Array, embedding: jax.Array, *, key: jax.Array | None = None
@@ -128,9 +222,6 @@ class MlmHead(nnx.Module):
         )
 
 
-Head = ClassificationHead | ChoiceHead | TaggingHead | SpanHead | MlmHead
-
-
 class Model(nnx.Module):
     """What is trained: parameters `{'encoder': ..., 'head': ...}`.
 
@@ -142,10 +233,15 @@ class Model(nnx.Module):
         self.head: Any = head
 
 
-def num_labels(head: Head) -> int:
+def num_labels(head: Any) -> int:
     """Logits that the head gives: 1 for choices, the vocabulary for MLM."""
     bias = head.bias if isinstance(head, MlmHead) else head.out_proj.bias
     return bias.shape[0]
+
+
+def head_type_of(hf_class: str) -> type[Head] | None:
+    """The head that a `transformers` class name means; None where it is not one of ours."""
+    return next((h for h in Head.__subclasses__() if hf_class.endswith(h.hf_class)), None)
 
 
 def take_tokens(hidden: jax.Array, index: jax.Array) -> jax.Array:

@@ -20,12 +20,11 @@ from xt_jax.model.config import EncoderConfig
 from xt_jax.model.encoder import Encoder, abstract_encoder, param_path
 from xt_jax.model.heads import (
     ChoiceHead,
-    ClassificationHead,
     Head,
     MlmHead,
     Model,
     SpanHead,
-    TaggingHead,
+    head_type_of,
     num_labels,
 )
 from xt_jax.model.hf_files import (
@@ -108,7 +107,7 @@ def load_model(
     values = read_json(folder / CONFIG)
     config = _read_config(folder, dtype=dtype, remat=remat, attention=attention)
     classes = values.get("architectures") or [""]
-    head_type = hf_table.head_type_of(classes[0])
+    head_type = head_type_of(classes[0])
     if head_type is None:
         raise WeightsError(
             f"architectures={classes} is not one with a head for pairs, choices, tags, spans or "
@@ -121,12 +120,12 @@ def load_model(
     rate = config.dropout if rate is None else rate
     abstract = jax.eval_shape(
         lambda: Model(
-            Encoder(config, rngs=nnx.Rngs(0)), _new_head(head_type, config, len(labels), rate)
+            Encoder(config, rngs=nnx.Rngs(0)), head_type.of(config, len(labels), nnx.Rngs(0), rate)
         )
     )
     if head_type is MlmHead:
         _check_tied(values, folder)
-    entries = hf_table.model_entries(config, head_type)
+    entries = hf_table.model_entries(config, head_type.entries(config))
     return _load_params(folder, config, abstract, entries, put, with_head=True), labels
 
 
@@ -137,9 +136,9 @@ def load_mlm_head(path_or_hub_id: str | os.PathLike, *, put: Put | None = None) 
     """
     folder = resolve_folder(path_or_hub_id)
     config = _read_config(folder)
-    entries = hf_table.head_entries(config, MlmHead)
+    entries = MlmHead.entries(config)
     names = {entry.hf for entry in entries}
-    abstract = jax.eval_shape(lambda: _new_head(MlmHead, config, 0, 0.0))
+    abstract = jax.eval_shape(lambda: MlmHead.of(config, 0, nnx.Rngs(0)))
     with open_weights(folder) as tensors:
         of_head = {
             name: tensor
@@ -183,7 +182,9 @@ def save(
     encoder = encoder_or_model.encoder if isinstance(encoder_or_model, Model) else encoder_or_model
     config = encoder.config
     values = {
-        "architectures": [hf_table.architecture(config, None if head is None else type(head))],
+        "architectures": [
+            hf_table.architecture(config, "Model" if head is None else head.hf_class)
+        ],
         **config.to_hf(),
         "dtype": "float32",
         **_head_values(head, labels),
@@ -191,7 +192,7 @@ def save(
     if head is None:
         entries = hf_table.encoder_entries(config)
     else:
-        entries = hf_table.model_entries(config, type(head))
+        entries = hf_table.model_entries(config, head.entries(config))
     params = _params_by_path(encoder_or_model)
 
     def file_name(tensor: str) -> str:
@@ -233,18 +234,6 @@ def _labels(values: dict[str, Any], folder: epath.Path, head_type: type[Head]) -
             f"id2label must name 0, 1, 2, ..., not {sorted(names)}", where=folder / CONFIG
         )
     return tuple(names[i] for i in range(len(names)))
-
-
-def _new_head(head_type: type[Head], config: EncoderConfig, n: int, rate: float) -> Head:
-    rngs = nnx.Rngs(0)
-    if head_type is SpanHead:
-        return SpanHead(config.hidden_size, rngs=rngs)
-    if head_type is MlmHead:
-        return MlmHead(config.hidden_size, config.vocab_size, config.layer_norm_eps, rngs=rngs)
-    if head_type is ChoiceHead:
-        return ChoiceHead(config.hidden_size, rate, rngs=rngs)
-    kind = ClassificationHead if head_type is ClassificationHead else TaggingHead
-    return kind(config.hidden_size, n, rate, rngs=rngs)
 
 
 def _head_values(head: Head | None, labels: Sequence[str] | None) -> dict[str, Any]:

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from xt_jax.model.config import MODEL_KINDS, EncoderConfig
-from xt_jax.model.heads import (
-    ChoiceHead,
-    ClassificationHead,
-    Head,
-    MlmHead,
-    SpanHead,
-    TaggingHead,
-)
 
 
 class Entry(NamedTuple):
@@ -36,11 +29,13 @@ class Entry(NamedTuple):
         return [self.hf.format(layer=i) for i in range(num_layers if self.stacked else 1)]
 
 
-def _linear(hf: str, path: str) -> tuple[Entry, ...]:
+def linear(hf: str, path: str) -> tuple[Entry, ...]:
+    """The two parameters of a linear layer."""
     return Entry(f"{hf}.weight", f"{path}/kernel", True), Entry(f"{hf}.bias", f"{path}/bias")
 
 
-def _norm(hf: str, path: str) -> tuple[Entry, ...]:
+def norm(hf: str, path: str) -> tuple[Entry, ...]:
+    """The two parameters of a LayerNorm."""
     return Entry(f"{hf}.weight", f"{path}/scale"), Entry(f"{hf}.bias", f"{path}/bias")
 
 
@@ -50,60 +45,25 @@ _COMMON = (
     Entry("embeddings.word_embeddings.weight", "embeddings/word/embedding"),
     Entry("embeddings.position_embeddings.weight", "embeddings/position/embedding"),
     Entry("embeddings.token_type_embeddings.weight", "embeddings/token_type/embedding"),
-    *_linear(f"{_LAYER}.attention.self.query", "layers/attention/query"),
-    *_linear(f"{_LAYER}.attention.self.key", "layers/attention/key"),
-    *_linear(f"{_LAYER}.attention.self.value", "layers/attention/value"),
-    *_linear(f"{_LAYER}.attention.output.dense", "layers/attention/out"),
-    *_linear(f"{_LAYER}.intermediate.dense", "layers/ffn/up"),
-    *_linear(f"{_LAYER}.output.dense", "layers/ffn/down"),
+    *linear(f"{_LAYER}.attention.self.query", "layers/attention/query"),
+    *linear(f"{_LAYER}.attention.self.key", "layers/attention/key"),
+    *linear(f"{_LAYER}.attention.self.value", "layers/attention/value"),
+    *linear(f"{_LAYER}.attention.output.dense", "layers/attention/out"),
+    *linear(f"{_LAYER}.intermediate.dense", "layers/ffn/up"),
+    *linear(f"{_LAYER}.output.dense", "layers/ffn/down"),
 )
 
 _POST_NORM = (
-    *_norm("embeddings.LayerNorm", "embeddings/norm"),
-    *_norm(f"{_LAYER}.attention.output.LayerNorm", "layers/attention_norm"),
-    *_norm(f"{_LAYER}.output.LayerNorm", "layers/ffn_norm"),
+    *norm("embeddings.LayerNorm", "embeddings/norm"),
+    *norm(f"{_LAYER}.attention.output.LayerNorm", "layers/attention_norm"),
+    *norm(f"{_LAYER}.output.LayerNorm", "layers/ffn_norm"),
 )
 
 _PRE_NORM = (
-    *_norm(f"{_LAYER}.attention.self_attn_layer_norm", "layers/attention_norm"),
-    *_norm(f"{_LAYER}.LayerNorm", "layers/ffn_norm"),
-    *_norm("encoder.LayerNorm", "final_norm"),
+    *norm(f"{_LAYER}.attention.self_attn_layer_norm", "layers/attention_norm"),
+    *norm(f"{_LAYER}.LayerNorm", "layers/ffn_norm"),
+    *norm("encoder.LayerNorm", "final_norm"),
 )
-
-_POOLED = (*_linear("pooler.dense", "dense"), *_linear("classifier", "out_proj"))
-
-_HEADS: dict[type, tuple[Entry, ...]] = {
-    ClassificationHead: (
-        *_linear("classifier.dense", "dense"),
-        *_linear("classifier.out_proj", "out_proj"),
-    ),
-    ChoiceHead: _POOLED,
-    TaggingHead: _linear("classifier", "out_proj"),
-    SpanHead: _linear("qa_outputs", "out_proj"),
-    MlmHead: (
-        *_linear("lm_head.dense", "dense"),
-        *_norm("lm_head.layer_norm", "norm"),
-        Entry("lm_head.bias", "bias"),
-    ),
-}
-
-# Where BERT differs: its classification reads its dense layer from the pooler.
-_BERT_HEADS: dict[type, tuple[Entry, ...]] = {
-    ClassificationHead: _POOLED,
-    MlmHead: (
-        *_linear("cls.predictions.transform.dense", "dense"),
-        *_norm("cls.predictions.transform.LayerNorm", "norm"),
-        Entry("cls.predictions.bias", "bias"),
-    ),
-}
-
-_HEAD_CLASSES: dict[type, str] = {
-    ClassificationHead: "ForSequenceClassification",
-    ChoiceHead: "ForMultipleChoice",
-    TaggingHead: "ForTokenClassification",
-    SpanHead: "ForQuestionAnswering",
-    MlmHead: "ForMaskedLM",
-}
 
 # Tensors that published folders carry and an encoder does not use: task heads, the pooler, the
 # MLM and next-sentence heads, and index buffers that older versions of transformers stored.
@@ -124,18 +84,10 @@ def encoder_entries(config: EncoderConfig) -> tuple[Entry, ...]:
     return _COMMON + (_PRE_NORM if config.pre_norm else _POST_NORM)
 
 
-def head_entries(config: EncoderConfig, head_type: type[Head]) -> tuple[Entry, ...]:
-    """Every parameter of a head, the embeddings that an MLM head shares left out."""
-    if config.model_type == "bert" and head_type in _BERT_HEADS:
-        return _BERT_HEADS[head_type]
-    return _HEADS[head_type]
-
-
-def model_entries(config: EncoderConfig, head_type: type[Head]) -> tuple[Entry, ...]:
-    """Every parameter of a `Model`."""
+def model_entries(config: EncoderConfig, head: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Every parameter of a `Model`, given those of its head."""
     encoder = (e._replace(path=f"encoder/{e.path}") for e in encoder_entries(config))
-    head = (e._replace(path=f"head/{e.path}") for e in head_entries(config, head_type))
-    return (*encoder, *head)
+    return (*encoder, *(e._replace(path=f"head/{e.path}") for e in head))
 
 
 def canonical_name(name: str) -> str:
@@ -158,13 +110,6 @@ def is_dropped(name: str, *, with_head: bool) -> bool:
     return bool((_DROPPED_WITH_HEAD if with_head else _DROPPED).match(name))
 
 
-def architecture(config: EncoderConfig, head_type: type[Head] | None) -> str:
+def architecture(config: EncoderConfig, head_class: str = "Model") -> str:
     """The `transformers` class that opens the folder, such as XLMRobertaForTokenClassification."""
-    suffix = "Model" if head_type is None else _HEAD_CLASSES[head_type]
-    return config.kind.hf_class + suffix
-
-
-def head_type_of(hf_class: str) -> type[Head] | None:
-    """The head that a `transformers` class name means; None where it is not one of ours."""
-    found = [head for head, suffix in _HEAD_CLASSES.items() if hf_class.endswith(suffix)]
-    return found[0] if found else None
+    return config.kind.hf_class + head_class

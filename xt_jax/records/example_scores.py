@@ -15,7 +15,7 @@ from xt_jax.files import atomic_write_bytes
 
 
 def write(folder: epath.Path, run: str, data: str, array: np.ndarray) -> None:
-    """Writes what `xt_jax.evaluate.example_scores` returned: counts exactly, else float32."""
+    """Writes what a family's `example_scores` returned: counts exactly, else float32."""
     buffer = io.BytesIO()
     np.save(buffer, array.astype(_dtype(array)), allow_pickle=False)
     atomic_write_bytes(_path(folder, run, data), buffer.getvalue())

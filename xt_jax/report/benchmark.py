@@ -1,7 +1,7 @@
 """XTREME's table: task scores, group averages and the overall mean, per branch.
 
 A task's score is the mean over its languages, of question answering also over F1 and exact match;
-a group's the mean over its tasks, the overall one over all nine (google-research/xtreme,
+a group's the mean over its tasks, the overall one over all (google-research/xtreme,
 evaluate.py). A group that lacks a task has no score.
 """
 
@@ -13,18 +13,13 @@ from xt_jax.report.document import Block, Table, Text
 from xt_jax.report.evidence import Evidence, Model
 from xt_jax.report.published import published
 from xt_jax.report.statistics.compare import Columns, deviation, languages_of, seed_means, values_of
+from xt_jax.tasks.benchmarks import XTREME
 from xt_jax.tasks.table import DIRECT, TARGETS, TASKS
 
-GROUPS = {
-    "sentence pairs": ("xnli", "pawsx"),
-    "structured": ("udpos", "panx"),
-    "QA": ("xquad", "mlqa", "tydiqa"),
-    "retrieval": ("bucc", "tatoeba"),
-}
-_METRICS = dict.fromkeys(GROUPS["QA"], ("f1", "exact_match"))
+GROUPS = XTREME.titled_groups
 _NOTE = (
     "Averages as XTREME takes them: a task over its languages (question answering also over F1 and "
-    "exact match), a group over its tasks, the last column over all nine; then the mean over "
+    "exact match), a group over its tasks, the last column over all tasks; then the mean over "
     "seeds. A group that lacks a task has no average."
 )
 _DEVIATION = " ±: sample standard deviation over seeds."
@@ -75,12 +70,12 @@ def published_table(evidence: Evidence) -> list[Block]:
 def task_scores(model: Model, intermediate: str) -> dict[str, BySeed]:
     """target -> seed -> XTREME's score of the task, 0..100."""
     scores = {}
-    for target, (first, _) in model.first.items():
-        if target not in TARGETS:
+    for target in model.first:
+        if target not in XTREME.tasks:
             continue
         metrics = [
             _by_seed(model.main.get((target, metric), {}), intermediate)
-            for metric in _METRICS.get(target, (first,))
+            for metric in XTREME.tasks[target].metrics
         ]
         seeds = set.intersection(*(set(by_seed) for by_seed in metrics))
         if seeds:
@@ -123,6 +118,6 @@ def _fewer_languages(evidence: Evidence) -> str:
             for model in evidence.models
             if target in model.first
         ]
-        if target in TARGETS and min(counts) < len(TASKS[target].languages):
+        if target in XTREME.tasks and min(counts) < len(TASKS[target].languages):
             found.append(f"{target} {min(counts)} of {len(TASKS[target].languages)}")
     return ", ".join(found)

@@ -13,7 +13,6 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from xt_jax import hosts
-from xt_jax import model as models
 from xt_jax.config import digest
 from xt_jax.model.encoder import Encoder, param_path
 from xt_jax.model.heads import Head, Model
@@ -114,10 +113,10 @@ def _names(tasks: Sequence[Task], shared: bool) -> dict[str, str]:
 
 
 def _new_head(task: Task, encoder: Encoder, source: Pretrained, seed: int) -> Head:
-    if task.family == "mlm" and source.folder is not None:
-        published = models.load_mlm_head(source.folder)
+    family = FAMILIES[task.family]
+    assert family.head is not None
+    if family.published_head is not None and source.folder is not None:
+        published = family.published_head(source.folder)
         if published is not None:
             return published
-    new_head = FAMILIES[task.family].head
-    assert new_head is not None
-    return new_head(encoder.config, len(task.labels), nnx.Rngs(seed))
+    return family.head(encoder.config, len(task.labels), nnx.Rngs(seed))

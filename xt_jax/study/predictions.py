@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from xt_jax.evaluate import submission
 from xt_jax.files import atomic_write_text
 from xt_jax.study.reader import Dataset
-from xt_jax.tasks.table import Task
+from xt_jax.tasks.benchmarks import XTREME
+from xt_jax.tasks.family import Task
+from xt_jax.tasks.submission import write as submission
+from xt_jax.tasks.table import FAMILIES
 
 
 def has_predictions(home: epath.Path, task: Task, dataset: Dataset) -> bool:
@@ -21,8 +23,8 @@ def has_predictions(home: epath.Path, task: Task, dataset: Dataset) -> bool:
 def write_predictions(
     home: epath.Path, task: Task, dataset: Dataset, predictions: Sequence
 ) -> None:
-    """A line of JSON for each example; in mining for each pair, by the foreign id."""
-    if task.family == "mining":
+    """A line of JSON for each example, or for each pair of ids, by the foreign one."""
+    if FAMILIES[task.family].whole:
         pairs = [tuple(pair) for pair in predictions]
     else:
         pairs = [(e.id, p) for e, p in zip(dataset.examples, predictions, strict=True)]
@@ -41,11 +43,11 @@ def write_submission(
     Nothing for other splits or parts of one, and no labels where there are none.
     """
     official = dataset.split == "test" and dataset.official
-    if not official or task.name not in submission.FOLDERS:
+    if not official or task.name not in XTREME.tasks:
         return
     lines = _path(home, task, dataset).read_text().removesuffix("\n")
     rows = [json.loads(line) for line in lines.split("\n")] if lines else []
-    if task.family == "mining":
+    if FAMILIES[task.family].whole:
         predictions = [(row["id"], row["prediction"]) for row in rows]
     else:
         predictions = [row["prediction"] for row in rows]

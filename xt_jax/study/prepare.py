@@ -15,18 +15,10 @@ from xt_jax.data.sources import Found
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.languages import components
 from xt_jax.study.reader import Dataset, Reader, has_labels, with_labels
-from xt_jax.tasks import recipes, spans
+from xt_jax.tasks import recipes
+from xt_jax.tasks.family import INTERMEDIATE, TARGET, Task
 from xt_jax.tasks.recipes import Recipe
-from xt_jax.tasks.table import (
-    DIRECT,
-    EXTRA_TARGETS,
-    INTERMEDIATES,
-    NONE,
-    TARGETS,
-    TASKS,
-    Task,
-    get,
-)
+from xt_jax.tasks.table import DIRECT, FAMILIES, NONE, TARGETS, TASKS, get, names
 
 MLM = "mlm"
 
@@ -81,7 +73,7 @@ def prepare(reader: Reader) -> tuple[dict[str, Phase], dict[str, TaskData]]:
     }
     targets = {}
     for name in _targets(config):
-        task = get(name, TARGETS + EXTRA_TARGETS, "--config.targets")
+        task = get(name, names(TARGET), "--config.targets")
         recipe = apply_overrides(task.recipe, config.target)
         _check_recipe(task, recipe, reader.longest, "target")
         targets[name] = _target(reader, task, recipe)
@@ -108,21 +100,22 @@ def _targets(config: Config) -> Sequence[str]:
 def _intermediate(reader: Reader, name: str) -> Phase | None:
     """One task, or the tasks of `a+b+c`."""
     config = reader.config
-    names = name.split("+")
-    if len(set(names)) < len(names):
+    phase_tasks = name.split("+")
+    if len(set(phase_tasks)) < len(phase_tasks):
         raise ConfigError(
             f"`{name}` names a task twice.",
             where="--config.intermediates",
             remedy="name each task once",
         )
     parts: list[TaskData] = []
-    for part in names:
-        allowed = INTERMEDIATES if len(names) == 1 else INTERMEDIATES[1:]
+    for part in phase_tasks:
+        known = names(INTERMEDIATE)
+        allowed = (DIRECT, *known) if len(phase_tasks) == 1 else known
         task = get(part, allowed, "--config.intermediates")
         recipe = apply_overrides(task.recipe, config.intermediate)
         _check_recipe(task, recipe, reader.longest, "intermediate")
         if part == MLM:
-            data = _plain_text(reader, task, recipe, alone=len(names) == 1)
+            data = _plain_text(reader, task, recipe, alone=len(phase_tasks) == 1)
         else:
             data = _trained(reader, task, recipe, config.data.intermediate_languages)
         if data is None:
@@ -143,7 +136,7 @@ def _target(reader: Reader, task: Task, recipe: Recipe) -> TaskData | None:
             return None
         data = trained
     scored, submitted = _evaluated(reader, task, recipe)
-    if task.family == "mining":
+    if FAMILIES[task.family].fit is not None:
         scored, submitted, fitted = _fitted(reader, task, recipe, scored, submitted)
         data = replace(data, fitted=fitted, all_layers=reader.config.mine_all_layers)
     if not scored and not submitted:
@@ -220,7 +213,7 @@ def _evaluated(
     """
     config = reader.config
     # Of two corpora that are narrowed, hardly a pair is left.
-    most = 0 if task.family == "mining" else config.data.max_eval_examples
+    most = 0 if FAMILIES[task.family].whole else config.data.max_eval_examples
     languages = [lang for lang in task.languages if _is_wanted(lang, config.languages)]
     read = {
         split: {lang: _read_best(reader, task, split, lang) for lang in languages}
@@ -328,7 +321,7 @@ def _fitted(
 
 
 def _check_recipe(task: Task, recipe: Recipe, longest: int, phase: str) -> None:
-    least = spans.MAX_QUESTION + 16 if task.family.startswith("spans") else 8
+    least = FAMILIES[task.family].min_length
     limits = {
         "max_length": (least, longest),
         "batch_size": (1, math.inf),

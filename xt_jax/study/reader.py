@@ -13,7 +13,7 @@ import numpy as np
 from etils import epath
 
 from xt_jax.config import Config, digest
-from xt_jax.data.examples import Example, SentenceExample, TagExample, is_labelled
+from xt_jax.data.examples import Example, SentenceExample, counted, is_labelled, takes_label
 from xt_jax.data.mixture import joined
 from xt_jax.data.packing import Features
 from xt_jax.data.sources import Found, Source
@@ -169,11 +169,11 @@ def has_labels(task: Task, found: Found, examples: Sequence[Example]) -> bool:
     Raises:
         DataError: some examples have a label and some have not.
     """
-    bare = [example for example in examples if not is_labelled(example)]
-    # Of the sentences to be mined only one side can have labels.
-    if bare and len(bare) < len(examples) and task.family != "mining":
+    able = [example for example in examples if takes_label(example)]
+    bare = [example for example in able if not is_labelled(example)]
+    if bare and len(bare) < len(able):
         raise DataError(
-            f"{task.name}: {len(bare)} of {len(examples)} examples have no label, "
+            f"{task.name}: {len(bare)} of {len(able)} examples have no label, "
             f"the first is {bare[0].id}.",
             where=found.where,
             remedy="use the labelled official file, or one without any label",
@@ -186,11 +186,7 @@ def with_labels(task: Task, found: Sequence[Found]) -> Task:
     if task.labels or not task.min_count:
         return task
     counts = Counter(
-        tag
-        for f in found
-        for example in labelled_examples(task, f)
-        if isinstance(example, TagExample)
-        for tag in example.tags or ()
+        label for f in found for example in labelled_examples(task, f) for label in counted(example)
     )
     labels = tuple(sorted(tag for tag, count in counts.items() if count >= task.min_count))
     if not labels:

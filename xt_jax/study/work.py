@@ -10,8 +10,6 @@ from flax import nnx
 
 from xt_jax import hosts
 from xt_jax import model as models
-from xt_jax.evaluate.example_scores import example_scores
-from xt_jax.evaluate.score import AT_LAYER
 from xt_jax.model.sharding import place_param, place_params
 from xt_jax.records import example_scores as kept
 from xt_jax.records.results import Row
@@ -22,7 +20,8 @@ from xt_jax.study.predictions import has_predictions, write_predictions, write_s
 from xt_jax.study.prepare import Phase, TaskData
 from xt_jax.study.reader import Dataset
 from xt_jax.study.scoring import Scorer
-from xt_jax.tasks.table import DIRECT
+from xt_jax.tasks.family import AT_LAYER
+from xt_jax.tasks.table import DIRECT, FAMILIES
 
 Keep = Callable[[list[Row]], None]
 Settings = set[tuple[str, str]]
@@ -114,8 +113,9 @@ def _keep(
 ) -> None:
     """Predictions, per-example scores, and last the rows, which say that all is there."""
     write_predictions(study.trainer.home(trained), data.task, dataset, predictions)
-    if dataset.labelled:
-        each = example_scores(data.task, dataset.examples, predictions, dataset.language)
+    of_examples = FAMILIES[data.task.family].example_scores
+    if dataset.labelled and of_examples is not None:
+        each = of_examples(data.task, dataset.examples, predictions, dataset.language)
         kept.write(study.results.folder, _short(trained.key), _short(dataset.key), each)
     if rows is not None:
         keep(rows)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from xt_jax import command
-from xt_jax.tasks.recipes import SOURCES
-from xt_jax.tasks.table import TASKS, Task
+from xt_jax.tasks.benchmarks import XTREME
+from xt_jax.tasks.family import Task
+from xt_jax.tasks.recipes import OURS, SOURCES
+from xt_jax.tasks.table import TASKS
 
 _HEADER = (
     "task", "role", "kind", "metric", "languages", "learning rate", "epochs", "batch",
@@ -23,13 +25,13 @@ def _row(task: Task) -> tuple[str, ...]:
     trained = (f"{recipe.learning_rate:g}", f"{recipe.epochs:g}", str(recipe.batch_size))
     return (
         task.name,
-        task.role,
+        f"{XTREME.name} {task.role}" if task.name in XTREME.tasks else task.role,
         task.family.replace("_", " "),
         task.metrics[0].replace("_", " "),
         str(len(task.languages)) if task.languages else "any",
         *(trained if task.train else ("none",) * 3),
         str(recipe.max_length),
-        SOURCES[task.name],
+        SOURCES.get(task.name, OURS),
     )
 
 

@@ -12,7 +12,8 @@ from xt_jax.data import survey
 from xt_jax.data.examples import Example
 from xt_jax.data.sources import Found, Source
 from xt_jax.errors import ConfigError, DataError, UserError
-from xt_jax.tasks.table import TASKS, Task
+from xt_jax.tasks.family import Task
+from xt_jax.tasks.table import FAMILIES, TASKS
 
 SPLITS = ("train", "dev", "test")
 
@@ -251,9 +252,7 @@ def _compare_sizes(report: Report) -> None:
 
 def _labels(task: Task) -> tuple[str, ...]:
     """The labels that its training data should show; () where nothing is known."""
-    if task.family == "spans_or_none":
-        return (survey.ANSWERABLE, survey.UNANSWERABLE)
-    return task.labels
+    return FAMILIES[task.family].kinds or task.labels
 
 
 def _add(remarks: list[Remark], where: str, problem: str, remedy: str) -> None:

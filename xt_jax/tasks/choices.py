@@ -17,8 +17,10 @@ from xt_jax.data.examples import ChoiceExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
 from xt_jax.errors import DataError
-from xt_jax.model.heads import Model, take_tokens
+from xt_jax.model.heads import ChoiceHead, Model, take_tokens
 from xt_jax.model.layers import split_key
+from xt_jax.tasks import pairs
+from xt_jax.tasks.family import Family
 from xt_jax.tasks.packed import Batch, Sums, run_encoder
 
 
@@ -103,3 +105,18 @@ def _same_example(choice: jax.Array) -> jax.Array:
     """
     example = jnp.cumsum(choice == 0, axis=1)
     return example[:, :, None] == example[:, None, :]
+
+
+FAMILY = Family(
+    "choices",
+    ChoiceExample,
+    tokenize,
+    predict,
+    pairs.score,
+    head=ChoiceHead.of,
+    loss=loss,
+    decode=decode,
+    example_scores=pairs.example_scores,
+    chance=pairs.chance,
+    group=group,
+)

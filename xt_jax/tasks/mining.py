@@ -25,7 +25,14 @@ from xt_jax.retrieval.mining import (
     repeated,
     unify,
 )
+from xt_jax.tasks import retrieval
+from xt_jax.tasks.family import AT_LAYER, Evaluation, Family, Scores, Task
+from xt_jax.tasks.metrics.basic import f1_ratios, set_counts, set_scores
 from xt_jax.tasks.packed import Batch
+from xt_jax.tasks.submission import formats
+
+ORACLE = "{metric}@oracle_threshold"
+ByLayer = dict[int, Candidates]
 
 
 def tokenize(
@@ -105,3 +112,81 @@ def _distinct(examples: Sequence[MiningExample], rows: np.ndarray) -> tuple[np.n
     texts = [examples[i].text for i in rows]
     first = unify(texts)
     return rows[first], repeated(texts)[first]
+
+
+def score(
+    task: Task,
+    examples: Sequence[MiningExample],
+    predictions: Sequence[tuple[str, str]],
+    language: str,
+) -> dict[str, float]:
+    """F1, precision and recall of the pairs of ids."""
+    return set_scores(gold_pairs(examples), map(tuple, predictions))
+
+
+def example_scores(
+    task: Task,
+    examples: Sequence[MiningExample],
+    predictions: Sequence[tuple[str, str]],
+    language: str,
+) -> np.ndarray:
+    """Of each foreign sentence twice its right pairs, of its predicted and gold ones.
+
+    Every pair has exactly one foreign sentence; the English ones contribute nothing. The threshold
+    is taken as given.
+    """
+    row = {e.id: i for i, e in enumerate(examples) if not e.english}
+    counts = np.zeros((len(examples), 3), np.int64)
+    for pair, each in set_counts(gold_pairs(examples), map(tuple, predictions)).items():
+        counts[row[pair[0]]] += each
+    return f1_ratios(counts)
+
+
+def _find(evaluation: Evaluation) -> ByLayer:
+    """Candidates at the layer that counts, or at every layer that was embedded."""
+    embeddings = evaluation.outputs["embedding"]  # [n, D], or [n, L+1, D]
+    layers = (
+        {evaluation.layer: embeddings}
+        if embeddings.ndim == 2
+        else dict(enumerate(embeddings.swapaxes(0, 1)))
+    )
+    return {
+        layer: candidates(of_layer, evaluation.examples, search=evaluation.search)
+        for layer, of_layer in layers.items()
+    }
+
+
+def _fit(found: ByLayer, examples: Sequence[MiningExample]) -> dict[int, float]:
+    return {layer: threshold(of_layer, examples) for layer, of_layer in found.items()}
+
+
+def results(found: ByLayer, evaluation: Evaluation, least: dict[int, float]) -> tuple[list, Scores]:
+    """(pairs that reach the threshold, their scores; at the oracle's and at every layer too)."""
+    main = evaluation.task.metrics[0]
+    predictions = {layer: decode(found[layer], least[layer]) for layer in found}
+    scores = FAMILY.scores_of(evaluation, predictions[evaluation.layer])
+    if scores is not None:
+        of_layer = found[evaluation.layer]
+        pairs = decode(of_layer, threshold(of_layer, evaluation.examples))
+        scores[ORACLE.format(metric=main)] = (FAMILY.scores_of(evaluation, pairs) or {})[main]
+    if scores is not None and evaluation.all_layers:
+        for layer, pairs in predictions.items():
+            name = AT_LAYER.format(metric=main, layer=layer)
+            scores[name] = (FAMILY.scores_of(evaluation, pairs) or {})[main]
+    return predictions[evaluation.layer], scores
+
+
+FAMILY = Family(
+    "mining",
+    MiningExample,
+    tokenize,
+    predict,
+    score,
+    example_scores=example_scores,
+    submission=formats.PAIRS,
+    predict_layers=retrieval.predict,
+    find=_find,
+    fit=_fit,
+    conclude=results,
+    whole=True,
+)

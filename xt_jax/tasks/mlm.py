@@ -21,8 +21,10 @@ from xt_jax.data.examples import TextExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
 from xt_jax.errors import ConfigError
-from xt_jax.model.heads import Model, take_tokens
+from xt_jax.model.heads import MlmHead, Model, take_tokens
+from xt_jax.model.hf import load_mlm_head
 from xt_jax.model.layers import exact_key, split_key
+from xt_jax.tasks.family import Family, Task
 from xt_jax.tasks.packed import Batch, Sums, run_encoder
 
 PERCENT = 15  # of the tokens of a row are masked
@@ -189,3 +191,27 @@ def _words(tokenizer: Tokenizer) -> tuple[int, int]:
     ranges = np.split(ids, np.flatnonzero(np.diff(ids) > 1) + 1)
     longest = max(ranges, key=len)
     return int(longest[0]), int(longest[-1]) + 1
+
+
+def score(
+    task: Task,
+    examples: Sequence[TextExample],
+    predictions: Sequence[tuple[float, int]],
+    language: str,
+) -> dict[str, float]:
+    """Minus the mean loss over masked tokens."""
+    losses, counts = zip(*predictions, strict=True)
+    return {"neg_loss": -sum(losses) / max(sum(counts), 1)}
+
+
+FAMILY = Family(
+    "mlm",
+    TextExample,
+    tokenize,
+    predict,
+    score,
+    head=MlmHead.of,
+    loss=loss,
+    decode=decode,
+    published_head=load_mlm_head,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -12,9 +13,14 @@ import optax
 from xt_jax.data.examples import PairExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
-from xt_jax.model.heads import Model, take_tokens
+from xt_jax.model.heads import ClassificationHead, Model, take_tokens
 from xt_jax.model.layers import split_key
+from xt_jax.tasks.family import Family, Task
+from xt_jax.tasks.metrics.basic import accuracy, binary_f1, matches, over_one
 from xt_jax.tasks.packed import Batch, Sums, run_encoder
+from xt_jax.tasks.submission import formats
+
+_ERRORS = 2  # standard errors above chance that are still chance
 
 
 def tokenize(
@@ -70,3 +76,42 @@ def decode(
     for example, label in zip(features.fields["example"], outputs["label"], strict=True):
         predictions[example] = labels[label]
     return predictions
+
+
+def score(
+    task: Task, examples: Sequence[PairExample], predictions: Sequence[str], language: str
+) -> dict[str, float]:
+    """Accuracy, and F1 of the label "1" where the task has it (QQP)."""
+    gold = [e.label for e in examples]
+    scores = {"accuracy": accuracy(gold, predictions)}
+    if "f1" in task.metrics:
+        scores["f1"] = binary_f1(gold, predictions)
+    return scores
+
+
+def example_scores(
+    task: Task, examples: Sequence[PairExample], predictions: Sequence[str], language: str
+) -> np.ndarray:
+    """1 of 1 where the label is right."""
+    return over_one(matches([e.label for e in examples], predictions))
+
+
+def chance(task: Task, n: int) -> float:
+    """What the same label for every example gets, and two standard errors of n examples."""
+    share = max(100 / len(task.labels), task.majority)
+    return share + _ERRORS * math.sqrt(share * (100 - share) / n)
+
+
+FAMILY = Family(
+    "pairs",
+    PairExample,
+    tokenize,
+    predict,
+    score,
+    head=ClassificationHead.of,
+    loss=loss,
+    decode=decode,
+    example_scores=example_scores,
+    chance=chance,
+    submission=formats.LABELS,
+)

@@ -17,7 +17,10 @@ from xt_jax.model.encoder import Encoder
 from xt_jax.retrieval.embed import pooled_hidden_states, segment_means
 from xt_jax.retrieval.mining import Search
 from xt_jax.retrieval.topk import cosine_topk
+from xt_jax.tasks.family import AT_LAYER, Evaluation, Family, Scores, Task
+from xt_jax.tasks.metrics.basic import accuracy, matches, over_one
 from xt_jax.tasks.packed import Batch
+from xt_jax.tasks.submission import formats
 
 
 def tokenize(
@@ -58,5 +61,52 @@ def nearest_foreign(embeddings: np.ndarray, search: Search = cosine_topk) -> np.
     """
     english, foreign = embeddings[0::2], embeddings[1::2]
     layers = range(embeddings.shape[1])
-    found = [search(english[:, k], foreign[:, k], 1)[1] for k in layers]
-    return np.concatenate([indices.T for indices in found])
+    nearest = [search(english[:, k], foreign[:, k], 1)[1] for k in layers]
+    return np.concatenate([indices.T for indices in nearest])
+
+
+def score(
+    task: Task, examples: Sequence[SentenceExample], predictions: Sequence[int], language: str
+) -> dict[str, float]:
+    """Share of English sentences whose nearest foreign one is their translation."""
+    return {"accuracy": accuracy([e.match for e in examples], predictions)}
+
+
+def example_scores(
+    task: Task, examples: Sequence[SentenceExample], predictions: Sequence[int], language: str
+) -> np.ndarray:
+    """1 of 1 where the nearest sentence is the translation."""
+    return over_one(matches([e.match for e in examples], predictions))
+
+
+def _find(evaluation: Evaluation) -> np.ndarray:
+    return nearest_foreign(evaluation.outputs["embedding"], evaluation.search)
+
+
+def results(nearest: np.ndarray, evaluation: Evaluation, fitted: None) -> tuple[list, Scores]:
+    """(lines of the nearest sentences at the task's layer, its accuracy and every layer's).
+
+    Args:
+        nearest: [L+1, n], see `nearest_foreign`.
+    """
+    at_layer = [lines.tolist() for lines in nearest]
+    predictions = at_layer[evaluation.layer]
+    scores = FAMILY.scores_of(evaluation, predictions)
+    if scores is not None:
+        for layer, lines in enumerate(at_layer):
+            for metric, value in (FAMILY.scores_of(evaluation, lines) or {}).items():
+                scores[AT_LAYER.format(metric=metric, layer=layer)] = value
+    return predictions, scores
+
+
+FAMILY = Family(
+    "retrieval",
+    SentenceExample,
+    tokenize,
+    predict,
+    score,
+    example_scores=example_scores,
+    submission=formats.NEAREST,
+    find=_find,
+    conclude=results,
+)

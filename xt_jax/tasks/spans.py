@@ -3,8 +3,7 @@
 Windows, labels and decoding follow the SQuAD baseline of BERT, which XTREME runs too
 (google-research/xtreme, third_party/run_squad.py): a context longer than a row's room is cut into
 windows that begin every `doc_stride` tokens; a start counts only in the window that gives it most
-context; the best of `N_BEST` starts times `N_BEST` ends wins over all windows. Where a question
-may have no answer (SQuAD v2.0), `<s>` as start and end stands for none.
+context; the best of `N_BEST` starts times `N_BEST` ends wins over all windows.
 """
 
 from __future__ import annotations
@@ -19,13 +18,19 @@ import numpy as np
 from xt_jax.data.examples import SpanExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
-from xt_jax.model.heads import Model, segment_mask
+from xt_jax.model.heads import Model, SpanHead, segment_mask
 from xt_jax.model.layers import split_key
+from xt_jax.tasks.family import Family, Task
+from xt_jax.tasks.metrics import squad
+from xt_jax.tasks.metrics.basic import over_one
 from xt_jax.tasks.packed import Batch, Sums, run_encoder
+from xt_jax.tasks.submission import formats
 
 MAX_QUESTION = 64  # tokens
 MAX_ANSWER = 30  # tokens
 N_BEST = 20
+MIN_LENGTH = MAX_QUESTION + 16
+_CHANCE = 15.0  # percent F1 of a span somewhere in the passage
 
 
 class _Cut(NamedTuple):
@@ -119,28 +124,7 @@ def decode(
     labels: Sequence[str],
 ) -> list[str]:
     """The best answer of each example, as text of its original context; "" where none is valid."""
-    return [text for _, text in _best_answers(outputs, features, examples)]
-
-
-def decode_or_none(
-    outputs: dict[str, np.ndarray],
-    features: Features,
-    examples: Sequence[SpanExample],
-    labels: Sequence[str],
-) -> list[tuple[str, float]]:
-    """(best answer, null odds) of each example; high odds mean that there is no answer.
-
-    Odds are the lowest score of `<s>` over the example's windows less the best answer's, which
-    counts as 0 where no span is valid (google-research/bert, run_squad.py).
-    """
-    first = features.splits[:-1]
-    null = np.full(len(examples), np.inf)
-    np.minimum.at(null, features.fields["example"], outputs["start"][first] + outputs["end"][first])
-    best = _best_answers(outputs, features, examples)
-    return [
-        (text, float(none) - (score if np.isfinite(score) else 0.0))
-        for none, (score, text) in zip(null, best, strict=True)
-    ]
+    return [text for _, text in best_answers(outputs, features, examples)]
 
 
 def best_span(
@@ -171,7 +155,7 @@ def best_span(
     return float(scores[s, e]), int(begin[starts[s]]), int(end[ends[e]])
 
 
-def _best_answers(
+def best_answers(
     outputs: dict[str, np.ndarray], features: Features, examples: Sequence[SpanExample]
 ) -> list[tuple[float, str]]:
     """(score, text) of the best span over all windows of each example; (-inf, "") for none."""
@@ -235,3 +219,39 @@ def _cross_entropy(logits: jax.Array, mask: jax.Array, target: jax.Array) -> jax
     each = jnp.where(mask.any(axis=-1, keepdims=True), each, 0.0)
     chosen = jnp.take_along_axis(logits, target, axis=1)
     return jax.nn.logsumexp(each, axis=-1) - chosen
+
+
+def score(
+    task: Task, examples: Sequence[SpanExample], predictions: Sequence[str], language: str
+) -> dict[str, float]:
+    """Exact match and F1, answers normalised as the task's scorer does in that language."""
+    return squad.answer_scores(gold_answers(examples), predictions, task.normaliser(language))
+
+
+def example_scores(
+    task: Task, examples: Sequence[SpanExample], predictions: Sequence[str], language: str
+) -> np.ndarray:
+    """F1 of each question."""
+    each = squad.each_answer(gold_answers(examples), predictions, task.normaliser(language))
+    return over_one([f1 / 100 for _, f1 in each])
+
+
+def gold_answers(examples: Sequence[SpanExample]) -> list[list[str]]:
+    """The texts of each question's answers."""
+    return [[text for text, _ in e.answers or ()] for e in examples]
+
+
+FAMILY = Family(
+    "spans",
+    SpanExample,
+    tokenize,
+    predict,
+    score,
+    head=SpanHead.of,
+    loss=loss,
+    decode=decode,
+    example_scores=example_scores,
+    chance=lambda task, n: _CHANCE,
+    min_length=MIN_LENGTH,
+    submission=formats.ANSWERS,
+)

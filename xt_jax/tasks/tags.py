@@ -18,9 +18,15 @@ import optax
 from xt_jax.data.examples import TagExample
 from xt_jax.data.packing import IGNORE, Features
 from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
-from xt_jax.model.heads import Model
+from xt_jax.model.heads import Model, TaggingHead
 from xt_jax.model.layers import split_key
+from xt_jax.tasks.family import Family, Task
+from xt_jax.tasks.metrics.basic import f1_ratios
+from xt_jax.tasks.metrics.tagging import entity_counts, entity_scores, tag_accuracy, tag_counts
 from xt_jax.tasks.packed import Batch, Sums, run_encoder
+from xt_jax.tasks.submission import formats
+
+_CHANCE = 5.0  # percent F1 of a tag for every word, whatever the word
 
 
 def tokenize(
@@ -124,3 +130,41 @@ def _split(words: Sequence[str], pieces: dict[str, list[int]], room: int) -> lis
         parts[-1].append(w)
         used += size
     return parts
+
+
+def score(
+    task: Task, examples: Sequence[TagExample], predictions: Sequence[list[str]], language: str
+) -> dict[str, float]:
+    """Accuracy over words, and the scores of entities where the task has them."""
+    gold = _gold(examples)
+    entities = entity_scores(gold, predictions) if "f1" in task.metrics else {}
+    return {**entities, "accuracy": tag_accuracy(gold, predictions)}
+
+
+def example_scores(
+    task: Task, examples: Sequence[TagExample], predictions: Sequence[list[str]], language: str
+) -> np.ndarray:
+    """Right tags of all tags, or twice the right entities of the predicted and the gold ones."""
+    gold = _gold(examples)
+    if task.metrics[0] == "accuracy":
+        return tag_counts(gold, predictions).astype(np.float64)
+    return f1_ratios(entity_counts(gold, predictions))
+
+
+def _gold(examples: Sequence[TagExample]) -> list[list[str]]:
+    return [list(e.tags or ()) for e in examples]
+
+
+FAMILY = Family(
+    "tags",
+    TagExample,
+    tokenize,
+    predict,
+    score,
+    head=TaggingHead.of,
+    loss=loss,
+    decode=decode,
+    example_scores=example_scores,
+    chance=lambda task, n: _CHANCE,
+    submission=formats.TAGS,
+)

@@ -91,7 +91,7 @@ def shifts(example_scores: np.ndarray, draws: int = DRAWS) -> np.ndarray:
     examples are paired at random, what that adds to a covariance has mean 0.
 
     Args:
-        example_scores: [R, n, 2] numerators and denominators, see `xt_jax.evaluate.example_scores`.
+        example_scores: [R, n, 2] numerators and denominators, see `xt_jax.tasks.family`.
     """
     numerators, denominators = np.moveaxis(example_scores.astype(np.float32), -1, 0)
     runs, n = numerators.shape

@@ -9,8 +9,8 @@ from statistics import mean, stdev
 
 from scipy.special import stdtrit
 
-from xt_jax.evaluate.score import AT_LAYER
 from xt_jax.records.results import Row
+from xt_jax.tasks.family import AT_LAYER
 from xt_jax.tasks.table import DIRECT
 
 Columns = dict[str, dict[int, dict[str, Row]]]  # intermediate -> seed -> language -> row

@@ -27,6 +27,11 @@ def normalise(text: str) -> str:
     return " ".join(_ARTICLE.sub(" ", without_punctuation).split())
 
 
+def normaliser(language: str) -> Normalise:
+    """`normalise`, whatever the language."""
+    return normalise
+
+
 def exact_match(prediction: str, answers: Sequence[str], normalise: Normalise = normalise) -> float:
     """100 where `prediction`, normalised, is one of the gold `answers`, else 0."""
     return 100.0 * (normalise(prediction) in {normalise(a) for a in answers})

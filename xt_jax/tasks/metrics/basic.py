@@ -1,9 +1,11 @@
-"""Accuracy, F1 and ranks on host data, 0..100."""
+"""Accuracy, F1 and ranks on host data, 0..100, and what each example contributes to them."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeVar
+
+import numpy as np
 
 T = TypeVar("T", bound=Hashable)
 
@@ -86,6 +88,20 @@ def mean_reciprocal_rank(
         if right in entities[:k]
     )
     return 100.0 * sum(1 / rank for rank in ranks) / len(gold)
+
+
+def over_one(each: Sequence[float]) -> np.ndarray:
+    """[n, 2]: each example's score as numerator, and 1 as denominator."""
+    return np.stack([np.asarray(each, np.float64), np.ones(len(each))], axis=-1)
+
+
+def f1_ratios(counts: np.ndarray) -> np.ndarray:
+    """[n, 2] from [n, 3] (right, predicted, gold): F1 is the first column's sum over the second's.
+
+    That is, twice the right ones over all predicted and all gold ones.
+    """
+    right, predicted, gold = counts.T
+    return np.stack([2.0 * right, predicted + gold], axis=-1)
 
 
 def _check_aligned(gold: Sequence, predicted: Sequence) -> None:

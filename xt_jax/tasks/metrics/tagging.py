@@ -7,7 +7,7 @@ from itertools import accumulate, chain
 
 import numpy as np
 
-from xt_jax.evaluate.metrics import matches, precision_recall_f1, set_counts
+from xt_jax.tasks.metrics.basic import matches, precision_recall_f1, set_counts
 
 Tags = Sequence[Sequence[str]]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from xt_jax.evaluate.squad import normalise, word_f1
+from xt_jax.tasks.metrics.squad import normalise, word_f1
 
 Prediction = tuple[str, float]
 

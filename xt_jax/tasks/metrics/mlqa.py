@@ -12,7 +12,8 @@ import string
 import sys
 import unicodedata
 
-from xt_jax.evaluate.squad import Normalise
+from xt_jax.languages import MLQA, components
+from xt_jax.tasks.metrics.squad import Normalise
 
 _ARTICLES = {
     "en": "a an the",
@@ -29,15 +30,13 @@ _ARTICLE = {
 }
 _HAN = re.compile("([\u4e00-\u9fa5])")
 
-LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
-
 
 def normalise(text: str, language: str) -> str:
     """Lower case, no punctuation, no articles, one space between words.
 
     Args:
         text: an answer.
-        language: of the context, one of LANGUAGES.
+        language: of the context, one of MLQA.
     """
     text = text.lower().translate(_punctuation())
     if language in _ARTICLE:
@@ -48,14 +47,15 @@ def normalise(text: str, language: str) -> str:
 
 
 def normaliser(language: str) -> Normalise:
-    """`normalise` for one language, as `squad.answer_scores` takes it.
+    """`normalise` for one language, of a pair the context's, as `squad.answer_scores` takes it.
 
     Raises:
         ValueError: a language that MLQA does not have.
     """
-    if language not in LANGUAGES:
-        raise ValueError(f"MLQA has no language {language!r}; it has {', '.join(LANGUAGES)}")
-    return functools.partial(normalise, language=language)
+    context = components(language)[0]
+    if context not in MLQA:
+        raise ValueError(f"MLQA has no language {language!r}; it has {', '.join(MLQA)}")
+    return functools.partial(normalise, language=context)
 
 
 @functools.cache

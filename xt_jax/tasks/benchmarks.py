@@ -1,0 +1,137 @@
+"""What a benchmark scores: its tasks, their languages and files, its groups and averages.
+
+A task's score is the mean over its languages, then over the metrics that count (in question
+answering exact match and F1); a group's is the mean over its tasks, and the benchmark's the mean
+over all tasks. Lists, groups and names are those of google-research/xtreme at 838c13b69daa
+(`evaluate.py`). XTREME-R's LAReQA is not scored there, so that XTREME-R has no score as a whole,
+here as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import NamedTuple
+
+from xt_jax import languages
+from xt_jax.tasks.submission import formats
+from xt_jax.tasks.submission.formats import FileFormat
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One task of a benchmark.
+
+    Attributes:
+        folder: its official name, which is that of its folder in a submission.
+        metrics: those whose mean is the task's score.
+        task: our name; "": none of our tasks.
+        layout: of its files; None: that of the family of our task.
+        unofficial: metrics that are shown and enter no average.
+    """
+
+    folder: str
+    languages: tuple[str, ...]
+    metrics: tuple[str, ...]
+    task: str = ""
+    layout: FileFormat | None = None
+    unofficial: tuple[str, ...] = ()
+
+
+class Group(NamedTuple):
+    """Tasks that are averaged: the official name, what reports say, and the tasks' folders."""
+
+    name: str
+    title: str
+    folders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Tasks that are scored together; the entries are in the order of the official verdict."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def tasks(self) -> dict[str, Entry]:
+        """Those of our tasks that it scores, by our names."""
+        return {entry.task: entry for entry in self.entries if entry.task}
+
+    @property
+    def languages(self) -> dict[str, tuple[str, ...]]:
+        """The languages of each task, by the tasks' folders."""
+        return {entry.folder: entry.languages for entry in self.entries}
+
+    @property
+    def titled_groups(self) -> dict[str, tuple[str, ...]]:
+        """Our names of the tasks of each group, by the groups' titles."""
+        names = {entry.folder: entry.task for entry in self.entries}
+        return {g.title: tuple(names[folder] for folder in g.folders) for g in self.groups}
+
+    def averages(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """`all_task` and each group of which every task has a score, given those by folder."""
+        groups = {"all_task": tuple(self.languages), **{g.name: g.folders for g in self.groups}}
+        return {
+            name: fmean(scores[folder] for folder in folders)
+            for name, folders in groups.items()
+            if set(folders) <= scores.keys()
+        }
+
+
+_ACCURACY, _F1, _QA = ("accuracy",), ("f1",), ("exact_match", "f1")
+
+XTREME = Benchmark(
+    "XTREME",
+    (
+        Entry("pawsx", languages.PAWSX, _ACCURACY, "pawsx"),
+        Entry("xnli", languages.XNLI, _ACCURACY, "xnli"),
+        Entry("panx", languages.PANX, _F1, "panx"),
+        Entry("udpos", languages.UDPOS, _F1, "udpos", unofficial=_ACCURACY),
+        Entry("bucc2018", languages.BUCC, _F1, "bucc"),
+        Entry("tatoeba", languages.TATOEBA, _ACCURACY, "tatoeba"),
+        Entry("xquad", languages.XQUAD, _QA, "xquad"),
+        Entry("mlqa", languages.MLQA, _QA, "mlqa"),
+        Entry("tydiqa", languages.TYDIQA, _QA, "tydiqa"),
+    ),
+    (
+        Group("classification", "sentence pairs", ("xnli", "pawsx")),
+        Group("tagging", "structured", ("udpos", "panx")),
+        Group("qa", "QA", ("xquad", "mlqa", "tydiqa")),
+        Group("retrieval", "retrieval", ("bucc2018", "tatoeba")),
+    ),
+)
+
+
+def _again(folder: str, more: str = "") -> Entry:
+    """XTREME's task, in more languages."""
+    (entry,) = (entry for entry in XTREME.entries if entry.folder == folder)
+    return replace(entry, languages=(*entry.languages, *more.split()))
+
+
+XTREME_R = Benchmark(
+    "XTREME-R",
+    (
+        _again("xnli"),
+        _again("panx", "qu pl uk az lt pa gu ro"),
+        _again("udpos", "lt pl uk wo ro"),
+        _again("tatoeba", "az lt pl uk ro"),
+        Entry("xcopa", languages.XCOPA, _ACCURACY, layout=formats.JSON_LABELS),
+        Entry("lareqa", (), ()),
+        Entry("mewslix", languages.MEWSLIX, ("map@20",), layout=formats.RANKINGS),
+        _again("xquad", "ro"),
+        _again("mlqa"),
+        _again("tydiqa"),
+    ),
+    (
+        Group("classification", "sentence pairs", ("xnli", "xcopa")),
+        Group("tagging", "structured", ("udpos", "panx")),
+        Group("qa", "QA", ("xquad", "mlqa", "tydiqa")),
+        Group("retrieval", "retrieval", ("tatoeba", "mewslix")),
+        Group("multi_choice", "choices", ("xcopa",)),
+    ),
+)
+
+BENCHMARKS = {"xtreme": XTREME, "xtreme-r": XTREME_R}

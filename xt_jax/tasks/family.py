@@ -1,0 +1,181 @@
+"""What a task is (a row of the table), and what a family of tasks is (the module that serves it).
+
+A family decides how examples become features, what is trained on them, how outputs become
+predictions, and how those are scored and submitted. The rest of the program asks the family and
+compares no names. A new one is a module that ends with `FAMILY = Family(...)`, and an entry of
+`xt_jax.tasks.table.FAMILIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flax import nnx
+
+from xt_jax.data.packing import Features
+from xt_jax.model.config import EncoderConfig
+from xt_jax.model.heads import Head
+from xt_jax.retrieval.mining import Search
+from xt_jax.retrieval.topk import cosine_topk
+from xt_jax.tasks.metrics import squad
+from xt_jax.tasks.recipes import Recipe
+from xt_jax.tasks.submission.formats import FileFormat
+
+INTERMEDIATE, TARGET = "intermediate", "target"
+AT_LAYER = "{metric}@layer={layer}"  # the name of a metric at another hidden state than the task's
+
+Outputs = dict[str, np.ndarray]
+Scores = dict[str, float] | None  # None: the examples have no labels
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of the table.
+
+    Attributes:
+        family: key of FAMILIES.
+        recipe: how it is trained and cut into features.
+        languages: the official list, codes of `xt_jax.languages`; English alone for intermediate
+            tasks.
+        labels: names in the order of the head's outputs; () where spans or texts need none, and
+            for tags that the training split decides (see `min_count`).
+        metrics: names that the family's `score` gives; the first selects the checkpoint.
+        train: the tasks whose training and dev splits it uses, joined; () for one only scored.
+        role: INTERMEDIATE or TARGET.
+        min_count: a label seen less often in training is none: it is not learnt, and is wrong
+            whatever is predicted.
+        majority: percent of the English test examples that have the most frequent label, where
+            that is known to be more than an even share.
+        normaliser: from a language to what is done to answers before they are compared.
+    """
+
+    name: str
+    family: str
+    recipe: Recipe
+    languages: tuple[str, ...]
+    metrics: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    train: tuple[str, ...] = ()
+    role: str = TARGET
+    min_count: int = 0
+    majority: float = 0.0
+    normaliser: Callable[[str], squad.Normalise] = squad.normaliser
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A data set in one language, what a model gave for it, and how sentences are searched for.
+
+    Attributes:
+        examples: in the order that `features.fields["example"]` counts.
+        outputs: what `Family.predict` gave, one row per feature or token.
+        layer: the hidden state (0 = embeddings) that counts where embeddings are compared.
+        all_layers: score every hidden state where the family can.
+        search: exact nearest-neighbour search.
+    """
+
+    task: Task
+    language: str
+    features: Features
+    examples: Sequence[Any]
+    labelled: bool
+    outputs: Outputs
+    layer: int = 0
+    all_layers: bool = False
+    search: Search = cosine_topk
+
+
+def _one(labels: Sequence[str]) -> int:
+    return 1
+
+
+def _never(task: Task, n: int) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Family:
+    """All that tasks of one shape share. `xt_jax.tasks.pairs` is the shortest one that is trained.
+
+    Attributes:
+        example: the class of its examples, one of `xt_jax.data.examples` or like them.
+        tokenize: (examples, tokenizer, labels, max_length=, doc_stride=) to Features.
+        predict: (model, batch) to `{"fields": ..., "tokens": ...}`, arrays per segment and per
+            token, on the device. The model is the encoder alone where there is no head.
+        score: (task, examples, predictions, language) to metrics, at least those of the task.
+        head: (encoder's config, number of labels, rngs) to a new head; None: nothing is trained.
+        loss: (model, batch, dropout key or None) to `{"loss": (sum, weight)}`.
+        decode: (outputs, features, examples, labels) to predictions, one per example.
+        example_scores: as `score`, to [n, 2] numerators and denominators; None where the first
+            metric is no such ratio.
+        chance: (task, number of examples) to the highest score, 0..100, that takes no learning;
+            None where any score counts.
+        group: (labels) to the number of consecutive features that training keeps in one row.
+        min_length: tokens that a feature needs at least.
+        kinds: what its examples are counted by in place of labels, where a task lists none.
+        submission: how its files look in a benchmark's submission; None: there are none.
+        published_head: a model's folder to the head that it was pretrained with, or None.
+        predict_layers: as `predict`, at every hidden state (`Evaluation.all_layers`).
+        find: from an Evaluation to what `fit` and `conclude` need, in place of `decode`.
+        fit: (what `find` gave, the examples) to a setting, on a labelled dev split.
+        conclude: (what `find` gave, Evaluation, the setting) to (predictions, scores).
+        whole: a split is predicted as a whole: predictions are pairs of ids, not one per example,
+            and fewer examples would be another task.
+    """
+
+    name: str
+    example: type
+    tokenize: Callable[..., Features]
+    predict: Callable[..., Any]
+    score: Callable[..., dict[str, float]]
+    head: Callable[[EncoderConfig, int, nnx.Rngs], Head] | None = None
+    loss: Callable[..., Any] | None = None
+    decode: Callable[..., list] | None = None
+    example_scores: Callable[..., np.ndarray] | None = None
+    chance: Callable[[Task, int], float | None] = _never
+    group: Callable[[Sequence[str]], int] = _one
+    min_length: int = 8
+    kinds: tuple[str, ...] = ()
+    submission: FileFormat | None = None
+    published_head: Callable[[Any], Head | None] | None = None
+    predict_layers: Callable[..., Any] | None = None
+    find: Callable[[Evaluation], Any] | None = None
+    fit: Callable[[Any, Sequence[Any]], Any] | None = None
+    conclude: Callable[[Any, Evaluation, Any], tuple[list, Scores]] | None = None
+    whole: bool = False
+
+    def found(self, evaluation: Evaluation) -> Any:
+        """What `fit` and `results` start from: by default the predictions themselves."""
+        if self.find is not None:
+            return self.find(evaluation)
+        assert self.decode is not None
+        e = evaluation
+        return self.decode(e.outputs, e.features, e.examples, e.task.labels)
+
+    def results(self, found: Any, evaluation: Evaluation, fitted: Any) -> tuple[list, Scores]:
+        """(predictions, scores), given what `found` and, on the dev split, `fit` returned."""
+        if self.conclude is not None:
+            return self.conclude(found, evaluation, fitted)
+        return found, self.scores_of(evaluation, found)
+
+    def scores_of(self, evaluation: Evaluation, predictions: list) -> Scores:
+        """Every metric of the task; None where there are no labels."""
+        e = evaluation
+        return self.scores(e.task, e.examples, predictions, e.language) if e.labelled else None
+
+    def scores(
+        self, task: Task, examples: Sequence[Any], predictions: Sequence, language: str
+    ) -> dict[str, float]:
+        """Every metric of the task, 0..100, in its order.
+
+        Args:
+            examples: labelled ones, all of a language.
+            predictions: what `decode` gave: one per example, such as a label or the text of an
+                answer; where the family is `whole`, all pairs of ids.
+            language: a code, or a pair of them for a context and its question.
+        """
+        computed = self.score(task, examples, predictions, language)
+        return {name: computed[name] for name in task.metrics}

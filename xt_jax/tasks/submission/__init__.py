@@ -1,0 +1,1 @@
+"""Official submissions: their files, written, read and scored."""

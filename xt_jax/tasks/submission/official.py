@@ -1,0 +1,193 @@
+"""What google-research/xtreme's `evaluate.py` says of a submission, for XTREME and XTREME-R.
+
+What is scored and averaged stands in `xt_jax.tasks.benchmarks`, how a file is read and compared in
+`xt_jax.tasks.submission.formats`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from etils import epath
+
+from xt_jax.errors import DataError
+from xt_jax.tasks.benchmarks import BENCHMARKS, Benchmark, Entry
+from xt_jax.tasks.metrics import squad
+from xt_jax.tasks.metrics.tagging import SEQEVAL_VERSIONS
+from xt_jax.tasks.submission.formats import Part
+from xt_jax.tasks.submission.write import file_of, layout_of
+from xt_jax.tasks.table import TASKS
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of a submission.
+
+    Attributes:
+        scores: the official JSON: `all_task` and the groups where all their tasks are complete,
+            then for each task metric to language to value, `avg_<metric>` and `avg_metric`.
+        unofficial: for each task metric to language to value, of what is not official: the plain
+            accuracy of UD-POS.
+        missing: the languages left out of a task's averages.
+        notes: what was passed over, a line each.
+    """
+
+    scores: dict[str, Any]
+    unofficial: dict[str, dict[str, Scores]]
+    missing: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+
+def evaluate(
+    predictions: epath.PathLike,
+    labels: epath.PathLike,
+    version: str = "xtreme",
+    *,
+    seqeval: str = SEQEVAL_VERSIONS[0],
+    allow_missing: bool = False,
+) -> Verdict:
+    """Scores the tasks that both folders hold.
+
+    Args:
+        predictions: a folder of folders of files; see `xt_jax.tasks.submission.write`.
+        labels: the same with the labels.
+        version: key of BENCHMARKS.
+        seqeval: whose rules of entities, one of `tagging.SEQEVAL_VERSIONS`.
+        allow_missing: average a task over the languages that are there. It counts in no group
+            then.
+
+    Raises:
+        DataError: a folder or a language of a task is missing, there is nothing to score, or a
+            file is malformed (with its line).
+    """
+    predictions, labels = epath.Path(predictions), epath.Path(labels)
+    benchmark = BENCHMARKS[version]
+    present, notes = _survey(predictions, labels, benchmark)
+    missing = _missing(predictions, labels, present)
+    if missing and not allow_missing:
+        raise _incomplete(missing, predictions, labels, present)
+    empty = [entry for entry in present if missing.get(entry.folder) == entry.languages]
+    notes += [f"{entry.folder}: no language is in both folders" for entry in empty]
+    present = [entry for entry in present if entry not in empty]
+    if not present:
+        tasks = [entry.folder for entry in benchmark.entries if entry.languages]
+        raise DataError(
+            "the two folders have no file in common that could be scored",
+            where=f"{predictions}, {labels}",
+            remedy="each holds files named <task>/test-<language>.tsv (.json for questions), with "
+            f"the tasks {', '.join(tasks)}",
+        )
+    scores: dict[str, Any] = {}
+    unofficial: dict[str, dict[str, Scores]] = {}
+    for entry in present:
+        by_metric: dict[str, Scores] = {}
+        for language in entry.languages:
+            if language in missing.get(entry.folder, ()):
+                continue
+            prediction, label = (
+                file_of(folder, entry, language) for folder in (predictions, labels)
+            )
+            found, more = score_file(entry, language, prediction, label, seqeval=seqeval)
+            notes += more
+            for metric, value in found.items():
+                by_metric.setdefault(metric, {})[language] = value
+        aside = {name: by_metric.pop(name) for name in entry.unofficial}
+        if aside:
+            unofficial[entry.folder] = aside
+        scores[entry.folder] = _averaged(entry, by_metric)
+    complete = {task: s["avg_metric"] for task, s in scores.items() if task not in missing}
+    return Verdict({**benchmark.averages(complete), **scores}, unofficial, missing, tuple(notes))
+
+
+def score_file(
+    entry: Entry,
+    language: str,
+    prediction: epath.Path,
+    label: epath.Path,
+    *,
+    seqeval: str = SEQEVAL_VERSIONS[0],
+) -> tuple[Scores, list[str]]:
+    """The metrics of one task in one language, unofficial ones too, and notes.
+
+    Raises:
+        DataError: a file is malformed (with its line), or the two do not fit.
+    """
+    normaliser = TASKS[entry.task].normaliser if entry.task else squad.normaliser
+    part = Part(prediction, label, normaliser(language), seqeval, entry.unofficial)
+    return layout_of(entry).score(part)
+
+
+def _averaged(entry: Entry, by_metric: dict[str, Scores]) -> dict[str, Any]:
+    means = {f"avg_{name}": sum(v.values()) / len(v) for name, v in by_metric.items()}
+    metric = sum(means[f"avg_{name}"] for name in entry.metrics) / len(entry.metrics)
+    return {**by_metric, **means, "avg_metric": metric}
+
+
+def _survey(
+    predictions: epath.Path, labels: epath.Path, benchmark: Benchmark
+) -> tuple[list[Entry], list[str]]:
+    """The tasks in both folders, in order, and what is passed over."""
+    held = [_folders(predictions), _folders(labels)]
+    scored = {entry.folder: entry for entry in benchmark.entries if entry.languages}
+    notes = []
+    for folder, here, there in zip((predictions, labels), held, held[::-1], strict=True):
+        for name in here:
+            if name not in scored:
+                notes.append(f"{folder / name}: no task that this version scores")
+            elif name not in there:
+                notes.append(f"{folder / name}: nothing to compare it with in the other folder")
+    present = [entry for name, entry in scored.items() if all(name in names for names in held)]
+    for entry in present:
+        known = {file_of(predictions, entry, language).name for language in entry.languages}
+        for folder in (predictions / entry.folder, labels / entry.folder):
+            unknown = sorted(path.name for path in folder.iterdir() if path.name not in known)
+            if unknown := [name for name in unknown if not name.startswith(".")]:
+                notes.append(f"{folder}: passed over {', '.join(unknown)}")
+    return present, notes
+
+
+def _folders(folder: epath.Path) -> list[str]:
+    if not folder.is_dir():
+        raise DataError("the folder does not exist", where=folder, remedy="check the path")
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def _missing(
+    predictions: epath.Path, labels: epath.Path, entries: Sequence[Entry]
+) -> dict[str, tuple[str, ...]]:
+    """Task to the languages that lack a file on either side, where there are any."""
+    lacking = {
+        entry.folder: tuple(
+            code
+            for code in entry.languages
+            if not all(file_of(f, entry, code).exists() for f in (predictions, labels))
+        )
+        for entry in entries
+    }
+    return {task: codes for task, codes in lacking.items() if codes}
+
+
+def _incomplete(
+    missing: dict[str, tuple[str, ...]],
+    predictions: epath.Path,
+    labels: epath.Path,
+    entries: Sequence[Entry],
+) -> DataError:
+    paths = [
+        file_of(folder, entry, code)
+        for entry in entries
+        for code in missing.get(entry.folder, ())
+        for folder in (predictions, labels)
+    ]
+    absent = [str(path) for path in paths if not path.exists()]
+    tasks = "; ".join(f"{task} lacks {', '.join(codes)}" for task, codes in missing.items())
+    return DataError(
+        f"languages are missing: {tasks}",
+        where=f"{absent[0]} and {len(absent) - 1} more" if len(absent) > 1 else absent[0],
+        remedy="add the files, remove the folder of the task, or give --allow_missing to average "
+        "over what is there",
+    )
