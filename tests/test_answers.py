@@ -73,10 +73,6 @@ def test_answer_scores_are_means_over_all_questions():
     assert answer_scores(answers, ["a cat", "big black dog", "", None]) == pytest.approx(
         {"exact_match": 25, "f1": 45}, abs=TOLERANCE
     )
-    assert answer_scores(answers, [None] * 4) == {"exact_match": 0, "f1": 0}
-
-
-def test_answer_errors():
     with pytest.raises(ValueError, match="no question"):
         answer_scores([], [])
     with pytest.raises(ValueError, match=r"1 questions without a gold answer, e\.g\. 1"):
@@ -90,25 +86,15 @@ ANSWERS = st.lists(TEXTS, min_size=1, max_size=3)
 
 
 @unhurried
-@given(st.lists(st.tuples(TEXTS, ANSWERS), min_size=1, max_size=5))
-def test_squad_properties(questions):
-    gold = [answers for _, answers in questions]
-    predicted = [prediction for prediction, _ in questions]
-    assert all(0 <= score <= 100 for score in answer_scores(gold, predicted).values())
-    best = answer_scores(gold, [answers[-1] for answers in gold])
-    assert best["exact_match"] == 100
-    if all(normalise(answers[-1]) for answers in gold):
-        assert best["f1"] == 100
-
-
-@unhurried
 @given(TEXTS, ANSWERS, TEXTS)
 def test_answer_properties(prediction, answers, another):
     assert normalise(normalise(prediction)) == normalise(prediction)
-    assert exact_match(prediction, [*answers, another]) >= exact_match(prediction, answers)
-    assert f1(prediction, [*answers, another]) >= f1(prediction, answers)
+    assert 100 >= exact_match(prediction, [*answers, another]) >= exact_match(prediction, answers)
+    assert 100 >= f1(prediction, [*answers, another]) >= f1(prediction, answers) >= 0
+    assert exact_match(another, [*answers, another]) == 100
     if normalise(prediction):
         assert f1(prediction, answers) >= exact_match(prediction, answers)
+        assert f1(prediction, [*answers, prediction]) == 100
 
 
 # --- MLQA -----------------------------------------------------------------------------------
@@ -124,11 +110,8 @@ def test_answer_properties(prediction, answers, another):
         ("hi", "a the एक। लड़का", "a the एक लड़का"),
         ("ar", "البيت، والبيت the", "بيت و بيت the"),  # the two letters go wherever they stand
         ("zh", "the 三 ABC四五，六。d", "the 三 abc 四 五 六 d"),
-        (
-            "zh",
-            "㐀龥龦㐀",
-            "㐀 龥 龦㐀",
-        ),  # the range ends at U+9FA5, and is cut out of what it joins
+        # The range ends at U+9FA5, and is cut out of what it joins.
+        ("zh", "㐀龥龦㐀", "㐀 龥 龦㐀"),
         ("en", "$a+b=c^d|`~<>", "abcd"),  # ASCII's symbols go with its punctuation
         ("en", "€ ° ±", "€ ° ±"),
         ("de", "٪ ؟ ¿ ・ ″ ’", ""),
@@ -165,24 +148,11 @@ def test_squad_v2_by_hand():
     predictions = [("the cat", -3.0), ("dog", -1.0), ("owl", -2.0), ("", -2.5)]
     found = squad_v2_scores(answers, predictions)
     # In the order of the odds: cat +1, nothing 0, owl -1, dog +2/3; 2 without any answer.
-    assert found == pytest.approx(
-        {
-            "exact": 75,
-            "f1": 75,
-            "total": 4,
-            "HasAns_exact": 50,
-            "HasAns_f1": 50,
-            "HasAns_total": 2,
-            "NoAns_exact": 100,
-            "NoAns_f1": 100,
-            "NoAns_total": 2,
-            "best_exact": 75,
-            "best_exact_thresh": -3.0,
-            "best_f1": 75,
-            "best_f1_thresh": -3.0,
-        },
-        abs=TOLERANCE,
-    )
+    names = "exact f1 total HasAns_exact HasAns_f1 HasAns_total NoAns_exact NoAns_f1 NoAns_total"
+    names += " best_exact best_exact_thresh best_f1 best_f1_thresh"
+    values = (75, 75, 4, 50, 50, 2, 100, 100, 2, 75, -3.0, 75, -3.0)
+    expected = dict(zip(names.split(), values, strict=True))
+    assert found == pytest.approx(expected, abs=TOLERANCE)
     everything = squad_v2_scores(answers, predictions, threshold=math.inf)
     assert everything["exact"] == 50
     assert everything["f1"] == pytest.approx(100 * (1 + 2 / 3 + 1) / 4, abs=TOLERANCE)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from flax import nnx
+from small_models import assert_close, batch_of, poisoned, small_model
 
 from xt_jax.data.examples import ChoiceExample
 from xt_jax.data.packing import materialise, plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.errors import DataError
-from xt_jax.model import Encoder, EncoderConfig
 from xt_jax.model.heads import Model
-from xt_jax.model.predict import Predictor
 from xt_jax.model.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks import choices
-from xt_jax.tasks.table import FAMILIES, NLI, TASKS, per_example
+from xt_jax.tasks.table import NLI, TASKS, per_example
 from xt_jax.train.step import StepSpec, compile_step, init_state
 
 TOLERANCE = 1e-5
@@ -55,18 +52,6 @@ def dataset(world, mini_tokenizer):
     return {n: make(n) for n in LABELS}
 
 
-def small_model(vocab_size: int) -> Model:
-    config = EncoderConfig(
-        "xlm-roberta", vocab_size, 32, 2, 4, 64, 514, 1, 1e-5, 1, initializer_range=0.2
-    )
-    model = Model(
-        Encoder(config, rngs=nnx.Rngs(0)), FAMILIES["choices"].head(config, 4, nnx.Rngs(1))
-    )
-    for layer in (model.head.dense, model.head.out_proj):  # scores that differ
-        layer.kernel[...] = 20 * layer.kernel[...]
-    return model
-
-
 @jax.jit
 def loss_of(model: Model, batch):
     return choices.loss(model, batch, None)["loss"]
@@ -77,15 +62,9 @@ def scores_of(model: Model, batch):
     return choices.predict(model, batch)["fields"]["score"]
 
 
-def batch_of(features, group: int, packing: bool = True, size: int = 12, **options):
-    plan = plan_training(features.lengths, size, 1, 0, packing=packing, group=group, **options)
-    return jax.tree.map(jnp.asarray, materialise(plan, features, 0, 1))
-
-
 def test_the_tasks_know_how_many_segments_stand_together():
-    sizes = {name: per_example(task) for name, task in TASKS.items() if task.family == "choices"}
+    sizes = {name: per_example(task) for name, task in TASKS.items() if per_example(task) > 1}
     assert sizes == {"hellaswag": 4, "cosmos_qa": 4, "commonsense_qa": 5}
-    assert {per_example(TASKS[name]) for name in ("mnli", "squad_v2", "ccg", "mlm")} == {1}
 
 
 def test_features_are_pairs_of_text_and_choice_in_order(dataset, mini_tokenizer):
@@ -109,20 +88,16 @@ def test_the_longer_text_is_cut_first(mini_tokenizer):
     ids = features.take(np.array([3])).tokens["input_ids"].tolist()
     assert ids[-2 - len(anna) :] == [2, *anna, 2]
     assert len(choices.tokenize([], mini_tokenizer, LABELS[4], max_length=20)) == 0
-
-
-def test_an_example_with_another_number_of_choices_is_an_error(mini_tokenizer):
-    example = ChoiceExample("q17", "Anna", ("a", "b", "c"), "0")
-    with pytest.raises(DataError, match="3 choices, 4 are expected") as error:
-        choices.tokenize([example], mini_tokenizer, LABELS[4], max_length=20)
-    assert "q17" in str(error.value)
+    few = example._replace(choices=example.choices[:3])
+    with pytest.raises(DataError, match=r"3 choices, 4 are expected(.|\n)*example a"):
+        choices.tokenize([few], mini_tokenizer, LABELS[4], max_length=20)
 
 
 @pytest.mark.parametrize("n", LABELS)
 def test_loss_is_the_softmax_over_each_examples_choices(n, dataset, mini_tokenizer):
     """Against scores of segments that are alone in their rows."""
     examples, features = dataset[n]
-    model = small_model(len(mini_tokenizer))
+    model = small_model("hellaswag", len(mini_tokenizer))
     alone = materialise(
         plan_training(features.lengths, n * 48, 1, 0, packing=False), features, 0, 1
     )
@@ -130,45 +105,23 @@ def test_loss_is_the_softmax_over_each_examples_choices(n, dataset, mini_tokeniz
     order = alone["feature"][:, 0]
     scores[order // n, order % n] = scores_of(model, alone)[:, 0]
     assert scores.std(axis=1).mean() > 0.1
+    outputs = {"score": scores.reshape(-1)}
+    best = [str(i) for i in scores.argmax(axis=1)]
+    assert choices.decode(outputs, features, examples, LABELS[n]) == best
+    assert len(set(best)) > 1
     log_probs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
     expected = -sum(log_probs[i, int(e.label)] for i, e in enumerate(examples))
-    total, weight = loss_of(model, batch_of(features, n, size=48))
+    total, weight = loss_of(model, batch_of(features, 48, group=n))
     assert weight == 48
     np.testing.assert_allclose(total, expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("n", LABELS)
-def test_loss_and_every_gradient_are_the_same_packed_and_unpacked(n, dataset, mini_tokenizer):
-    _, features = dataset[n]
-    graphdef, params = nnx.split(small_model(len(mini_tokenizer)))
-
-    @jax.jit
-    @functools.partial(jax.value_and_grad, has_aux=True)
-    def mean_loss(params, batch):
-        total, weight = choices.loss(nnx.merge(graphdef, params), batch, None)["loss"]
-        return total / weight, weight
-
-    results = []
-    for packing in (True, False):
-        batch = batch_of(features, n, packing, rows_multiple=8)
-        assert (batch["feature"] < 0).any()
-        assert ((batch["feature"] >= 0).sum(axis=1).max() > n) == packing
-        assert (batch["feature"] >= 0).sum() == 12 * n
-        results.append(mean_loss(params, batch))
-    ((packed, weight), packed_grads), ((plain, plain_weight), plain_grads) = results
-    assert weight == plain_weight == 12
-    assert abs(packed - plain) < TOLERANCE
-    for a, b in zip(jax.tree.leaves(packed_grads), jax.tree.leaves(plain_grads), strict=True):
-        np.testing.assert_allclose(a, b, atol=TOLERANCE)
-    assert max(float(jnp.abs(g).max()) for g in jax.tree.leaves(plain_grads)) > 1e-3
 
 
 def test_an_example_twice_in_a_row_counts_twice(dataset, mini_tokenizer):
     """Small data in a large batch: both copies stand in one row and must not meet."""
     _, features = dataset[4]
     few = features.take(np.arange(8))
-    model = small_model(len(mini_tokenizer))
-    once = loss_of(model, batch_of(few, 4, size=2))
+    model = small_model("hellaswag", len(mini_tokenizer))
+    once = loss_of(model, batch_of(few, 2, group=4))
     plan = plan_training(few.lengths, 6, 3, 0, group=4, row_multiple=1024)
     batch = jax.tree.map(jnp.asarray, materialise(plan, few, 0, 1))
     rows = np.asarray(batch["feature"])
@@ -180,11 +133,11 @@ def test_an_example_twice_in_a_row_counts_twice(dataset, mini_tokenizer):
 
 def test_unlabelled_examples_weigh_nothing(dataset, mini_tokenizer):
     examples, _ = dataset[4]
-    model = small_model(len(mini_tokenizer))
+    model = small_model("hellaswag", len(mini_tokenizer))
 
     def sums(some):
         features = choices.tokenize(some, mini_tokenizer, LABELS[4], max_length=96)
-        return loss_of(model, batch_of(features, 4))
+        return loss_of(model, batch_of(features, 12, group=4))
 
     labelled = examples[:6]
     more = [*labelled, *(e._replace(label=None) for e in examples[6:12])]
@@ -194,14 +147,9 @@ def test_unlabelled_examples_weigh_nothing(dataset, mini_tokenizer):
 
 def test_a_poisoned_choice_changes_no_other_score(dataset, mini_tokenizer):
     _, features = dataset[4]
-    model = small_model(len(mini_tokenizer))
-    batch = batch_of(features, 4)
-    poison = len(mini_tokenizer) - 1
-    table = model.encoder.embeddings.word.embedding
-    table[...] = table[...].at[poison].set(1e4)
-    assert not (batch["input_ids"] == poison).any()
-    poisoned = batch["segment_ids"] == 2
-    changed = {**batch, "input_ids": jnp.where(poisoned, poison, batch["input_ids"])}
+    model = small_model("hellaswag", len(mini_tokenizer))
+    batch = batch_of(features, 12, group=4)
+    changed = poisoned(model, batch, batch["segment_ids"] == 2)
     clean, dirty = (scores_of(model, b) for b in (batch, changed))
     differs = np.asarray(jnp.abs(clean - dirty) > 0)
     valid = np.asarray(batch["feature"] >= 0)
@@ -213,8 +161,8 @@ def test_a_poisoned_choice_changes_no_other_score(dataset, mini_tokenizer):
 def test_a_poisoned_example_changes_no_other_loss(dataset, mini_tokenizer):
     """The gradient at the tokens of one example is that of the example alone."""
     _, features = dataset[4]
-    graphdef, params = nnx.split(small_model(len(mini_tokenizer)))
-    batch = batch_of(features, 4)
+    graphdef, params = nnx.split(small_model("hellaswag", len(mini_tokenizer)))
+    batch = batch_of(features, 12, group=4)
     poison = len(mini_tokenizer) - 1
     first = (batch["segment_ids"] >= 1) & (batch["segment_ids"] <= 4)
     changed = {**batch, "input_ids": jnp.where(first, poison, batch["input_ids"])}
@@ -228,8 +176,7 @@ def test_a_poisoned_example_changes_no_other_loss(dataset, mini_tokenizer):
         return choices.loss(nnx.merge(graphdef, params), batch, None)["loss"][0]
 
     clean, dirty = (gradient(params, b) for b in (batch, changed))
-    for a, b in zip(jax.tree.leaves(clean), jax.tree.leaves(dirty), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert_close(clean, dirty, 1e-6)
     assert not jax.tree.leaves(dirty["encoder"]["embeddings"]["word"])[0][poison].any()
 
 
@@ -237,7 +184,7 @@ def run_steps(features, vocab_size: int, devices: int, accumulate: int):
     """Losses, weights and parameters of one epoch: 4 steps of 12 examples."""
     mesh = make_mesh(devices=jax.devices()[:devices])
     plan = plan_training(features.lengths, 12, 1, 0, rows_multiple=8, group=4)
-    graphdef, params = nnx.split(small_model(vocab_size))
+    graphdef, params = nnx.split(small_model("hellaswag", vocab_size))
     spec = StepSpec(graphdef, choices.loss, optax.sgd(0.05), accumulate, dropout=False)
     state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh, [0])
     step_fn = compile_step(spec, state)
@@ -259,8 +206,7 @@ def test_accumulation_and_devices_do_not_change_the_result(dataset, mini_tokeniz
     for devices, accumulate in ((8, 1), (1, 4), (2, 4)):
         losses, params = run_steps(features, len(mini_tokenizer), devices, accumulate)
         np.testing.assert_allclose(losses, expected, atol=TOLERANCE)
-        for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(expected_params), strict=True):
-            np.testing.assert_allclose(a, b, atol=TOLERANCE)
+        assert_close(params, expected_params, TOLERANCE)
 
 
 @pytest.mark.parametrize("n", LABELS)
@@ -283,21 +229,3 @@ def test_every_step_has_its_examples_and_every_epoch_each_once(n, dataset):
                 assert (units[held.all(-1)] == np.arange(n)).all()
     counts = np.bincount(np.concatenate(seen), minlength=48)
     assert (counts == 2).all()
-
-
-@pytest.mark.parametrize("devices", [1, 8])
-def test_prediction_does_not_depend_on_packing_or_devices(devices, dataset, mini_tokenizer):
-    examples, features = dataset[5]
-    model = small_model(len(mini_tokenizer))
-    graphdef, params = nnx.split(model)
-    mesh = make_mesh(devices=jax.devices()[:devices])
-    predictor = Predictor(graphdef, choices.predict, mesh, model.encoder.config)
-    ((_, packed),), ((_, plain),) = (
-        predictor(params, predictor.stream([features], packing=packing))
-        for packing in (True, False)
-    )
-    np.testing.assert_allclose(packed["score"], plain["score"], atol=TOLERANCE)
-    predictions = choices.decode(packed, features, examples, LABELS[5])
-    best = packed["score"].reshape(48, 5).argmax(axis=1)
-    assert predictions == [str(i) for i in best]
-    assert len(set(predictions)) > 1

@@ -44,6 +44,12 @@ def test_english_decides_where_there_is_any():
     assert collapsed(rows) == {("direct", "xnli", 0), ("squad", "xnli", 0)}
 
 
+def without(study: Study, bad: set[tuple], *fields: str):
+    """What is found in the study's rows but for those that have these values in the fields."""
+    rows = [row for row in study.rows if tuple(row[field] for field in fields) not in bad]
+    return find(rows, study.example_scores)
+
+
 def test_gaps_with_and_without_collapsed_runs():
     study = Study(16, seeds=4)
     runs = [("mini-48", "mnli", "panx", 1), ("mini-48", "direct", "panx", 3)]
@@ -53,9 +59,8 @@ def test_gaps_with_and_without_collapsed_runs():
     found = study.find()
     assert found.collapsed == tuple(sorted(runs, key=lambda run: run[1:]))
     gaps = gaps_of(found)
-    bad = [("mini-48", "panx", 1), ("mini-48", "panx", 3)]
-    left_out = [r for r in study.rows if (r["model"], r["target"], r["seed"]) not in bad]
-    rest = gaps_of(find(left_out, study.example_scores))
+    bad = {("mini-48", "panx", 1), ("mini-48", "panx", 3)}
+    rest = gaps_of(without(study, bad, "model", "target", "seed"))
     for language in ("", *LANGUAGES):
         key = ("mini-48", "mnli", "panx", language)
         assert gaps[key].collapsed == (1, 3)
@@ -69,20 +74,12 @@ def test_gaps_with_and_without_collapsed_runs():
     assert {(gap.collapsed, gap.without_collapsed) for gap in others} == {((), None)}
 
 
-def test_collapsed_runs_are_in_order():
-    study = Study(21)
-    runs = [("mini-64", name, "xquad", s) for name in ("direct", "mnli", "squad") for s in range(3)]
-    study.lower(*runs)
-    assert study.find().collapsed == tuple(runs)
-
-
 def test_a_language_without_the_collapsed_seed_has_nothing_to_leave_out():
     study = Study(20)
     study.lower(("mini-48", "mnli", "panx", 1))
-    mine = ("mini-48", "mnli", "panx", 1, "de")
+    absent = {("mini-48", "mnli", "panx", 1, "de")}
     fields = ("model", "intermediate", "target", "seed", "language")
-    rows = [r for r in study.rows if tuple(r[field] for field in fields) != mine]
-    gaps = gaps_of(find(rows, study.example_scores))
+    gaps = gaps_of(without(study, absent, *fields))
     assert gaps["mini-48", "mnli", "panx", "th"].collapsed == (1,)
     of_de = gaps["mini-48", "mnli", "panx", "de"]
     assert (of_de.collapsed, of_de.without_collapsed) == ((), None)
@@ -90,11 +87,10 @@ def test_a_language_without_the_collapsed_seed_has_nothing_to_leave_out():
 
 def test_slopes_with_and_without_collapsed_runs():
     study = Study(17, seeds=4)
-    study.lower(("mini-64", "mnli", "panx", 1), ("mini-64", "mnli", "panx", 3))
-    bad = [("mini-64", "mnli", "panx", 1), ("mini-64", "mnli", "panx", 3)]
-    fields = ("model", "intermediate", "target", "seed")
-    left_out = [r for r in study.rows if tuple(r[field] for field in fields) not in bad]
-    slopes, rest = slopes_of(study.find()), slopes_of(find(left_out, study.example_scores))
+    bad = {("mini-64", "mnli", "panx", 1), ("mini-64", "mnli", "panx", 3)}
+    study.lower(*sorted(bad))
+    slopes = slopes_of(study.find())
+    rest = slopes_of(without(study, bad, "model", "intermediate", "target", "seed"))
     concerned = {(n, t) for n in ("", "mnli") for t in ("", "panx")}
     for key, slope in slopes.items():
         expected = rest[key].estimate if key[:2] in concerned else None
@@ -108,8 +104,7 @@ def test_a_pair_that_keeps_one_seed_somewhere_is_in_no_mean_without_collapsed_ru
     found = study.find()
     slopes = slopes_of(found)
     assert slopes["mnli", "panx", "encoder"].without_collapsed is None  # two sizes are left
-    pairless = [r for r in study.rows if (r["intermediate"], r["target"]) != ("mnli", "panx")]
-    rest = find(pairless, study.example_scores)
+    rest = without(study, {("mnli", "panx")}, "intermediate", "target")
     for key in [("", "", "encoder"), ("mnli", "", "total"), ("", "panx", "encoder")]:
         assert slopes[key].without_collapsed == slopes_of(rest)[key].estimate
     key = ("mini-64", "mnli", "panx", "")
@@ -128,7 +123,6 @@ def test_where_all_runs_collapsed_nothing_is_left():
     four = {**MODELS, "mini-192": (4_700_000, 9_000_000)}
     study = Study(19, models=four)
     study.lower(*(("mini-64", "direct", "panx", seed) for seed in range(3)))
-    left_out = [r for r in study.rows if (r["model"], r["target"]) != ("mini-64", "panx")]
-    rest = slopes_of(find(left_out, study.example_scores))
+    rest = slopes_of(without(study, {("mini-64", "panx")}, "model", "target"))
     key = ("mnli", "panx", "encoder")
     assert slopes_of(study.find())[key].without_collapsed == rest[key].estimate

@@ -63,29 +63,26 @@ def test_labels(pairs):
     assert_adds_up("hellaswag", examples, predicted)
 
 
+TAGS = {
+    "panx": ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"],
+    "udpos": ["X", "NOUN", "SYM", "SCONJ", "ADJ"],  # seqeval lets entities cross sentences
+    "ccg": ["N", "NP", "S"],
+}
+
+
+@pytest.mark.parametrize("task", TAGS)
 @unhurried
-@given(
-    st.lists(some(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"], min_size=1, max_size=6), min_size=1),
-    st.data(),
-)
-def test_entities_belong_to_their_sentence(gold, data):
-    """Tags of the kind that PAN-X has: what the sentences have alone is what they have here."""
+@given(st.data())
+def test_tags_and_entities(task, data):
+    gold = data.draw(st.lists(some(TAGS[task], min_size=1, max_size=6), min_size=1))
     predicted = [data.draw(st.permutations(tags)) for tags in gold]
     examples = [TagExample(str(i), tuple(tags), tuple(tags)) for i, tags in enumerate(gold)]
-    found = assert_adds_up("panx", examples, predicted)
+    found = assert_adds_up(task, examples, predicted)
     for example, tags, own in zip(examples, predicted, found, strict=True):
-        np.testing.assert_array_equal(assert_adds_up("panx", [example], [tags])[0], own)
-
-
-@unhurried
-@given(
-    st.lists(some(["X", "NOUN", "SYM", "SCONJ", "ADJ"], min_size=1, max_size=6), min_size=1),
-    st.data(),
-)
-def test_entities_of_parts_of_speech_add_up_though_seqeval_lets_them_cross_sentences(gold, data):
-    predicted = [data.draw(st.permutations(tags)) for tags in gold]
-    examples = [TagExample(str(i), tuple(tags), tuple(tags)) for i, tags in enumerate(gold)]
-    assert_adds_up("udpos", examples, predicted)
+        if task == "panx":  # what a sentence has alone is what it has here
+            np.testing.assert_array_equal(assert_adds_up(task, [example], [tags])[0], own)
+        if task == "ccg":
+            assert own.tolist() == [sum(map(str.__eq__, example.tags, tags)), len(tags)]
 
 
 def test_an_entity_counts_where_it_ends():
@@ -95,44 +92,23 @@ def test_an_entity_counts_where_it_ends():
     assert found.tolist() == [[0, 0], [4, 4]]
 
 
-@unhurried
-@given(st.lists(some(["N", "NP", "S"], min_size=1, max_size=6), min_size=1), st.data())
-def test_tokens(gold, data):
-    predicted = [data.draw(st.permutations(tags)) for tags in gold]
-    examples = [TagExample(str(i), tuple(tags), tuple(tags)) for i, tags in enumerate(gold)]
-    found = assert_adds_up("ccg", examples, predicted)
-    right = [sum(map(str.__eq__, g, p)) for g, p in zip(gold, predicted, strict=True)]
-    assert found.tolist() == [[r, len(g)] for r, g in zip(right, gold, strict=True)]
-
-
 ANSWERS = st.lists(st.tuples(st.sampled_from(TEXTS), st.just(0)), min_size=1, max_size=3)
 
 
-@unhurried
-@given(
-    st.lists(st.tuples(ANSWERS, st.sampled_from(TEXTS)), min_size=1),
-    st.sampled_from([("xquad", "zh"), ("mlqa", "zh"), ("mlqa", "de"), ("mlqa_cross", "de-zh")]),
+@pytest.mark.parametrize(
+    ("task", "language"),
+    [("xquad", "zh"), ("mlqa", "zh"), ("mlqa", "de"), ("mlqa_cross", "de-zh"), ("squad_v2", "en")],
 )
-def test_answers(questions, kind):
-    name, language = kind
-    examples = [SpanExample(str(i), "q", "c", tuple(a)) for i, (a, _) in enumerate(questions)]
-    found = assert_adds_up(name, examples, [text for _, text in questions], language)
-    assert (found[:, 1] == 1).all()
-
-
 @unhurried
-@given(
-    st.lists(
-        st.tuples(
-            st.one_of(st.just([]), ANSWERS), st.sampled_from(TEXTS), st.sampled_from([-2.0, 0, 1])
-        ),
-        min_size=1,
-    )
-)
-def test_answers_or_none(questions):
-    examples = [SpanExample(str(i), "q", "c", tuple(a)) for i, (a, _, _) in enumerate(questions)]
-    found = assert_adds_up("squad_v2", examples, [(text, odds) for _, text, odds in questions])
-    assert (found[:, 1] == 1).all()
+@given(st.data())
+def test_answers(task, language, data):
+    none = st.just([]) if task == "squad_v2" else ANSWERS
+    answers = data.draw(st.lists(st.one_of(none, ANSWERS), min_size=1))
+    examples = [SpanExample(str(i), "q", "c", tuple(a)) for i, a in enumerate(answers)]
+    said = [data.draw(st.sampled_from(TEXTS)) for _ in examples]
+    if task == "squad_v2":
+        said = [(text, data.draw(st.sampled_from([-2.0, 0, 1]))) for text in said]
+    assert (assert_adds_up(task, examples, said, language)[:, 1] == 1).all()
 
 
 @unhurried
@@ -187,15 +163,11 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, pairs, halve):
     assert found.dtype == (np.dtype(f"u{smallest}") if counts else np.float32)
 
 
-def test_fractions_are_single_precision(tmp_path):
+def test_fractions_are_single_precision_and_a_damaged_file_is_named(tmp_path):
     kept.write(epath.Path(tmp_path), "run", "data", np.array([[1 / 3, 1]]))
     found = kept.read(epath.Path(tmp_path), "run", "data")
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, np.float32([[1 / 3, 1]]))
-
-
-def test_a_damaged_file_is_named(tmp_path):
-    (tmp_path / "example_scores").mkdir()
     (tmp_path / "example_scores" / "run-data.npy").write_bytes(b"no array")
     with pytest.raises(DataError, match=r"run-data\.npy"):
         kept.read(epath.Path(tmp_path), "run", "data")

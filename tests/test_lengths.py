@@ -32,21 +32,18 @@ def test_lengths_are_those_of_the_features(world, mini_tokenizer_folder, task, l
     assert 0 < found.over < 1
 
 
-def test_lengths_of_questions_count_the_whole_context(mini_tokenizer):
-    examples = [SpanExample(str(n), "who runs ?", "the dog " * n, ()) for n in (1, 9, 40)]
-    whole = [len(mini_tokenizer(e.question, e.context)["input_ids"]) for e in examples]
-    found = survey.lengths(examples, survey.tokens_ruler(mini_tokenizer, "mini"), whole[1])
+def test_lengths_count_the_whole_context_and_the_longest_choice(mini_tokenizer):
+    ruler = survey.tokens_ruler(mini_tokenizer, "mini")
+    questions = [SpanExample(str(n), "who runs ?", "the dog " * n, ()) for n in (1, 9, 40)]
+    whole = [len(mini_tokenizer(e.question, e.context)["input_ids"]) for e in questions]
+    found = survey.lengths(questions, ruler, whole[1])
     assert (found.p50, found.max) == (whole[1], whole[2])
     assert found.over == pytest.approx(1 / 3)
-
-
-def test_lengths_of_choices_are_those_of_the_longest(mini_tokenizer):
     choices = ("runs .", "the dog sees the cat .", "sleeps .")
     example = ChoiceExample("0", "the dog", choices, "1")
     whole = [len(mini_tokenizer(example.text, choice)["input_ids"]) for choice in choices]
-    found = survey.lengths([example], survey.tokens_ruler(mini_tokenizer, "mini"), 1000)
-    assert (found.p50, found.max) == (max(whole), max(whole))
-    assert max(whole) > whole[0]
+    found = survey.lengths([example], ruler, 1000)
+    assert found.p50 == found.max == max(whole) > whole[0]
 
 
 def test_words_stand_in_for_tokens_only_where_none_are_asked_for(world, tmp_path, capsys):
@@ -59,8 +56,5 @@ def test_words_stand_in_for_tokens_only_where_none_are_asked_for(world, tmp_path
 
 def test_words_are_counted_between_white_space():
     assert survey.words_ruler().count(["a b  c", "", "d"]) == [3, 0, 1]
-
-
-def test_a_word_without_tokens_counts_as_the_unknown_token():
-    example = TagExample("0", ("a", "", "b"), None)
+    example = TagExample("0", ("a", "", "b"), None)  # a word without tokens is the unknown one
     assert survey.lengths([example], survey.words_ruler(), 100).max == 3

@@ -7,19 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from small_models import assert_close, batch_of, small_model
 
 from xt_jax.data.examples import TextExample
 from xt_jax.data.packing import Features, materialise, plan_training
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError
-from xt_jax.model import Encoder, EncoderConfig, with_options
+from xt_jax.model import with_options
 from xt_jax.model.heads import Model
 from xt_jax.model.predict import Predictor
 from xt_jax.model.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks import mlm
 from xt_jax.tasks.recipes import Recipe
-from xt_jax.tasks.table import FAMILIES, NLI
+from xt_jax.tasks.table import NLI
 from xt_jax.train.optim import make_optimizer
 from xt_jax.train.step import StepSpec, compile_step, init_state
 
@@ -31,14 +32,6 @@ WITHIN = 0.005  # of masking statistics
 def highest_precision():
     with jax.default_matmul_precision("highest"):
         yield
-
-
-def small_model(vocab_size: int, scale: float = 0.2, dim: int = 32) -> Model:
-    config = EncoderConfig(
-        "xlm-roberta", vocab_size, dim, 2, 4, 2 * dim, 514, 1, 1e-5, 1, initializer_range=scale
-    )
-    encoder = Encoder(config, rngs=nnx.Rngs(0))
-    return Model(encoder, FAMILIES["mlm"].head(config, 0, nnx.Rngs(1)))
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +47,9 @@ def features(lines, mini_tokenizer) -> Features:
 
 @pytest.fixture(scope="module")
 def batch(features):
-    plan = plan_training(features.lengths, len(features), 1, 0, row_multiple=64, rows_multiple=8)
-    assert plan.segments > 2
-    return jax.tree.map(jnp.asarray, materialise(plan, features, 0, 1))
+    batch = batch_of(features, len(features), row_multiple=64, rows_multiple=8)
+    assert batch["feature"].shape[1] > 2
+    return batch
 
 
 mask_tokens = jax.jit(mlm.mask_tokens)
@@ -211,7 +204,7 @@ def test_what_becomes_of_a_token_does_not_depend_on_where_it_is():
 
 
 def test_masks_follow_the_key(batch):
-    model = small_model(int(batch["end_words"].max()) + 1)
+    model = small_model("mlm", int(batch["end_words"].max()) + 1)
     model.encoder = with_options(model.encoder, dropout=0.0, attention_dropout=0.0)
     one, same, other = (mask_tokens(batch, jax.random.key(k)).input_ids for k in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
@@ -223,7 +216,7 @@ def test_masks_follow_the_key(batch):
 
 def test_loss_is_that_of_the_masked_tokens_among_all_logits(batch):
     """Against logits of every token, of which the masked ones are picked on the host."""
-    model = small_model(int(batch["end_words"].max()) + 1)
+    model = small_model("mlm", int(batch["end_words"].max()) + 1)
     total, weight = loss_of(model, batch)
     masked = mask_tokens(batch, jax.random.key(mlm.EVALUATION_SEED))
     hidden = model.encoder(masked.input_ids, batch["positions"], batch["segment_ids"])
@@ -243,7 +236,7 @@ def test_loss_is_that_of_the_masked_tokens_among_all_logits(batch):
 
 def test_no_array_has_a_logit_for_every_token(batch):
     vocab = 1000
-    model = small_model(vocab)
+    model = small_model("mlm", vocab)
     graphdef, params = nnx.split(model)
     key = jax.random.key(0)
 
@@ -259,7 +252,7 @@ def test_no_array_has_a_logit_for_every_token(batch):
 
 def test_the_embedding_learns_from_both_of_its_uses(batch):
     vocab = int(batch["end_words"].max()) + 1
-    graphdef, params = nnx.split(small_model(vocab))
+    graphdef, params = nnx.split(small_model("mlm", vocab))
 
     @jax.jit
     @jax.grad
@@ -278,7 +271,7 @@ def test_the_embedding_learns_from_both_of_its_uses(batch):
 
 def test_a_mesh_masks_and_learns_the_same(batch):
     """The same masks, loss and gradients on one and on eight devices, with dropout."""
-    graphdef, params = nnx.split(small_model(int(batch["end_words"].max()) + 1))
+    graphdef, params = nnx.split(small_model("mlm", int(batch["end_words"].max()) + 1))
 
     @jax.jit
     @jax.value_and_grad
@@ -291,13 +284,12 @@ def test_a_mesh_masks_and_learns_the_same(batch):
         placed = place_params(params, mesh, "replicated")
         rows = place_batch(jax.device_get(batch), mesh)
         results.append(jax.device_get((loss(placed, rows), mask_tokens(rows, jax.random.key(5)))))
-    for a, b in zip(*map(jax.tree.leaves, results), strict=True):
-        np.testing.assert_allclose(a, b, atol=TOLERANCE)
+    assert_close(*results, TOLERANCE)
 
 
 def test_predictions_are_the_sums_of_each_example(lines, features, mini_tokenizer):
     assert len(features) > len(lines) + 5  # some lines are in several pieces
-    model = small_model(len(mini_tokenizer))
+    model = small_model("mlm", len(mini_tokenizer))
     graphdef, params = nnx.split(model)
     mesh = make_mesh(devices=jax.devices()[:1])
     predictor = Predictor(graphdef, mlm.predict, mesh, model.encoder.config)
@@ -345,7 +337,7 @@ def test_a_small_encoder_learns_real_text_of_seven_languages(shared, xlmr_tokeni
     features = together.take(np.flatnonzero(of_train))
     recipe = Recipe(learning_rate=5e-3, epochs=7, batch_size=64)
     plan = plan_training(features.lengths, recipe.batch_size, recipe.epochs, 0, row_multiple=64)
-    model = small_model(vocab, 0.05, 64)
+    model = small_model("mlm", vocab, 0.05, 64)
     graphdef, params = nnx.split(model)
     mesh = make_mesh(devices=jax.devices()[:1])
     spec = StepSpec(graphdef, mlm.loss, make_optimizer(recipe, plan.steps))

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -70,73 +71,65 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("task", "examples", "predictions", "name", "text"),
-    [
-        ("xnli", PAIRS, ["a", "b", "c", "d"], "xnli/test-de.tsv", "a\nb\nc\nd\n"),
-        ("pawsx", PAIRS, list("0110"), "pawsx/test-de.tsv", "0\n1\n1\n0\n"),
-        ("udpos", TAGGED, [["A", "B"], ["C"]], "udpos/test-de.tsv", "A\nB\n\nC\n"),
-        ("panx", TAGGED, [["O", "O"], ["O"]], "panx/test-de.tsv", "O\nO\n\nO\n"),
-        ("bucc", MINED, [("de-1", "en-1")], "bucc2018/test-de.tsv", "de-1\ten-1\n"),
-        ("bucc", MINED, [], "bucc2018/test-de.tsv", ""),
-        ("tatoeba", SENTENCES, [9, 8, 7, 6, 5, 4], "tatoeba/test-de.tsv", "4\n7\n6\n9\n5\n8\n"),
-    ],
-)
-def test_layout(tmp_path, task, examples, predictions, name, text):
-    path = write(tmp_path, task, "de", examples, predictions)
-    assert str(path) == str(tmp_path / name)
-    assert path.read_bytes().decode() == text
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
+class Case(NamedTuple):
+    """Examples of a task, predictions, and the texts of both files; None for questions."""
+
+    examples: list
+    predictions: list
+    text: str | None
+    labels: str | None
+    right: list  # what scores 100
 
 
-@pytest.mark.parametrize("task", ["xquad", "mlqa", "tydiqa"])
-def test_answers_are_a_map_of_ids(tmp_path, task):
-    path = write(tmp_path, task, "zh", QUESTIONS, ["Katze", "", "「猫」"])
-    assert str(path) == str(tmp_path / task / "test-zh.json")
-    answers = json.loads(path.read_bytes())
-    assert answers == {"q-1": "Katze", "q-2": "", "q-3": "「猫」"}
-
-
-LABELS = {
-    "xnli": (PAIRS, "1\n0\n0\n1\n"),
-    "pawsx": (PAIRS, "1\n0\n0\n1\n"),
-    "udpos": (TAGGED, "NOUN\nVERB\n\nX\n"),
-    "panx": (TAGGED, "NOUN\nVERB\n\nX\n"),
-    "bucc": (MINED, "de-1\ten-2\nde-3\ten-1\nde-3\ten-2\n"),
-    "tatoeba": (SENTENCES, "5\n2\n3\n0\n4\n1\n"),
-    **dict.fromkeys(("xquad", "mlqa", "tydiqa"), (QUESTIONS, None)),
+SAME = ["1", "0", "0", "1"]
+TAG_TEXT = "NOUN\nVERB\n\nX\n"
+ASKED = Case(QUESTIONS, ["Katze", "", "「猫」"], None, None, ["Katze", "zwei", "猫"])
+CASES = {
+    "xnli": Case(PAIRS, ["a", "b", "c", "d"], "a\nb\nc\nd\n", "1\n0\n0\n1\n", SAME),
+    "pawsx": Case(PAIRS, list("0110"), "0\n1\n1\n0\n", "1\n0\n0\n1\n", SAME),
+    "udpos": Case(TAGGED, [["A", "B"], ["C"]], "A\nB\n\nC\n", TAG_TEXT, [e.tags for e in TAGGED]),
+    "panx": Case(TAGGED, [["O", "O"], ["O"]], "O\nO\n\nO\n", TAG_TEXT, [["NOUN", "VERB"], ["X"]]),
+    "bucc": Case(
+        MINED,
+        [("de-1", "en-1")],
+        "de-1\ten-1\n",
+        "de-1\ten-2\nde-3\ten-1\nde-3\ten-2\n",
+        [("de-3", "en-1"), ("de-1", "en-2"), ("de-3", "en-2")],
+    ),
+    "tatoeba": Case(
+        SENTENCES, [9, 8, 7, 6, 5, 4], "4\n7\n6\n9\n5\n8\n", "5\n2\n3\n0\n4\n1\n", [*range(6)]
+    ),
+    **dict.fromkeys(("xquad", "mlqa", "tydiqa"), ASKED),
 }
 
 
-@pytest.mark.parametrize("task", LABELS)
-def test_labels(tmp_path, task):
-    examples, text = LABELS[task]
-    path = write_labels(tmp_path, task, "de", examples)
-    assert path == submission.path(tmp_path, task, "de")
-    if text is None:
-        assert formats.read_squad(path) == examples
+@pytest.mark.parametrize("task", CASES)
+def test_layout(tmp_path, task):
+    case, folder = CASES[task], XTREME.tasks[task].folder
+    path = write(tmp_path / "predictions", task, "de", case.examples, case.predictions)
+    suffix = "json" if case.text is None else "tsv"
+    assert str(path) == str(tmp_path / "predictions" / folder / f"test-de.{suffix}")
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    label = write_labels(tmp_path / "labels", task, "de", case.examples)
+    assert label == submission.path(tmp_path / "labels", task, "de")
+    if case.text is None:
+        assert json.loads(path.read_bytes()) == {"q-1": "Katze", "q-2": "", "q-3": "「猫」"}
+        assert formats.read_squad(label) == case.examples
     else:
-        assert path.read_bytes().decode() == text
+        assert path.read_bytes().decode() == case.text
+        assert label.read_bytes().decode() == case.labels
+
+
+def test_no_pair_is_an_empty_file(tmp_path):
+    assert write(tmp_path, "bucc", "de", MINED, []).read_bytes() == b""
 
 
 def test_labels_are_right_in_the_eyes_of_the_scorer(tmp_path):
     """A submission that says what the labels say scores 100 everywhere."""
-    texts = ["Katze", "zwei", "猫"]
-    said = {
-        "xnli": list("1001"),
-        "pawsx": list("1001"),
-        "udpos": [e.tags for e in TAGGED],
-        "panx": [["NOUN", "VERB"], ["X"]],
-        "bucc": [("de-3", "en-1"), ("de-1", "en-2"), ("de-3", "en-2")],
-        "tatoeba": range(6),
-        "xquad": texts,
-        "mlqa": texts,
-        "tydiqa": texts,
-    }
     for task, entry in XTREME.tasks.items():
         for language in entry.languages:
-            write(tmp_path / "predictions", task, language, LABELS[task][0], said[task])
-            write_labels(tmp_path / "labels", task, language, LABELS[task][0])
+            write(tmp_path / "predictions", task, language, CASES[task].examples, CASES[task].right)
+            write_labels(tmp_path / "labels", task, language, CASES[task].examples)
     found = verdict(tmp_path)
     assert found.notes == ()
     assert found.scores["all_task"] == pytest.approx(100, abs=TOLERANCE)
@@ -305,34 +298,21 @@ def test_nothing_to_score(xtreme):
         ("labels/xquad/test-de.json", '{"data": [}', "broken JSON", ":1:11"),
         ("labels/xquad/test-de.json", '{"a": "b"}', "'data'", ""),
         ("predictions/tydiqa/test-ko.json", b'{"0":\n"\xff"}', "not UTF-8", ":2"),
-    ],
-)
-def test_malformed_files(xtreme, name, text, problem, line):
-    data = text if isinstance(text, bytes) else text.encode()
-    (xtreme / name).write_bytes(data)
-    with pytest.raises(DataError) as error:
-        verdict(xtreme)
-    assert problem in error.value.problem
-    assert error.value.where == f"{xtreme / name}{line}"
-    assert error.value.remedy
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "problem", "line"),
-    [
         ("predictions/mewslix/test-de.json", '{\n"0": "Q1"}', "'0' maps to is no list", ":2"),
         ("labels/mewslix/test-de.json", '{\n"0": ["Q1", "Q2"]}', "'0' has 2 entities", ""),
         ("predictions/xcopa/test-et.jsonl", '{"label": 0}\n{"lable": 0}\n', "`label`", ":2"),
         ("predictions/xcopa/test-et.jsonl", '{"label": 0}\n{"label":}\n', "broken JSON", ":2:10"),
     ],
 )
-def test_malformed_files_of_xtreme_r(tmp_path, name, text, problem, line):
-    ref.write_made_up(tmp_path, "xtreme-r", BENCHMARKS["xtreme-r"].languages)
-    (tmp_path / name).write_text(text)
+def test_malformed_files(tmp_path, name, text, problem, line):
+    version = "xtreme-r" if "mewslix" in name or "xcopa" in name else "xtreme"
+    ref.write_made_up(tmp_path, version, BENCHMARKS[version].languages)
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError) as error:
-        verdict(tmp_path, "xtreme-r")
+        verdict(tmp_path, version)
     assert problem in error.value.problem
     assert error.value.where == f"{tmp_path / name}{line}"
+    assert error.value.remedy
 
 
 def test_stripped_answers_are_not_scored(xtreme):

@@ -7,22 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from small_models import assert_close, batch_of, poisoned, small_model
 
 from xt_jax.data.examples import PairExample, SpanExample, TagExample
-from xt_jax.data.packing import IGNORE, Features, materialise, plan_training
+from xt_jax.data.packing import IGNORE, Features
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import Template, load_tokenizer
-from xt_jax.model import Encoder, EncoderConfig, param_path, preset
+from xt_jax.model import param_path, preset
 from xt_jax.model.heads import Model, head_type_of
 from xt_jax.model.predict import Predictor
 from xt_jax.model.sharding import make_mesh
 from xt_jax.report.statistics.collapse import chance
 from xt_jax.study import reader
 from xt_jax.tasks import pairs, spans, spans_or_none, tags
-from xt_jax.tasks.table import ENTITIES, FAMILIES, TASKS, UPOS
+from xt_jax.tasks.table import ENTITIES, FAMILIES, TASKS, UPOS, per_example
 
 TOLERANCE = 1e-5
-TRAINED = ("mnli", "squad", "udpos")  # one task of each family with a loss
+# Tasks of each family whose loss follows from the features alone; mlm has tests of its own.
+TRAINED = ("mnli", "squad", "udpos", "hellaswag", "commonsense_qa")
 LIMITS = {"max_length": 96, "doc_stride": 24}
 
 
@@ -32,26 +34,14 @@ def highest_precision():
         yield
 
 
-def small_model(task: str, vocab_size: int) -> Model:
-    config = EncoderConfig(
-        "xlm-roberta", vocab_size, 32, 2, 4, 64, 514, 1, 1e-5, 1, initializer_range=0.2
-    )
-    row = TASKS[task]
-    encoder = Encoder(config, rngs=nnx.Rngs(0))
-    return Model(encoder, FAMILIES[row.family].head(config, len(row.labels), nnx.Rngs(1)))
-
-
 @pytest.fixture(scope="module")
 def dataset(world, mini_tokenizer):
     """name -> (examples, features) of the embedded world's English training data."""
 
     def make(name: str):
         task = TASKS[name]
-        examples = (
-            open_source("files", str(world))
-            .find(task.train[0], "train", "en")[0]
-            .read(task.labels)[:60]
-        )
+        (found, *_) = open_source("files", str(world)).find(task.train[0], "train", "en")
+        examples = found.read(task.labels)[:60]
         family = FAMILIES[task.family]
         return examples, family.tokenize(examples, mini_tokenizer, task.labels, **LIMITS)
 
@@ -71,58 +61,50 @@ def test_loss_and_every_gradient_are_the_same_packed_and_unpacked(task, dataset,
         total, weight = summed_loss(task, nnx.merge(graphdef, params), batch)
         return total / weight
 
+    group = per_example(TASKS[task])
     results = []
     for packing in (True, False):
-        plan = plan_training(features.lengths, 24, 1, 0, packing=packing)
-        batch = jax.tree.map(jnp.asarray, materialise(plan, features, 0, 1))
-        assert (batch["segment_ids"].max() > 1) == packing
-        results.append(jax.value_and_grad(mean_loss)(params, batch))
-    (packed, packed_grads), (plain, plain_grads) = results
-    assert abs(packed - plain) < TOLERANCE
-    for a, b in zip(jax.tree.leaves(packed_grads), jax.tree.leaves(plain_grads), strict=True):
-        np.testing.assert_allclose(a, b, atol=TOLERANCE)
-    assert max(float(jnp.abs(g).max()) for g in jax.tree.leaves(plain_grads)) > 1e-3
+        batch = batch_of(features, 24 // group, packing=packing, group=group)
+        assert (batch["segment_ids"].max() > group) == packing
+        results.append(jax.jit(jax.value_and_grad(mean_loss))(params, batch))
+    assert_close(*results, TOLERANCE)
+    assert max(float(jnp.abs(g).max()) for g in jax.tree.leaves(results[1][1])) > 1e-3
 
 
-@pytest.mark.parametrize("task", TRAINED)
-def test_a_poisoned_segment_changes_no_other(task, dataset, mini_tokenizer):
-    _, features = dataset[task]
-    model = small_model(task, len(mini_tokenizer))
-    plan = plan_training(features.lengths, 24, 1, 0)
-    batch = jax.tree.map(jnp.asarray, materialise(plan, features, 0, 1))
-    poison = len(mini_tokenizer) - 1
-    table = model.encoder.embeddings.word.embedding
-    table[...] = table[...].at[poison].set(1e4)
-    poisoned = batch["segment_ids"] == 1
-    assert not (batch["input_ids"] == poison).any()
-    changed = {**batch, "input_ids": jnp.where(poisoned, poison, batch["input_ids"])}
+def test_a_poisoned_segment_changes_no_other(dataset, mini_tokenizer):
+    _, features = dataset["mnli"]
+    model = small_model("mnli", len(mini_tokenizer))
+    batch = batch_of(features, 24)
+    where = batch["segment_ids"] == 1
+    changed = poisoned(model, batch, where)
 
     def hidden(batch):
         return model.encoder(batch["input_ids"], batch["positions"], batch["segment_ids"])
 
-    clean, dirty = hidden(batch), hidden(changed)
-    assert (jnp.abs(clean - dirty)[poisoned] > 1e-2).any()
-    assert (jnp.abs(clean - dirty)[~poisoned] == 0).all()
+    difference = jnp.abs(hidden(batch) - hidden(changed))
+    assert (difference[where] > 1e-2).any()
+    assert (difference[~where] == 0).all()
 
 
-def one_hot_outputs(features, name: str, target: np.ndarray) -> np.ndarray:
-    """Logits [tokens] that are high where each feature's `target` token stands."""
-    logits = np.full(len(features.tokens["input_ids"]), -5.0, np.float32)
-    logits[features.splits[:-1] + target] = 5.0
-    return logits
+def perfect_outputs(features) -> dict[str, np.ndarray]:
+    """Logits [tokens] that are high where each feature's answer starts, and where it ends."""
+    outputs = {}
+    for name in ("start", "end"):
+        outputs[name] = np.full(len(features.tokens["input_ids"]), -5.0, np.float32)
+        outputs[name][features.splits[:-1] + features.fields[name]] = 5.0
+    return outputs
+
+
+def real_examples(shared, task: str, most: int) -> list[SpanExample]:
+    return open_source("files", str(shared / "data")).find(task, "dev", "en")[0].read(())[:most]
 
 
 def test_perfect_span_logits_give_the_gold_answers_of_the_real_squad(shared, xlmr_tokenizer):
     task = TASKS["squad"]
-    examples = (
-        open_source("files", str(shared / "data")).find("squad", "dev", "en")[0].read(())[:200]
-    )
+    examples = real_examples(shared, "squad", 200)
     features = spans.tokenize(examples, xlmr_tokenizer, (), max_length=128, doc_stride=48)
     assert len(features) > len(examples)  # several windows for most contexts
-    outputs = {
-        name: one_hot_outputs(features, name, features.fields[name]) for name in ("start", "end")
-    }
-    predictions = spans.decode(outputs, features, examples, ())
+    predictions = spans.decode(perfect_outputs(features), features, examples, ())
     gold = [e.answers[0][0] for e in examples]
     assert all(answer in p for answer, p in zip(gold, predictions, strict=True))
     assert all(p in e.context for p, e in zip(predictions, examples, strict=True))
@@ -138,9 +120,7 @@ def test_a_question_without_answer_points_at_the_first_token(mini_tokenizer, ans
     for name in ("start", "end"):
         assert not features.fields[name].any()
     model = small_model("squad_v2", len(mini_tokenizer))
-    plan = plan_training(features.lengths, len(features), 1, 0)
-    batch = jax.tree.map(jnp.asarray, materialise(plan, features, 0, 1))
-    total, weight = summed_loss("squad_v2", model, batch)
+    total, weight = summed_loss("squad_v2", model, batch_of(features, len(features)))
     assert weight == len(features)
     assert 0 < total < 100
 
@@ -148,12 +128,9 @@ def test_a_question_without_answer_points_at_the_first_token(mini_tokenizer, ans
 def test_perfect_logits_tell_which_questions_of_the_real_squad_v2_have_no_answer(
     shared, xlmr_tokenizer
 ):
-    examples = open_source("files", str(shared / "data")).find("squad_v2", "dev", "en")[0].read(())
-    examples = examples[:150]
+    examples = real_examples(shared, "squad_v2", 150)
     features = spans.tokenize(examples, xlmr_tokenizer, (), max_length=256, doc_stride=96)
-    outputs = {
-        name: one_hot_outputs(features, name, features.fields[name]) for name in ("start", "end")
-    }
+    outputs = perfect_outputs(features)
     predictions = spans_or_none.decode(outputs, features, examples, ())
     none = [odds for (_, odds), e in zip(predictions, examples, strict=True) if not e.answers]
     some = [
@@ -191,9 +168,7 @@ def test_null_odds_are_the_worst_null_less_the_best_span():
 def test_windows_cover_the_context_and_exactly_one_gives_each_token_most_context(
     shared, xlmr_tokenizer
 ):
-    examples = (
-        open_source("files", str(shared / "data")).find("squad", "dev", "en")[0].read(())[:20]
-    )
+    examples = real_examples(shared, "squad", 20)
     features = spans.tokenize(examples, xlmr_tokenizer, (), max_length=96, doc_stride=32)
     assert features.lengths.max() <= 96
     owners: dict[tuple[int, int, int], int] = {}
@@ -233,18 +208,15 @@ def test_best_span_obeys_order_length_and_context():
     start[48], end[2] = 10, 10  # the best pair runs backwards
     start[5], end[45] = 9, 9  # the next is 41 tokens long
     end[10], end[49] = 7, 1
-    found = spans.best_span(start, end, begin=chars, end=chars + 1, max_context=np.ones(n, int))
-    assert found == (16.0, 5, 11)
-    elsewhere = np.where(chars == 5, 0, 1)
-    found = spans.best_span(start, end, begin=chars, end=chars + 1, max_context=elsewhere)
-    assert found == (11.0, 48, 50)
-    inside = np.where(chars >= 20, chars, -1)
-    found = spans.best_span(start, end, begin=inside, end=chars + 1, max_context=np.ones(n, int))
-    assert found == (11.0, 48, 50)
-    nothing = np.full(n, -1)
-    assert (
-        spans.best_span(start, end, begin=nothing, end=nothing, max_context=np.ones(n, int)) is None
-    )
+
+    def best(begin, owned):
+        return spans.best_span(start, end, begin=begin, end=chars + 1, max_context=owned)
+
+    everywhere = np.ones(n, int)
+    assert best(chars, everywhere) == (16.0, 5, 11)
+    assert best(chars, np.where(chars == 5, 0, 1)) == (11.0, 48, 50)
+    assert best(np.where(chars >= 20, chars, -1), everywhere) == (11.0, 48, 50)
+    assert best(np.full(n, -1), everywhere) is None
 
 
 @pytest.mark.parametrize("max_length", [12, 24, 256])
@@ -272,8 +244,7 @@ def test_a_tag_that_is_no_label_is_not_learnt_but_predicted(mini_tokenizer):
     predictions = tags.decode({"tag": np.ones(len(here), int)}, features, [example], labels)
     assert predictions == [["(S\\NP)/NP"] * 3]
     model = small_model("udpos", len(mini_tokenizer))
-    batch = materialise(plan_training(features.lengths, 1, 1, 0), features, 0, 1)
-    assert summed_loss("udpos", model, jax.tree.map(jnp.asarray, batch))[1] == 2
+    assert summed_loss("udpos", model, batch_of(features, 1))[1] == 2
 
 
 def test_a_word_that_tokenises_to_nothing_or_to_too_much_becomes_unknown(xlmr_tokenizer):
@@ -324,8 +295,7 @@ def test_prediction_does_not_depend_on_packing_or_devices(
 ):
     row = TASKS[task]
     if task == "tatoeba":
-        language = "de"
-        examples = open_source("files", str(world)).find(task, "test", language)[0].read(())[:40]
+        examples = open_source("files", str(world)).find(task, "test", "de")[0].read(())[:40]
         features = FAMILIES[row.family].tokenize(examples, mini_tokenizer, (), **LIMITS)
         model = small_model("mnli", len(mini_tokenizer)).encoder
     else:
@@ -340,8 +310,7 @@ def test_prediction_does_not_depend_on_packing_or_devices(
         for packing in (True, False)
     )
     assert packed.keys() == plain.keys() != set()
-    for name in packed:
-        np.testing.assert_allclose(packed[name], plain[name], atol=1e-5)
+    assert_close(packed, plain)
 
 
 @pytest.mark.parametrize("task", ["mnli", "squad", "udpos", "tatoeba"])
