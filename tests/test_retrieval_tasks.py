@@ -134,7 +134,7 @@ def test_some_of_the_translations_are_found_among_themselves(config, data, tmp_p
     outputs = {"embedding": embeddings}
     evaluation = Evaluation(task, "de", narrowed.features, narrowed.examples, True, outputs)
     family = FAMILIES["retrieval"]
-    found = family.results(family.found(evaluation), evaluation, None)
+    found = family.results(family.decoded(evaluation), evaluation, None)
     assert found == ([0, 1, 2, 3, 4], {"accuracy": 100, "accuracy@layer=0": 100})
 
 
@@ -155,7 +155,7 @@ def test_neighbours_are_searched_on_all_devices(monkeypatch):
         dataset = SimpleNamespace(language="de", features=None, examples=[], labelled=False)
         evaluation = scorer._evaluation(dataset, {"embedding": embeddings})
         family = FAMILIES["retrieval"]
-        found.append(family.results(family.found(evaluation), evaluation, None))
+        found.append(family.results(family.decoded(evaluation), evaluation, None))
     assert searched == [1, 1, 1, 8, 8, 8]
     assert found[0] == found[1]
 

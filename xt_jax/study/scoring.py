@@ -67,11 +67,11 @@ class Scorer:
         for i, outputs in predictor(params, stream, needed):
             dataset = ordered[i]
             evaluation = self._evaluation(dataset, outputs)
-            found = family.found(evaluation)
+            decoded = family.decoded(evaluation)
             if dataset in devs and family.fit is not None:
-                settings[dataset.language] = family.fit(found, dataset.examples)
+                settings[dataset.language] = family.fit(decoded, dataset.examples)
             if is_wanted[i]:
-                yield dataset, *family.results(found, evaluation, settings.get(dataset.language))
+                yield dataset, *family.results(decoded, evaluation, settings.get(dataset.language))
 
     def _evaluation(self, dataset: Dataset, outputs: Outputs) -> Evaluation:
         """Searches run on the devices of this process, which has the embeddings of all."""

@@ -147,19 +147,19 @@ class Family:
     conclude: Callable[[Any, Evaluation, Any], tuple[list, Scores]] | None = None
     whole: bool = False
 
-    def found(self, evaluation: Evaluation) -> Any:
-        """What `fit` and `results` start from: by default the predictions themselves."""
+    def decoded(self, evaluation: Evaluation) -> Any:
+        """What `fit` and `results` start from: what `find` gives, else the predictions."""
         if self.find is not None:
             return self.find(evaluation)
         assert self.decode is not None
         e = evaluation
         return self.decode(e.outputs, e.features, e.examples, e.task.labels)
 
-    def results(self, found: Any, evaluation: Evaluation, fitted: Any) -> tuple[list, Scores]:
-        """(predictions, scores), given what `found` and, on the dev split, `fit` returned."""
+    def results(self, decoded: Any, evaluation: Evaluation, fitted: Any) -> tuple[list, Scores]:
+        """(predictions, scores), given what `decoded` and, of the dev split, `fit` returned."""
         if self.conclude is not None:
-            return self.conclude(found, evaluation, fitted)
-        return found, self.scores_of(evaluation, found)
+            return self.conclude(decoded, evaluation, fitted)
+        return decoded, self.scores_of(evaluation, decoded)
 
     def scores_of(self, evaluation: Evaluation, predictions: list) -> Scores:
         """Every metric of the task; None where there are no labels."""

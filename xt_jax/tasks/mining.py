@@ -162,18 +162,21 @@ def _fit(found: ByLayer, examples: Sequence[MiningExample]) -> dict[int, float]:
 
 def results(found: ByLayer, evaluation: Evaluation, least: dict[int, float]) -> tuple[list, Scores]:
     """(pairs that reach the threshold, their scores; at the oracle's and at every layer too)."""
-    main = evaluation.task.metrics[0]
+    task, examples = evaluation.task, evaluation.examples
+    main = task.metrics[0]
     predictions = {layer: decode(found[layer], least[layer]) for layer in found}
-    scores = FAMILY.scores_of(evaluation, predictions[evaluation.layer])
-    if scores is not None:
-        of_layer = found[evaluation.layer]
-        pairs = decode(of_layer, threshold(of_layer, evaluation.examples))
-        scores[ORACLE.format(metric=main)] = (FAMILY.scores_of(evaluation, pairs) or {})[main]
-    if scores is not None and evaluation.all_layers:
-        for layer, pairs in predictions.items():
+    pairs = predictions[evaluation.layer]
+    scores = FAMILY.scores_of(evaluation, pairs)
+    if scores is None:
+        return pairs, None
+    of_layer = found[evaluation.layer]
+    best = decode(of_layer, threshold(of_layer, examples))
+    scores[ORACLE.format(metric=main)] = score(task, examples, best, evaluation.language)[main]
+    if evaluation.all_layers:
+        for layer, others in predictions.items():
             name = AT_LAYER.format(metric=main, layer=layer)
-            scores[name] = (FAMILY.scores_of(evaluation, pairs) or {})[main]
-    return predictions[evaluation.layer], scores
+            scores[name] = score(task, examples, others, evaluation.language)[main]
+    return pairs, scores
 
 
 FAMILY = Family(
