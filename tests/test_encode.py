@@ -165,30 +165,24 @@ def test_what_may_be_given(mini):
 def test_nothing_to_embed(mini, encoder, mini_tokenizer):
     for nothing in ([], iter(()), [{"text": []}]):
         found = mini.encode(nothing, normalize_embeddings=True)
-        assert found.shape == (0, 48)
-        assert found.dtype == np.float32
+        assert (found.shape, found.dtype) == ((0, 48), np.float32)
     every = SentenceEncoder(encoder, mini_tokenizer, layer=ALL_LAYERS)
     config = encoder.config
     assert every.encode([]).shape == (0, config.num_layers + 1, config.hidden_size)
 
 
-def test_unit_norm(encoder, mini_tokenizer):
+def test_unit_norm_after_truncation(encoder, mini_tokenizer):
     """Each layer has its own norm; an embedding of zeros stays what it is."""
     every = SentenceEncoder(encoder, mini_tokenizer, layer=ALL_LAYERS, pooling="mean_no_special")
-    plain, unit = every.encode(TEXTS), every.encode(TEXTS, normalize_embeddings=True)
-    norm = np.linalg.norm(plain, axis=-1)
-    assert (norm == 0).sum() == encoder.config.num_layers + 1  # of the empty sentence
-    np.testing.assert_allclose(np.linalg.norm(unit, axis=-1), norm > 0, rtol=0, atol=TOLERANCE)
-    close(unit * norm[..., None], plain)
+    whole, plain = every.encode(TEXTS), every.encode(TEXTS, truncate_dim=8)
+    close(plain, whole[..., :8])
+    for options, rows in (({}, whole), ({"truncate_dim": 8}, plain)):
+        unit = every.encode(TEXTS, normalize_embeddings=True, **options)
+        norm = np.linalg.norm(rows, axis=-1)
+        assert (norm == 0).sum() == encoder.config.num_layers + 1  # of the empty sentence
+        np.testing.assert_allclose(np.linalg.norm(unit, axis=-1), norm > 0, rtol=0, atol=TOLERANCE)
+        close(unit * norm[..., None], rows)
     assert np.linalg.norm(every.encode("cat", normalize_embeddings=True)[0]) == pytest.approx(1)
-
-
-def test_some_of_the_numbers(mini):
-    """They are cut off before the norm is taken."""
-    plain, cut = mini.encode(TEXTS), mini.encode(TEXTS, truncate_dim=8)
-    close(cut, plain[:, :8])
-    unit = mini.encode(TEXTS, truncate_dim=8, normalize_embeddings=True)
-    close(unit, cut / np.linalg.norm(cut, axis=1, keepdims=True))
 
 
 def test_cosines_as_evaluators_ask_for_them(mini):
@@ -225,27 +219,23 @@ def test_a_long_sentence_is_cut(encoder, mini_tokenizer):
 
 
 @pytest.mark.parametrize(
-    ("options", "problem", "where", "remedy"),
+    ("options", "problem", "remedy"),
     [
-        ({"layer": 3}, "no hidden state 3 in an encoder of 2 layers", "layer", "from 0 .* to 2"),
-        ({"layer": -2}, "no hidden state -2", "layer", "from 0 .* to 2"),
-        ({"pooling": "max"}, "pooling 'max'", "pooling", "use mean, mean_no_special, first"),
-        ({"max_length": 513}, "cut at 513 tokens.* 512", "max_length", "use 3 to 512"),
-        ({"max_length": 2}, "cut at 2 tokens.* 2 are special", "max_length", "use 3 to 512"),
-        ({"max_length": 0}, "cut at 0 tokens", "max_length", "use 3 to 512"),
-        ({"max_length": -1}, "cut at -1 tokens", "max_length", "use 3 to 512"),
+        ({"layer": 3}, "no hidden state 3 in an encoder of 2 layers", "from 0 .* to 2"),
+        ({"layer": -2}, "no hidden state -2", "from 0 .* to 2"),
+        ({"pooling": "max"}, "pooling 'max'", "use mean, mean_no_special, first"),
+        ({"max_length": 513}, "cut at 513 tokens.* 512", "use 3 to 512"),
+        ({"max_length": 2}, "cut at 2 tokens.* 2 are special", "use 3 to 512"),
+        ({"max_length": -1}, "cut at -1 tokens", "use 3 to 512"),
     ],
 )
-def test_what_cannot_be_is_named(options, problem, where, remedy):
+def test_what_cannot_be_is_named(options, problem, remedy):
     with pytest.raises(ConfigError, match=problem) as error:
         SentenceEncoder.load("mini-48", **options)
-    assert error.value.where == where
+    assert error.value.where == next(iter(options))
     error.match(remedy)
-
-
-def test_a_model_that_does_not_exist_is_named():
     with pytest.raises(ConfigError, match="mini-47"):
-        SentenceEncoder.load("mini-47")
+        SentenceEncoder.load("mini-47", **options)
 
 
 def test_the_key_is_that_of_the_numbers(mini, mini_tokenizer_folder, tmp_path):

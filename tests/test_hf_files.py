@@ -63,17 +63,14 @@ def test_unreadable_folders(tmp_path):
         xm.load(tmp_path / "absent")
 
 
-def test_torch_file_without_torch(tmp_path, monkeypatch):
+def test_what_cannot_be_reached(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
     write_folder(tmp_path / "m", "xlm-roberta")
     (tmp_path / "m/model.safetensors").rename(tmp_path / "m/pytorch_model.bin")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(WeightsError, match="only be read with torch"):
         xm.load(tmp_path / "m")
-
-
-def test_hub_id_without_network(tmp_path, monkeypatch):
-    from huggingface_hub import constants
-
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsError, match="pass a local folder"):
         xm.load("owner-of-nothing/model-of-nothing")
@@ -96,38 +93,33 @@ def test_hub_id_fetches_config_and_safetensors_only(tmp_path, monkeypatch):
     assert not [pattern for pattern in asked[0][1] if "bin" in pattern]
 
 
-def test_save_replaces_a_folder_or_leaves_it(tmp_path, monkeypatch):
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Call it to try a save to a disk without room."""
+
+    def save(encoder, folder):
+        def fail(*_):
+            raise OSError("disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("xt_jax.model.hf.write_safetensors", fail)
+            with pytest.raises(OSError, match="disk full"):
+                xm.save(encoder, folder)
+
+    return save
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_save_replaces_a_folder_or_leaves_it(tmp_path, full_disk, killed):
+    """`killed`: an earlier save between its two renames; the old folder comes back first."""
     first, second = (new_encoder(small_config(), seed) for seed in (0, 1))
-    xm.save(first, tmp_path / "m")
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("xt_jax.model.hf.write_safetensors", fail)
-        with pytest.raises(OSError, match="disk full"):
-            xm.save(second, tmp_path / "m")
+    xm.save(first, tmp_path / (".m.old" if killed else "m"))
+    if killed:
+        xm.save(second, tmp_path / ".m.tmp")
+    full_disk(second, tmp_path / "m")
     assert_equal_params(xm.load(tmp_path / "m"), first)
-    xm.save(second, tmp_path / "m")
-    assert_equal_params(xm.load(tmp_path / "m"), second)
-    assert [p.name for p in tmp_path.iterdir()] == ["m"]
-
-
-def test_a_killed_save_can_be_repeated(tmp_path, monkeypatch):
-    """Killed between its two renames: the old folder comes back before anything is removed."""
-    first, second = (new_encoder(small_config(), seed) for seed in (0, 1))
-    xm.save(first, tmp_path / ".m.old")
-    xm.save(second, tmp_path / ".m.tmp")
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("xt_jax.model.hf.write_safetensors", fail)
-        with pytest.raises(OSError, match="disk full"):
-            xm.save(second, tmp_path / "m")
-    assert_equal_params(xm.load(tmp_path / "m"), first)
-    xm.save(second, tmp_path / ".m.old")
+    if killed:
+        xm.save(second, tmp_path / ".m.old")
     xm.save(second, tmp_path / "m")
     assert_equal_params(xm.load(tmp_path / "m"), second)
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
@@ -142,22 +134,6 @@ def test_save_from_sharded_parameters(tmp_path):
     )
     xm.save(nnx.merge(nnx.graphdef(encoder), sharded), tmp_path / "m")
     assert_equal_params(xm.load(tmp_path / "m"), encoder)
-
-
-def test_put_places_every_parameter(tmp_path):
-    write_folder(tmp_path / "m", "xlm-roberta")
-    placed = {}
-
-    def put(path, array):
-        assert type(array) is np.ndarray
-        placed[path] = jnp.asarray(array)
-        return placed[path]
-
-    encoder = xm.load(tmp_path / "m", put=put)
-    leaves = jax.tree_util.tree_leaves_with_path(nnx.state(encoder))
-    assert {xm.param_path(path): leaf is placed[xm.param_path(path)] for path, leaf in leaves} == (
-        dict.fromkeys(placed, True)
-    )
 
 
 def test_parameters_are_built_one_after_the_other(tmp_path):
@@ -176,9 +152,20 @@ def test_parameters_are_built_one_after_the_other(tmp_path):
 
         return {name: watch(name, tensor) for name, tensor in original(path, stack).items()}
 
+    placed = {}
+
+    def put(path, array):
+        assert type(array) is np.ndarray
+        events.append(("put", path))
+        placed[path] = jnp.asarray(array)
+        return placed[path]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hf_files, "_open_safe", watched)
-        xm.load(tmp_path / "m", put=lambda p, a: events.append(("put", p)) or jnp.asarray(a))
+        encoder = xm.load(tmp_path / "m", put=put)
+    leaves = jax.tree_util.tree_leaves_with_path(nnx.state(encoder))
+    assert len(leaves) == len(placed)
+    assert all(leaf is placed[xm.param_path(path)] for path, leaf in leaves)
     reads = 0
     for what, _ in events:
         reads = reads + 1 if what == "read" else 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-BASE = {"errors", "config", "files", "hosts", "preemption", "command", "compilation"}
+BASE = {"errors", "config", "files", "hosts", "preemption", "command", "compilation", "languages"}
 BELOW_STUDY = BASE | {"records", "data", "model", "retrieval", "tasks", "evaluate", "train"}
 
 # room: the rooms, or modules of rooms, that it may import

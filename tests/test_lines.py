@@ -47,19 +47,12 @@ def small_blocks(monkeypatch, size=7):
     ("data", "expected"),
     [
         (b"a\nb\n", ["a", "b"]),
-        (b"a\nb", ["a", "b"]),
-        (b"a\r\nb\r\n", ["a", "b"]),
         (b"a\r\nb", ["a", "b"]),
         (b"a\nb\r", ["a", "b"]),
-        (b"a\r\nb\n", ["a", "b"]),
         (b"a\r\r\nb\n", ["a\r", "b"]),
         (b"a\rb\n", ["a\rb"]),
-        (b"a\rb\r", ["a", "b"]),
         (b"a\rb", ["a", "b"]),
         (b"a\r\rb\r", ["a", "", "b"]),
-        (b"a", ["a"]),
-        (b"\n", [""]),
-        (b"\r", [""]),
         (b"\r\n", [""]),
         (b"\n\na\n\n", ["", "", "a", ""]),
         (b" \n\t\nx\n", [" ", "\t", "x"]),
@@ -84,18 +77,12 @@ def test_what_ends_a_line_for_python_does_not_here(written, inside):
     assert list(Lines(written(f"{text}\r\nthree".encode()))) == [text, "three"]
 
 
-def test_a_long_line(written):
-    long = "é" * 500_000
-    assert list(Lines(written(f"a\n{long}\nb\n".encode()))) == ["a", long, "b"]
-    assert list(Lines(written(long.encode()))) == [long]
-
-
 def test_lines_and_characters_across_blocks(written, monkeypatch):
     """Each line end and each byte of a character comes to stand on either side of a block's end."""
     for size in range(1, 12):
         small_blocks(monkeypatch, size)
         for end in ("\n", "\r\n", "\r"):
-            data = end.join(["ab", "", "é中😀", "a much longer line than a block", "z"]).encode()
+            data = end.join(["ab", "", "é中😀", "longer than a block " * 9, "z"]).encode()
             assert list(Lines(written(data))) == naive(data)
             assert list(Lines(written(BOM + data + end.encode()))) == naive(data)
 
@@ -146,12 +133,8 @@ def test_of_equal_lines_the_first_stands_for_all(written):
     assert list(first) == [" cat", "dog", "Cat"]
     assert first.rows.tolist() == [1, 3, 6]
     assert count.tolist() == [3, 2, 1]
-
-
-def test_a_file_without_any_sentence(written):
     first, count = distinct(Lines(written(b"\n \n\t\r\n")))
-    assert len(first) == len(count) == 0
-    assert list(first) == []
+    assert list(first) == list(count) == []
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])

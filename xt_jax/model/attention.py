@@ -17,9 +17,9 @@ from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
 
 from xt_jax.errors import ConfigError
+from xt_jax.model.config import attention_error
 from xt_jax.model.layers import dropout, product
 
-WHERE = "--config.model.attention"
 PLATFORMS = {"splash": ("tpu",), "cudnn": ("gpu", "cuda")}
 OUTPUT = "attention_output"  # the checkpoint name of what a backend returns
 
@@ -69,10 +69,10 @@ def attention(
 
 def no_dropout(backend: str, rate: float) -> ConfigError:
     """The error for training with attention dropout on a fused backend."""
-    return ConfigError(
-        f"The attention backend `{backend}` cannot drop attention probabilities (rate {rate}).",
-        where=WHERE,
-        remedy="train with --config.model.attention_dropout=0, or use attention=xla",
+    return attention_error(
+        backend,
+        f"cannot drop attention probabilities (rate {rate})",
+        "train with --config.model.attention_dropout=0, or use attention=xla",
     )
 
 
@@ -80,11 +80,7 @@ def check_platform(backend: str, platform: str) -> None:
     """Raises ConfigError where `backend` does not run on `platform` (cpu, gpu or tpu)."""
     allowed = PLATFORMS.get(backend)
     if allowed is not None and platform not in allowed:
-        raise ConfigError(
-            f"The attention backend `{backend}` runs on a {allowed[0].upper()}, not on {platform}.",
-            where=WHERE,
-            remedy="use attention=xla",
-        )
+        raise attention_error(backend, f"runs on a {allowed[0].upper()}, not on {platform}")
 
 
 def _xla(q, k, v, segment_ids, dropout_rate: float, key: jax.Array | None) -> jax.Array:
@@ -107,10 +103,10 @@ def _cudnn(q, k, v, segment_ids) -> jax.Array:
     row; offsets of several segments are an argument of jax's private function only.
     """
     if q.dtype != jnp.bfloat16:
-        raise ConfigError(
-            f"The attention backend `cudnn` computes in bfloat16, not in {q.dtype}.",
-            where=WHERE,
-            remedy="add --config.model.dtype=bfloat16, or use attention=xla",
+        raise attention_error(
+            "cudnn",
+            f"computes in bfloat16, not in {q.dtype}",
+            "add --config.model.dtype=bfloat16, or use attention=xla",
         )
     if q.shape[1] % 2:
         raise _row_length("cudnn", q.shape[1], 2)
@@ -119,11 +115,7 @@ def _cudnn(q, k, v, segment_ids) -> jax.Array:
     try:
         return jax.nn.dot_product_attention(q, k, v, mask=mask, implementation="cudnn")
     except (RuntimeError, NotImplementedError) as error:  # no cuDNN, or a GPU that is too old
-        raise ConfigError(
-            f"The attention backend `cudnn` cannot run here: {error}",
-            where=WHERE,
-            remedy="use attention=xla",
-        ) from error
+        raise attention_error("cudnn", f"cannot run here: {error}") from error
 
 
 def _splash(q, k, v, segment_ids) -> jax.Array:
@@ -177,17 +169,17 @@ def _same_segment(segment_ids: jax.Array) -> jax.Array:
 def _check_divides(q: jax.Array, mesh: AbstractMesh, rows: str | None, heads: str | None) -> None:
     for name, axis, size in (("rows", rows, q.shape[0]), ("heads", heads, q.shape[2])):
         if axis is not None and size % mesh.shape[axis]:
-            raise ConfigError(
-                f"{size} {name} do not divide over the {mesh.shape[axis]} devices of `{axis}`.",
-                where=WHERE,
-                remedy="use another --config.train.model_axis, or attention=xla",
+            raise attention_error(
+                "splash",
+                f"cannot run: {size} {name} do not divide over the {mesh.shape[axis]} devices of "
+                f"`{axis}`",
+                "use another --config.train.model_axis, or attention=xla",
             )
 
 
 def _row_length(backend: str, length: int, multiple: int) -> ConfigError:
-    return ConfigError(
-        f"The attention backend `{backend}` takes rows of a multiple of {multiple} tokens, not of "
-        f"{length}.",
-        where=WHERE,
-        remedy=f"pad the rows to a multiple of {multiple}, or use attention=xla",
+    return attention_error(
+        backend,
+        f"takes rows of a multiple of {multiple} tokens, not of {length}",
+        f"pad the rows to a multiple of {multiple}, or use attention=xla",
     )

@@ -10,8 +10,8 @@ from xt_jax.errors import ConfigError
 DTYPES = ("float32", "bfloat16")
 ATTENTION_BACKENDS = ("xla", "splash", "cudnn")
 
-# What the backward pass finds kept and need not compute again, of L layers of hidden size D and
-# feed-forward size F, per token; from most memory to least.
+# Gradient checkpointing policies: what is kept for the backward pass and not computed again, of L
+# layers of hidden size D and feed-forward size F, per token; from most memory to least.
 REMAT_POLICIES = {
     "none": "every intermediate result",
     "scores": "all but the T x T attention scores and probabilities of the xla backend",
@@ -86,7 +86,7 @@ class EncoderConfig:
     attention_dropout: float = 0.1
     initializer_range: float = 0.02
     dtype: str = "float32"  # of the computation; parameters are always float32
-    remat: str = "none"  # a key of REMAT_POLICIES: what the backward pass finds kept
+    remat: str = "none"  # gradient checkpointing: a key of REMAT_POLICIES
     attention: str = "xla"  # the backend; see `xt_jax.model.attention`
 
     def __post_init__(self):
@@ -111,8 +111,15 @@ class EncoderConfig:
             raise ConfigError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
             )
-        if self.attention == "cudnn":
-            self._check_cudnn()
+        if self.attention == "cudnn" and self.dtype != "bfloat16":
+            raise attention_error(
+                "cudnn",
+                f"computes in bfloat16, not in {self.dtype}",
+                "add --config.model.dtype=bfloat16, or use attention=xla",
+            )
+        if self.attention == "cudnn" and self.head_dim % 8:
+            problem = f"takes heads of a multiple of 8, not of {self.head_dim}"
+            raise attention_error("cudnn", problem)
 
     @property
     def kind(self) -> ModelKind:
@@ -137,22 +144,6 @@ class EncoderConfig:
     def head_dim(self) -> int:
         return self.hidden_size // self.num_heads
 
-    def _check_cudnn(self) -> None:
-        where = "--config.model.attention"
-        if self.dtype != "bfloat16":
-            raise ConfigError(
-                f"The attention backend `cudnn` computes in bfloat16, not in {self.dtype}.",
-                where=where,
-                remedy="add --config.model.dtype=bfloat16, or use attention=xla",
-            )
-        if self.head_dim % 8:
-            raise ConfigError(
-                f"The attention backend `cudnn` takes heads of a multiple of 8, not of "
-                f"{self.head_dim}.",
-                where=where,
-                remedy="use attention=xla",
-            )
-
     @classmethod
     def from_hf(cls, values: dict[str, Any], **run_time: Any) -> EncoderConfig:
         """From the contents of a config.json; `run_time` may set `dtype`, `remat`, `attention`.
@@ -175,13 +166,22 @@ class EncoderConfig:
                 f"config.json lacks {', '.join(missing)}",
                 remedy="use the config.json that was published with the weights",
             )
-        found = {ours: values[_HF_NAMES[ours]] for ours in present}
-        return cls(model_type=str(model_type), **found, **run_time)
+        fields = {ours: values[_HF_NAMES[ours]] for ours in present}
+        return cls(model_type=str(model_type), **fields, **run_time)
 
     def to_hf(self) -> dict[str, Any]:
         """The fields of a config.json that `transformers` reads for this architecture."""
         names = {hf: getattr(self, ours) for ours, hf in _HF_NAMES.items()}
         return {"model_type": self.model_type, "hidden_act": "gelu", **names}
+
+
+def attention_error(backend: str, problem: str, remedy: str = "use attention=xla") -> ConfigError:
+    """The error for what an attention backend cannot do."""
+    return ConfigError(
+        f"The attention backend `{backend}` {problem}.",
+        where="--config.model.attention",
+        remedy=remedy,
+    )
 
 
 def _check_choice(name: str, value: Any, allowed: tuple) -> None:

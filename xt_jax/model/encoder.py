@@ -102,6 +102,32 @@ class Encoder(nnx.Module):
         last, kept = self._run_layers(x, segment_ids, None, keep)
         return jnp.concatenate([keep(x)[None], kept[:-1], keep(self._finish(last))[None]])
 
+    def hidden_state(
+        self,
+        layer: int,
+        input_ids: jax.Array,
+        positions: jax.Array,
+        segment_ids: jax.Array,
+        *,
+        token_type_ids: jax.Array | None = None,
+    ) -> jax.Array:
+        """The state [B, T, D] of packed rows at one depth; the layers above it are not run.
+
+        Args:
+            layer: 0 (embeddings) to the number of layers; others as in a call.
+        """
+        if not 0 <= layer <= self.config.num_layers:
+            raise ValueError(f"layer must be from 0 to {self.config.num_layers}, got {layer}")
+        if layer == self.config.num_layers:
+            return self(input_ids, positions, segment_ids, token_type_ids=token_type_ids)
+
+        def run_layer(i: jax.Array, x: jax.Array) -> jax.Array:
+            one = jax.tree.map(lambda parameter: parameter[i], self.layers)
+            return one(rows_stay(x), segment_ids, self.config, None)
+
+        x = self.embeddings(input_ids, positions, token_type_ids, self.config, None)
+        return jax.lax.fori_loop(0, layer, run_layer, x)
+
     def hidden_states(
         self,
         input_ids: jax.Array,
@@ -290,7 +316,7 @@ def _with_remat(body, remat: str):
 
 
 def _keep(*names: str):
-    """The checkpoint policy of what bears these names, and of cuDNN's output, which bears none.
+    """The policy that keeps results of these checkpoint names, and cuDNN's output, which has none.
 
     Fused kernels keep their log-sum-exp with the output and do not run again.
     """

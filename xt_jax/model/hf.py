@@ -58,7 +58,7 @@ def load(
         path_or_hub_id: folder (local or `gs://`) with config.json and safetensors, whole or
             sharded, or a `pytorch_model.bin` if torch is installed; or a hub id.
         dtype: of the computation, float32 or bfloat16.
-        remat: what the backward pass finds kept, a key of `xt_jax.model.config.REMAT_POLICIES`.
+        remat: gradient checkpointing, a key of `xt_jax.model.config.REMAT_POLICIES`.
         attention: xla, splash (TPU) or cudnn (NVIDIA GPU).
         put: places a finished parameter, `put(path, array) -> jax.Array`, for example sharded;
             the default is the default device.
@@ -70,7 +70,9 @@ def load(
     folder = resolve_folder(path_or_hub_id)
     config = _read_config(folder, dtype=dtype, remat=remat, attention=attention)
     entries = hf_table.encoder_entries(config)
-    return _load_params(folder, config, abstract_encoder(config), entries, put, with_head=False)
+    with open_weights(folder) as tensors:
+        abstract = abstract_encoder(config)
+        return _read_params(tensors, folder, config, abstract, entries, put, with_head=False)
 
 
 def check(folder: str | os.PathLike) -> None:
@@ -126,7 +128,9 @@ def load_model(
     if head_type is MlmHead:
         _check_tied(values, folder)
     entries = hf_table.model_entries(config, head_type.entries(config))
-    return _load_params(folder, config, abstract, entries, put, with_head=True), labels
+    with open_weights(folder) as tensors:
+        model = _read_params(tensors, folder, config, abstract, entries, put, with_head=True)
+    return model, labels
 
 
 def load_mlm_head(path_or_hub_id: str | os.PathLike, *, put: Put | None = None) -> MlmHead | None:
@@ -140,11 +144,7 @@ def load_mlm_head(path_or_hub_id: str | os.PathLike, *, put: Put | None = None) 
     names = {entry.hf for entry in entries}
     abstract = jax.eval_shape(lambda: MlmHead.of(config, 0, nnx.Rngs(0)))
     with open_weights(folder) as tensors:
-        of_head = {
-            name: tensor
-            for name, tensor in tensors.items()
-            if hf_table.canonical_name(name) in names
-        }
+        of_head = {n: t for n, t in tensors.items() if hf_table.canonical_name(n) in names}
         if not of_head:
             return None
         _check_tied(read_json(folder / CONFIG), folder)
@@ -281,11 +281,6 @@ def _hf_tensors(entries, params, config: EncoderConfig) -> Iterator[tuple[str, n
             yield name, array.T if entry.transposed else array
 
 
-def _load_params(folder, config: EncoderConfig, abstract, entries, put: Put | None, *, with_head):
-    with open_weights(folder) as tensors:
-        return _read_params(tensors, folder, config, abstract, entries, put, with_head=with_head)
-
-
 def _read_params(
     tensors: dict[str, Tensor],
     folder,
@@ -300,11 +295,11 @@ def _read_params(
     put = put or (lambda path, array: jax.device_put(array))
     by_path = {entry.path: entry for entry in entries}
     graphdef, state = nnx.split(abstract)
-    found = _match(tensors, entries, _params_by_path(abstract), config, folder, with_head)
+    by_name = _match(tensors, entries, _params_by_path(abstract), config, folder, with_head)
 
     def read(key_path, leaf) -> jax.Array:
         entry = by_path[param_path(key_path)]
-        parts = [found[name] for name in entry.tensors(config.num_layers)]
+        parts = [by_name[name] for name in entry.tensors(config.num_layers)]
         return put(entry.path, _read_param(entry, parts, leaf.shape))
 
     return nnx.merge(graphdef, jax.tree_util.tree_map_with_path(read, state))
@@ -331,22 +326,22 @@ def _match(
         WeightsError: lists everything missing, unknown, repeated or of another shape or type.
     """
     expected = _hf_shapes(entries, params, config)
-    found: dict[str, Tensor] = {}
+    by_name: dict[str, Tensor] = {}
     faults = []
     for file_name, tensor in tensors.items():
         name = hf_table.canonical_name(file_name)
         if name not in expected:
             if not hf_table.is_dropped(name, with_head=with_head):
                 faults.append(f"unknown: {file_name} {tensor.shape}")
-        elif name in found:
+        elif name in by_name:
             faults.append(f"repeated under another prefix: {file_name}")
         else:
-            found[name] = tensor
+            by_name[name] = tensor
             if tensor.shape != expected[name]:
                 faults.append(f"wrong shape: {file_name} {tensor.shape}, not {expected[name]}")
             elif not tensor.is_float:
                 faults.append(f"wrong type: {file_name} {tensor.dtype}, not a float")
-    faults += [f"missing: {name} {expected[name]}" for name in expected if name not in found]
+    faults += [f"missing: {name} {expected[name]}" for name in expected if name not in by_name]
     if faults:
         pre_norm = any("self_attn_layer_norm" in name for name in tensors)
         remedy = "check that config.json belongs to these weights"
@@ -358,4 +353,4 @@ def _match(
             where=folder,
             remedy=remedy,
         )
-    return found
+    return by_name

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 
 from xt_jax.model.encoder import Encoder
 from xt_jax.model.heads import segment_mask
-from xt_jax.model.layers import rows_stay
 
 # Hidden state (0 = embeddings) by depth. 24: google-research/xtreme, scripts/run_tatoeba.sh, and
 # jiant. 12: the default of the same script, used there for mBERT.
@@ -70,9 +69,8 @@ def pooled_hidden_states(
     token_type_ids: jax.Array | None = None,
 ) -> jax.Array:
     """[R, S, L+1, D] fp32: what `pool` makes of every hidden state of packed rows [R, T]."""
-    pooled = encoder.all_hidden_states(
-        input_ids, positions, segment_ids, token_type_ids=token_type_ids, keep=pool
-    )
+    rows = (input_ids, positions, segment_ids)
+    pooled = encoder.all_hidden_states(*rows, token_type_ids=token_type_ids, keep=pool)
     return jnp.moveaxis(pooled, 0, 2)
 
 
@@ -87,14 +85,5 @@ def pooled_hidden_state(
     token_type_ids: jax.Array | None = None,
 ) -> jax.Array:
     """[R, S, D]: `pooled_hidden_states` at one `layer` (0..L); the layers above are not run."""
-    if not 0 <= layer <= encoder.config.num_layers:
-        raise ValueError(f"layer must be from 0 to {encoder.config.num_layers}, got {layer}")
-    if layer == encoder.config.num_layers:
-        return pool(encoder(input_ids, positions, segment_ids, token_type_ids=token_type_ids))
-    state = encoder.embeddings(input_ids, positions, token_type_ids, encoder.config, None)
-
-    def run_layer(i: jax.Array, x: jax.Array) -> jax.Array:
-        stacked = jax.tree.map(lambda parameter: parameter[i], encoder.layers)
-        return stacked(rows_stay(x), segment_ids, encoder.config, None)
-
-    return pool(jax.lax.fori_loop(0, layer, run_layer, state))
+    rows = (input_ids, positions, segment_ids)
+    return pool(encoder.hidden_state(layer, *rows, token_type_ids=token_type_ids))

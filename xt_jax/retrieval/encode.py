@@ -103,18 +103,18 @@ class SentenceEncoder:
     def load(
         cls, name: str, *, tokenizer: str = "", dtype: str = "auto", **options: Any
     ) -> SentenceEncoder:
-        """Of a folder, a hub id or a preset's name.
+        """The encoder of a folder, a hub id or a preset's name.
 
         Raises:
             ConfigError, WeightsError: what is wrong with the name, the weights or the tokenizer.
         """
-        source = open_pretrained(ModelConfig(name=name, tokenizer=tokenizer, dtype=dtype))
+        pretrained = open_pretrained(ModelConfig(name=name, tokenizer=tokenizer, dtype=dtype))
         mesh = options.pop("mesh", None) or make_mesh(devices=jax.local_devices()[:1])
-        encoder = source.load(None, lambda path, x: place_param(path, x, mesh, "replicated"))
-        length = options.pop("max_length", min(512, source.config.max_length))
-        made = cls(encoder, source.tokenizer, mesh=mesh, max_length=length, **options)
-        made.name = source.name
-        made.key = digest(source.key, source.numerics, fingerprint(source.tokenizer))
+        encoder = pretrained.load(None, lambda path, x: place_param(path, x, mesh, "replicated"))
+        length = options.pop("max_length", min(512, pretrained.config.max_length))
+        made = cls(encoder, pretrained.tokenizer, mesh=mesh, max_length=length, **options)
+        made.name = pretrained.name
+        made.key = digest(pretrained.key, pretrained.numerics, fingerprint(pretrained.tokenizer))
         return made
 
     @property
@@ -148,11 +148,11 @@ class SentenceEncoder:
             texts = [sentences]
         else:
             texts = [text for item in sentences for text in _texts(item)]
-        found = list(self.stream(texts, show_progress_bar=show_progress_bar))
+        chunks = list(self.stream(texts, show_progress_bar=show_progress_bar))
         shape = (
             (0, self.dim) if self.layer != ALL_LAYERS else (0, self.config.num_layers + 1, self.dim)
         )
-        embeddings = np.concatenate([np.empty(shape, np.float32), *found])[..., :truncate_dim]
+        embeddings = np.concatenate([np.empty(shape, np.float32), *chunks])[..., :truncate_dim]
         if normalize_embeddings:
             embeddings = _unit(embeddings)
         if isinstance(sentences, str):

@@ -114,11 +114,11 @@ def _mapped(path: Path) -> np.ndarray:
 def _line_ends(data: np.ndarray) -> np.ndarray:
     """[lines] where each ends; the last one may lack its end."""
     for end in (b"\n", b"\r"):
-        found = [
+        places = [
             start + np.flatnonzero(data[start : start + _BYTES] == end[0])
             for start in range(0, len(data), _BYTES)
         ]
-        ends = np.concatenate(found)
+        ends = np.concatenate(places)
         if len(ends):
             break
     return ends if len(ends) and ends[-1] == len(data) - 1 else np.append(ends, len(data))

@@ -114,16 +114,11 @@ def mine(
     _check_finite("target", target)
     forward, forward_cosine = _neighbours(source, target, k, search)
     backward, backward_cosine = _neighbours(target, source, k, search)
-    source_mean, target_mean = forward_cosine.mean(axis=1), backward_cosine.mean(axis=1)
-    best_target, forward_score = _best(
-        forward, forward_cosine, source_mean, target_mean, MARGINS[margin]
-    )
-    best_source, backward_score = _best(
-        backward, backward_cosine, target_mean, source_mean, MARGINS[margin]
-    )
-    rows, columns = np.arange(len(best_target)), np.arange(len(best_source))
-    of_source = Candidates(rows, best_target, forward_score)
-    of_target = Candidates(best_source, columns, backward_score)
+    means = forward_cosine.mean(axis=1), backward_cosine.mean(axis=1)
+    best_target, forward_score = _best(forward, forward_cosine, *means, MARGINS[margin])
+    best_source, backward_score = _best(backward, backward_cosine, *means[::-1], MARGINS[margin])
+    of_source = Candidates(np.arange(len(best_target)), best_target, forward_score)
+    of_target = Candidates(best_source, np.arange(len(best_source)), backward_score)
     return RETRIEVALS[retrieval](of_source, of_target)
 
 
@@ -198,9 +193,9 @@ def _neighbours(
     indices = search(queries, corpus, min(k, corpus.shape[0]))[1]
     cosines = np.empty(indices.shape)
     for start in range(0, len(indices), _ROWS):
-        here = slice(start, start + _ROWS)
-        found = corpus[indices[here].ravel()].reshape(*indices[here].shape, -1)
-        cosines[here] = (_unit(queries[here])[:, None] * _unit(found)).sum(axis=-1)
+        part = slice(start, start + _ROWS)
+        neighbours = corpus[indices[part].ravel()].reshape(*indices[part].shape, -1)
+        cosines[part] = (_unit(queries[part])[:, None] * _unit(neighbours)).sum(axis=-1)
     return indices, cosines
 
 
@@ -243,21 +238,21 @@ def _one_to_one(of_source: Candidates, of_target: Candidates) -> Candidates:
     return proposals.take(np.array(kept, np.int64))
 
 
-def _intersection(of_source: Candidates, of_target: Candidates) -> Candidates:
+def _mutual(of_source: Candidates, of_target: Candidates) -> Candidates:
     """The pairs that are the best of both their rows."""
     mutual = of_target.source[of_source.target] == of_source.source
     return _best_first(of_source.take(mutual))
 
 
-def _best_first(found: Candidates) -> Candidates:
+def _best_first(pairs: Candidates) -> Candidates:
     """Those above 0; equal scores by lowest source, then lowest target."""
-    order = np.lexsort((found.target, found.source, -found.score))
-    return found.take(order[found.score[order] > 0])
+    order = np.lexsort((pairs.target, pairs.source, -pairs.score))
+    return pairs.take(order[pairs.score[order] > 0])
 
 
 RETRIEVALS: dict[str, Callable[[Candidates, Candidates], Candidates]] = {
     "max": _one_to_one,
     "forward": lambda of_source, of_target: _best_first(of_source),
     "backward": lambda of_source, of_target: _best_first(of_target),
-    "intersection": _intersection,
+    "intersection": _mutual,
 }

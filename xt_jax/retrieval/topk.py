@@ -97,7 +97,7 @@ def cosine_topk(
     tile, rows = _lengths(n_queries, n_corpus, len(devices), block, platform, kernel)
     held = max(1, SIZES.get(platform, ON_ACCELERATORS).held // (tile * dim * 4)) * tile
     nothing = jax.tree.map(lambda x: np.tile(x, (len(devices), 1, 1)), blocks.none(tile, k))
-    found: list[Best] = []
+    nearest: list[Best] = []
     for start in range(0, n_queries, held):
         pieces = _pieces(queries[start : start + held], tile)
         tiles = [_prepare(jax.device_put(piece, whole), dtype) for _, piece in pieces]
@@ -106,13 +106,13 @@ def cosine_topk(
             placed = _prepare_block(jax.device_put(piece, cut), mesh, dtype)
             at = np.array([first, n_corpus], np.int32)
             merged = [
-                _merge(nearest, one_tile, placed, at, mesh, merge_block)
-                for nearest, one_tile in zip(best, tiles, strict=True)
+                _merge(of_tile, prepared, placed, at, mesh, merge_block)
+                for of_tile, prepared in zip(best, tiles, strict=True)
             ]
             before, best = best, merged
             jax.block_until_ready(before)  # blocks must not pile up before a slower device
-        found += jax.device_get(best)
-    return _of_all_devices(found, k, n_queries)
+        nearest += jax.device_get(best)
+    return _of_all_devices(nearest, k, n_queries)
 
 
 def lower(
@@ -127,8 +127,8 @@ def lower(
     def shape(dims: tuple[int, ...], dtype: Any, *spec: str) -> Any:
         return jax.ShapeDtypeStruct(dims, dtype, sharding=NamedSharding(over, P(*spec)))
 
-    found = len(devices), tile, k
-    best = Best(shape(found, jnp.float32, _AXIS), shape(found, jnp.int32, _AXIS))
+    nearest = len(devices), tile, k
+    best = Best(shape(nearest, jnp.float32, _AXIS), shape(nearest, jnp.int32, _AXIS))
     queries = Rows(shape((tile, dim), jnp.float32), None)
     block = Block(shape((rows, dim), jnp.float32, _AXIS), None)
     at = shape((2,), jnp.int32)
@@ -228,13 +228,13 @@ def _pieces(x: Any, length: int) -> Iterator[tuple[int, Any]]:
         yield first, piece
 
 
-def _of_all_devices(found: Sequence[Best], k: int, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
+def _of_all_devices(tiles: Sequence[Best], k: int, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
     """The k best of tiles [devices, T, k], of which the first `n_queries` rows count."""
-    if not found:
+    if not tiles:
         return np.empty((0, k), np.float32), np.empty((0, k), np.int32)
     scores, indices = (
         np.concatenate(parts, axis=1)[:, :n_queries].swapaxes(0, 1).reshape(n_queries, -1)
-        for parts in zip(*found, strict=True)
+        for parts in zip(*tiles, strict=True)
     )
     if scores.shape[1] > k:
         ahead = np.where(np.isnan(scores), np.inf, scores)
