@@ -1,7 +1,7 @@
-"""How close an encoder puts what two languages of the world say alike, as it is: no fine-tuning.
+"""Measures how well an encoder aligns the languages of the embedded world, without fine-tuning.
 
-Names and digits are the same in many languages, so that random weights find some translations too.
-What the languages share is left out where a measure says `unshared`.
+Names and digits are the same in many languages, so that even random weights find a few
+translations. What the languages share is left out where a measure says `unshared`.
 
 Legend: N sentences, L layers, D hidden size.
 """
@@ -56,18 +56,22 @@ class Score(NamedTuple):
 
 
 def parallel_texts(count: int, seed: int = 0) -> dict[str, list[str]]:
-    """Language to `count` sentences, the same in all; drawn as Tatoeba's are."""
+    """`count` sentences by language, with the same meanings in all; drawn as Tatoeba's are."""
     (said,) = distinct(draw_utterance, f"{seed}:probe", [count], Utterance.meaning)
     return {code: [text(language, u) for u in said] for code, language in LANGUAGES.items()}
 
 
 def measure(
-    name: str, source: Pretrained, encoder: models.Encoder, texts: dict[str, list[str]]
+    name: str, pretrained: Pretrained, encoder: models.Encoder, texts: dict[str, list[str]]
 ) -> list[Score]:
-    """Everything about one encoder; `texts` as from `parallel_texts`."""
+    """Retrieval of sentences and translation of words by one encoder.
+
+    Args:
+        texts: as from `parallel_texts`.
+    """
     return [
-        *_sentences(name, source, encoder, texts),
-        *_words(name, source.tokenizer, encoder),
+        *_sentences(name, pretrained.tokenizer, encoder, texts),
+        *_words(name, pretrained.tokenizer, encoder),
     ]
 
 
@@ -114,8 +118,8 @@ def features(
         counted = [[1] * len(ids) for ids in rows["input_ids"]]
     else:
         counted = [
-            unshared(line, other, here, latin=latin)
-            for line, other, here in zip(texts, others, spans, strict=True)
+            unshared(line, other, offsets, latin=latin)
+            for line, other, offsets in zip(texts, others, spans, strict=True)
         ]
     return ragged({**rows, "counted": counted}, {"example": range(len(texts))})
 
@@ -136,14 +140,14 @@ def retrieval(english: np.ndarray, foreign: np.ndarray) -> tuple[np.ndarray, np.
     Args:
         english, foreign: [N, L+1, D], row i of one translates row i of the other.
     """
-    english_found, foreign_found = (
+    nearest_foreign, nearest_english = (
         retrieval_task.nearest_foreign(np.stack(pair, axis=1).reshape(-1, *english.shape[1:]))
         for pair in ((english, foreign), (foreign, english))
     )
     gold = np.arange(len(english))
     return (
-        100 * np.mean(english_found == gold, axis=1),
-        100 * np.mean(foreign_found == gold, axis=1),
+        100 * np.mean(nearest_foreign == gold, axis=1),
+        100 * np.mean(nearest_english == gold, axis=1),
     )
 
 
@@ -169,19 +173,18 @@ def translation(
             foreign ones, both in the order in which `pairs` first has them.
     """
     sources, candidates = (list(dict.fromkeys(words)) for words in zip(*pairs, strict=True))
-    _, found = cosine_topk(english, foreign, 1)
+    _, nearest = cosine_topk(english, foreign, 1)
     known = set(pairs)
     right = [
-        (source, candidates[int(i)]) in known
-        for source, (i,) in zip(sources, np.asarray(found), strict=True)
+        (source, candidates[int(i)]) in known for source, (i,) in zip(sources, nearest, strict=True)
     ]
     return 100 * float(np.mean(right)), 100 * len(known) / (len(sources) * len(candidates))
 
 
 def _sentences(
-    name: str, source: Pretrained, encoder: models.Encoder, texts: dict[str, list[str]]
+    name: str, tokenizer: Tokenizer, encoder: models.Encoder, texts: dict[str, list[str]]
 ) -> Iterator[Score]:
-    tokenizer, english = source.tokenizer, texts["en"]
+    english = texts["en"]
     sets = [features(tokenizer, texts[code]) for code in ("en", *OTHERS)]
     for code in OTHERS:
         foreign = texts[code]
@@ -189,10 +192,10 @@ def _sentences(
             features(tokenizer, english, foreign),
             features(tokenizer, foreign, english, latin=is_latin(foreign)),
         ]
-    found = embeddings(encoder, sets)
-    plain = dict(zip(("en", *OTHERS), found, strict=False))
+    embedded = embeddings(encoder, sets)
+    plain = dict(zip(("en", *OTHERS), embedded, strict=False))
     for code in OTHERS:
-        pairs = {"all": (plain["en"], plain[code]), "unshared": (next(found), next(found))}
+        pairs = {"all": (plain["en"], plain[code]), "unshared": (next(embedded), next(embedded))}
         for tokens, centred in POOLINGS:
             pair = [_centred(x) if centred else x for x in pairs[tokens]]
             by_direction = zip(("en-x", "x-en"), retrieval(*pair), strict=True)

@@ -1,4 +1,4 @@
-"""How well a mini encoder has aligned the languages of the embedded world, without fine-tuning.
+"""Prints how well a mini encoder aligns the languages of the embedded world, without fine-tuning.
 
     python -m xt_jax.ladder.probe --model=mini-64 --output=probe.json
     python -m xt_jax.ladder.probe --model=runs/mini-64/phases/mlm-s0-<hash>/best/step-<n> --layer=2
@@ -36,7 +36,7 @@ Key = tuple[str, str, str, bool, int | None]  # language, direction, tokens, cen
 
 
 def open_model(name: str) -> Pretrained:
-    """A preset, with `-random` behind it for random weights, or a folder of weights.
+    """The encoder of a preset (`-random` behind it: with random weights) or of a folder.
 
     A folder without a tokenizer gets the shared one of the mini encoders.
 
@@ -52,57 +52,64 @@ def open_model(name: str) -> Pretrained:
     return open_pretrained(config, str(tokenizer_folder()))
 
 
-def probe(source: Pretrained, texts: dict[str, list[str]]) -> list[Score]:
-    """Measures the model and, unless it is random itself, its random twin."""
-    sources = [source]
-    if source.folder is not None:
-        sources.append(dataclasses.replace(source, name=source.name + RANDOM, folder=None))
+def probe(pretrained: Pretrained, texts: dict[str, list[str]]) -> list[Score]:
+    """Measures an encoder and, unless it is random, the same architecture with random weights."""
+    models = [pretrained]
+    if pretrained.folder is not None:
+        models.append(dataclasses.replace(pretrained, name=pretrained.name + RANDOM, folder=None))
     return [
         score
-        for one in sources
+        for one in models
         for score in measure(one.name, one, one.load(None, lambda _, x: jnp.asarray(x)), texts)
     ]
 
 
 def as_lines(scores: Sequence[Score], layers: Sequence[int]) -> Iterator[str]:
-    """A table for sentences and one for words. `scores`: those of one model and its twin."""
+    """A table for sentences and one for words.
+
+    Args:
+        scores: of one model, and of the same architecture with random weights.
+        layers: those to print.
+    """
     name = scores[0].model
-    twins = any(score.model != name for score in scores)
-    yield f"{name}{' (in brackets: with random weights)' if twins else ''}"
+    both = any(score.model != name for score in scores)
+    yield f"{name}{' (in brackets: with random weights)' if both else ''}"
     for measured, table in (("retrieval", _sentence_table), ("translation", _word_table)):
         these = [score for score in scores if score.measure == measured]
-        mine = {_key(score): score for score in these if score.model == name}
-        twin = {_key(score): score for score in these if score.model != name}
+        trained = {_key(score): score for score in these if score.model == name}
+        random = {_key(score): score for score in these if score.model != name}
         yield ""
-        yield from table(mine, twin, layers)
+        yield from table(trained, random, layers)
 
 
 def _sentence_table(
-    mine: dict[Key, Score], twin: dict[Key, Score], layers: Sequence[int]
+    trained: dict[Key, Score], random: dict[Key, Score], layers: Sequence[int]
 ) -> Iterator[str]:
-    any_ = next(iter(mine.values()))
+    any_ = next(iter(trained.values()))
     yield f"The translation among {any_.of} sentences; chance {any_.chance:.1f}. Over all tokens,"
     yield "or the unshared ones; centred: over these, less the mean of the language's sentences."
     columns = [(direction, *pooling) for pooling in POOLINGS for direction in _DIRECTIONS]
     rows = [["layer", "language", *(f"{_HEADINGS[c[1:]]} {c[0]}" for c in columns)]]
     for layer in layers:
         for code in OTHERS:
-            cells = [_cell(mine, twin, [(code, *column, layer)]) for column in columns]
+            cells = [_cell(trained, random, [(code, *column, layer)]) for column in columns]
             rows.append([str(layer), code, *cells])
         every = [[(code, *column, layer) for code in OTHERS] for column in columns]
-        rows.append([str(layer), "mean", *(_cell(mine, twin, keys) for keys in every)])
+        rows.append([str(layer), "mean", *(_cell(trained, random, keys) for keys in every)])
     yield from _aligned(rows)
 
 
-def _word_table(mine: dict[Key, Score], twin: dict[Key, Score], _: Sequence[int]) -> Iterator[str]:
+def _word_table(
+    trained: dict[Key, Score], random: dict[Key, Score], _: Sequence[int]
+) -> Iterator[str]:
     yield "The translation of an English word, without those that the languages share."
     rows = [["language", "words", "chance", "en-x", "centred en-x"]]
     keys = {code: [(code, "en-x", "unshared", c, None) for c in (False, True)] for code in OTHERS}
     for code in OTHERS:
-        score = mine[keys[code][0]]
-        cells = [_cell(mine, twin, [key]) for key in keys[code]]
+        score = trained[keys[code][0]]
+        cells = [_cell(trained, random, [key]) for key in keys[code]]
         rows.append([code, str(score.of), f"{score.chance:.1f}", *cells])
-    every = [_cell(mine, twin, list(column)) for column in zip(*keys.values(), strict=True)]
+    every = [_cell(trained, random, list(column)) for column in zip(*keys.values(), strict=True)]
     rows.append(["mean", "", "", *every])
     yield from _aligned(rows)
 
@@ -111,13 +118,14 @@ def _key(score: Score) -> Key:
     return score.language, score.direction, score.tokens, score.centred, score.layer
 
 
-def _cell(mine: dict[Key, Score], twin: dict[Key, Score], keys: Sequence[Key]) -> str:
-    """The mean over `keys`."""
-    own, random = (
-        sum(group[key].accuracy for key in keys) / len(keys) if group else None
-        for group in (mine, twin)
-    )
-    return f"{own:.1f}" if random is None else f"{own:.1f} ({random:.1f})"
+def _cell(trained: dict[Key, Score], random: dict[Key, Score], keys: Sequence[Key]) -> str:
+    """The mean over `keys`, in brackets that of random weights."""
+    means = [
+        sum(scores[key].accuracy for key in keys) / len(keys)
+        for scores in (trained, random)
+        if scores
+    ]
+    return f"{means[0]:.1f}" + "".join(f" ({mean:.1f})" for mean in means[1:])
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -158,9 +166,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     layers = [_layers(options.layer, source.config.num_layers) for source in sources]
     texts = parallel_texts(options.sentences, options.seed)
     for source, shown in zip(sources, layers, strict=True):
-        found = probe(source, texts)
-        scores += found
-        print("\n".join(as_lines(found, shown)), end="\n\n")
+        measured = probe(source, texts)
+        scores += measured
+        print("\n".join(as_lines(measured, shown)), end="\n\n")
     if options.output:
         lines = ",\n".join(json.dumps(score._asdict()) for score in scores)
         atomic_write_text(epath.Path(options.output), f"[{lines}]\n")

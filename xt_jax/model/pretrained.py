@@ -46,15 +46,16 @@ class Pretrained:
 
     @property
     def numerics(self) -> list[Any]:
-        """What of `config` is no property of the weights and changes what is computed from them."""
+        """The options of `config` that change what is computed from the same weights."""
         return [self.config.dtype, self.config.attention, self.config.attention_dropout]
 
     def load(
         self, folder: epath.Path | None, place: Callable[[str, Any], jax.Array]
     ) -> models.Encoder:
-        """The encoder of a finished phase's `folder`, or the one that everything starts from.
+        """The encoder with the weights of `folder`, of a finished phase; None: the pretrained ones.
 
-        `place(path, array)` puts each parameter where it belongs as it is read.
+        Args:
+            place: `place(path, array)` puts each parameter on its devices as it is read.
         """
         folder = folder or self.folder
         if folder is not None:
@@ -86,9 +87,12 @@ def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrai
     """
     with _located("--config.model.name"):
         preset = _preset(config.name)
-        folder = _weights_folder(config, preset)
-    name = _tokenizer_name(config, preset, default_tokenizer)
-    tokenizer = load_tokenizer(name)
+        if preset is None:
+            folder: epath.Path | None = resolve_folder(config.name)
+        else:
+            folder = None if config.random_init else preset.weights_folder()
+    tokenizer_name = _tokenizer_name(config, preset, default_tokenizer)
+    tokenizer = load_tokenizer(tokenizer_name)
     with _located("--config.model"):
         published = _architecture(preset, folder, tokenizer)
         architecture = _with_run_time_options(published, config)
@@ -97,17 +101,56 @@ def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrai
         vocab_size=architecture.vocab_size,
         pad_id=architecture.pad_id if architecture.kind.positions_after_pad else None,
         type_vocab_size=architecture.type_vocab_size,
-        where=f"--config.model.tokenizer={name}",
+        where=f"--config.model.tokenizer={tokenizer_name}",
     )
     if folder is None:
         key = digest("random", RANDOM_SEED, published)
     else:
         models.check(folder)
         key = models.weights_fingerprint(folder)
-    published_name = config.name if preset is None else preset.name
+    name = config.name if preset is None else preset.name
     if preset is not None and preset.has_weights and config.random_init:
-        published_name += "-random"
-    return Pretrained(published_name, architecture, tokenizer, key, folder)
+        name += "-random"
+    return Pretrained(name, architecture, tokenizer, key, folder)
+
+
+def _preset(name: str) -> models.Preset | None:
+    """The preset of that name; None where `name` is a folder, or a hub id that no preset has."""
+    try:
+        return models.preset(name)
+    except ConfigError:
+        if "/" in name or epath.Path(name).is_dir():
+            return None
+        raise
+
+
+def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: str) -> str:
+    """The tokenizer asked for, the model's own, or for random weights that of the data."""
+    if preset is None:
+        return config.tokenizer or config.name
+    name = config.tokenizer or preset.tokenizer() or default
+    if not name:
+        raise ConfigError(
+            f"`{config.name}` has random weights and no tokenizer of its own.",
+            where="--config.model.tokenizer",
+            remedy="name a tokenizer folder or hub id, for example FacebookAI/xlm-roberta-base",
+        )
+    return name
+
+
+def _architecture(
+    preset: models.Preset | None, folder: epath.Path | None, tokenizer: Tokenizer
+) -> models.EncoderConfig:
+    """The architecture in the weights' config.json; without weights that of the preset.
+
+    A preset that was never published takes the size of the tokenizer's vocabulary.
+    """
+    if folder is not None:
+        return models.EncoderConfig.from_hf(read_json(folder / "config.json"))
+    assert preset is not None
+    if preset.hub_id is not None:
+        return preset.config
+    return models.preset(preset.name, max(tokenizer.get_vocab().values()) + 1).config
 
 
 def _with_run_time_options(
@@ -115,10 +158,12 @@ def _with_run_time_options(
 ) -> models.EncoderConfig:
     """What the study asks for, where this machine and the attention backend can do it."""
     check_platform(config.attention, jax.default_backend())
-    dropout = config.attention_dropout
+    dropout, dtype = config.attention_dropout, config.dtype
+    if dtype == "auto":
+        dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     architecture = dataclasses.replace(
         architecture,
-        dtype=_dtype(config.dtype),
+        dtype=dtype,
         remat=config.remat,
         attention=config.attention,
         attention_dropout=architecture.attention_dropout if dropout is None else dropout,
@@ -135,51 +180,3 @@ def _located(where: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(error.problem, where=error.where or where, remedy=error.remedy) from error
-
-
-def _preset(name: str) -> models.Preset | None:
-    """None where `name` is a folder, or a hub id that no preset has."""
-    try:
-        return models.preset(name)
-    except ConfigError:
-        if "/" in name or epath.Path(name).is_dir():
-            return None
-        raise
-
-
-def _weights_folder(config: ModelConfig, preset: models.Preset | None) -> epath.Path | None:
-    """None for random weights."""
-    if preset is None:
-        return resolve_folder(config.name)
-    return None if config.random_init else preset.weights_folder()
-
-
-def _architecture(
-    preset: models.Preset | None, folder: epath.Path | None, tokenizer: Tokenizer
-) -> models.EncoderConfig:
-    if folder is not None:
-        return models.EncoderConfig.from_hf(read_json(folder / "config.json"))
-    assert preset is not None
-    if preset.hub_id is not None:
-        return preset.config
-    return models.preset(preset.name, max(tokenizer.get_vocab().values()) + 1).config
-
-
-def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: str) -> str:
-    """The one asked for, the model's own, or for random weights that of the data."""
-    if preset is None:
-        return config.tokenizer or config.name
-    name = config.tokenizer or preset.tokenizer() or default
-    if not name:
-        raise ConfigError(
-            f"`{config.name}` has random weights and no tokenizer of its own.",
-            where="--config.model.tokenizer",
-            remedy="name a tokenizer folder or hub id, for example FacebookAI/xlm-roberta-base",
-        )
-    return name
-
-
-def _dtype(name: str) -> str:
-    if name != "auto":
-        return name
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
