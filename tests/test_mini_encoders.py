@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -105,9 +106,9 @@ def text(lines, tmp_path_factory) -> Path:
     data = tmp_path_factory.mktemp("text")
     (data / "mlm").mkdir()
     for language, first in (("en", 0), ("zh", 150)):
-        mine = lines[30:][first : first + 150]
-        (data / "mlm" / f"train-{language}.txt").write_text("\n".join(mine[:100]) + "\n")
-        (data / "mlm" / f"dev-{language}.txt").write_text("\n".join(mine[100:]) + "\n")
+        chosen = lines[30:][first : first + 150]
+        (data / "mlm" / f"train-{language}.txt").write_text("\n".join(chosen[:100]) + "\n")
+        (data / "mlm" / f"dev-{language}.txt").write_text("\n".join(chosen[100:]) + "\n")
     return data
 
 
@@ -116,16 +117,10 @@ def trained(text, folder, tmp_path_factory) -> tuple[Path, str]:
     """(the phase's folder, what the run printed)."""
     workdir = tmp_path_factory.mktemp("pretraining")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "make_mesh", _one_device)
+        patch.setattr(opening, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))
         printed = runner.run(pretraining(text, folder), str(workdir))
     (phase,) = (workdir / "phases").iterdir()
     return phase, printed
-
-
-def _one_device(_: int):
-    import jax
-
-    return make_mesh(1, jax.devices()[:1])
 
 
 def test_a_study_without_targets_trains_the_intermediate_phase_alone(trained):
@@ -188,26 +183,23 @@ def test_what_is_shipped_is_found_by_its_name(trained, text, folder, tmp_path, m
     assert (saved / "model.safetensors").read_bytes() == (target / "model.safetensors").read_bytes()
 
 
-def test_the_card_says_how_it_was_made(trained, text, folder, tmp_path):
+def test_the_card_says_how_it_was_made_and_the_losses(trained, text, folder, tmp_path):
+    """A model that knows nothing has a loss of log V on every token."""
     target = shipped(trained, text, folder, tmp_path)
     card = (target / "README.md").read_text()
     record = json.loads((trained[0] / "phase.json").read_text())
-    losses = shipping.dev_losses(target, load_tokenizer(str(folder)), text, 64)
+    tokenizer = load_tokenizer(str(folder))
+    losses = shipping.dev_losses(target, tokenizer, text, 64)
     assert set(losses) == {"en", "zh"}
     wanted = [record["command"], "| seed | 0 |", f"{record['tokens']:,}", "56,544", "CPU cores"]
     wanted += [f"| {language} | {loss:.3f} |" for language, loss in losses.items()]
     assert [words for words in wanted if words not in card] == []
-
-
-def test_losses_are_means_over_masked_tokens(trained, text, folder, tmp_path):
-    """A model that knows nothing has log V on every token."""
-    (best,) = (trained[0] / "best").iterdir()
-    model, _ = models.load_model(best)
+    model, _ = models.load_model(target)
     words = model.encoder.config.vocab_size
     model.encoder.embeddings.word.embedding[...] = jnp.zeros((words, 48))
     model.head.bias[...] = jnp.zeros((words,))
     models.save(model, tmp_path / "blank")
-    losses = shipping.dev_losses(tmp_path / "blank", load_tokenizer(str(folder)), text, 64)
+    losses = shipping.dev_losses(tmp_path / "blank", tokenizer, text, 64)
     np.testing.assert_allclose(list(losses.values()), np.log(words), rtol=1e-6)
 
 
