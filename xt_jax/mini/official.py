@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
+from xt_jax import languages
 from xt_jax.mini import formats
 from xt_jax.mini.languages import LANGUAGES, Utterance
 from xt_jax.mini.tasks import choices, entailment, parallel, paraphrase, passages, plain_text, tags
@@ -22,22 +23,21 @@ from xt_jax.mini.words import Language
 
 ENGLISH = LANGUAGES["en"]
 QUESTIONS = 2  # of a passage
-_ALL = tuple(LANGUAGES)
 # The world's languages that a task of XTREME has.
-SPOKEN: dict[str, tuple[str, ...]] = {
-    "xnli": _ALL,
-    "pawsx": ("en", "de", "es", "zh"),
-    "udpos": _ALL,
-    "panx": _ALL,
-    "xquad": _ALL,
-    "mlqa": ("en", "de", "es", "ar", "hi", "zh"),
-    "tydiqa": ("en", "ru", "ar"),
-    "bucc": ("de", "ru", "zh"),
-    "tatoeba": _ALL[1:],
+SPOKEN = {
+    task: [code for code in LANGUAGES if code in official]
+    for task, official in {
+        "xnli": languages.XNLI,
+        "pawsx": languages.PAWSX,
+        "udpos": languages.UDPOS,
+        "panx": languages.PANX,
+        "xquad": languages.XQUAD,
+        "mlqa": languages.MLQA,
+        "tydiqa": languages.TYDIQA,
+        "bucc": languages.BUCC,
+        "tatoeba": languages.TATOEBA,
+    }.items()
 }
-# What Tatoeba's files call the languages, and what TyDiQA's do.
-_TATOEBA_CODES = dict(zip(_ALL[1:], "deu spa rus ara tur hin cmn".split(), strict=True))
-_TYDIQA_NAMES = {"en": "english", "ru": "russian", "ar": "arabic"}
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ def _write_tydiqa(root: epath.Path, sizes: Sizes, seed: int) -> None:
         if train:
             path = folder / "tydiqa-goldp-v1.1-train" / f"tydiqa.goldp.{code}.train.json"
             formats.write_squad(path, passages.span_examples(LANGUAGES[code], train))
-        name = f"tydiqa-goldp-dev-{_TYDIQA_NAMES[code]}.json"
+        name = f"tydiqa-goldp-dev-{languages.TYDIQA_NAMES[code]}.json"
         examples = passages.span_examples(LANGUAGES[code], dev)
         formats.write_squad(folder / "tydiqa-goldp-v1.1-dev" / name, examples)
 
@@ -275,9 +275,9 @@ def _write_bucc(root: epath.Path, sizes: Sizes, seed: int) -> None:
 def _write_tatoeba(root: epath.Path, sizes: Sizes, seed: int) -> None:
     (said,) = distinct(draw_utterance, f"{seed}:parallel", [sizes.parallel], Utterance.meaning)
     for code in SPOKEN["tatoeba"]:
-        stem = root / "tatoeba" / f"tatoeba.{_TATOEBA_CODES[code]}-eng"
+        stem = root / "tatoeba" / f"tatoeba.{languages.ISO3[code]}-eng"
         examples = parallel.parallel_examples(LANGUAGES[code], said)
-        formats.write_parallel(f"{stem}.eng", f"{stem}.{_TATOEBA_CODES[code]}", examples)
+        formats.write_parallel(f"{stem}.eng", f"{stem}.{languages.ISO3[code]}", examples)
 
 
 def _write_text(root: epath.Path, sizes: Sizes, seed: int) -> None:
