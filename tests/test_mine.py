@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -320,3 +322,34 @@ def test_the_command_line(tmp_path, repository):
     assert done.stderr.startswith("error: the file cannot be opened (No such file")
     assert f"where: {tmp_path / 'a.txt'}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+KILLED = "import sys; from xt_jax import mine; mine.CHUNK = 4; mine.main(sys.argv[1:])"
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_gives_the_same_pairs(tmp_path, repository):
+    lines = [f"{text} {number}" for number, text in enumerate(sentences(60, 3))]
+    (tmp_path / "a.txt").write_text("\n".join(lines))
+    (tmp_path / "b.txt").write_text("\n".join(lines[::-1]))
+
+    def start():
+        command_line = [sys.executable, "-c", KILLED, *arguments(tmp_path)]
+        return subprocess.Popen(command_line, cwd=repository)
+
+    def done():
+        found = (tmp_path / "out.tsv.embeddings").rglob("progress.json")
+        return sum(json.loads(path.read_text())["done"] for path in found)
+
+    assert start().wait() == 0
+    wanted = (tmp_path / "out.tsv").read_bytes()
+    (tmp_path / "out.tsv").unlink()
+    for _ in range(4):
+        before, process = done(), start()
+        while process.poll() is None and done() < before + 12:
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        assert before < done() < 2 * len(lines)
+    assert start().wait() == 0
+    assert (tmp_path / "out.tsv").read_bytes() == wanted
