@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BASE = {"errors", "config", "files", "hosts", "preemption", "command", "compilation", "languages"}
-BELOW_STUDY = BASE | {"records", "data", "model", "retrieval", "tasks", "evaluate", "train"}
+BELOW_STUDY = BASE | {"records", "data", "model", "retrieval", "tasks", "train"}
 
 # room: the rooms, or modules of rooms, that it may import
 ALLOWED: dict[str, set[str]] = {
@@ -22,7 +22,6 @@ ALLOWED: dict[str, set[str]] = {
     "model.presets": BASE | {"data", "mini"},
     "retrieval": BASE | {"data", "model"},
     "tasks": BASE | {"data", "model", "retrieval"},
-    "evaluate": BASE | {"data", "tasks"},
     "train": BASE | {"data", "model", "retrieval", "tasks"},
     "report": BASE | {"records", "tasks"},
     "study": BELOW_STUDY | {"report"},  # a run ends with its report
@@ -31,15 +30,9 @@ ALLOWED: dict[str, set[str]] = {
     "check_data": BASE | {"data", "tasks"},
     "mine": BASE | {"data", "model", "retrieval"},
     "prepare_tfds": BASE | {"data"},
-    "score": BASE | {"data", "tasks", "evaluate"},
+    "score": BASE | {"data", "tasks"},
     "status": BASE | {"records"},
     "__main__": BELOW_STUDY | {"study", "report"},
-}
-
-# Files that break the table, and what they import; to be emptied.
-EXCEPTIONS: dict[str, set[str]] = {
-    "report.statistics.compare": {"evaluate.score"},
-    "status": {"study.board"},
 }
 
 
@@ -86,7 +79,5 @@ def _forbidden(module: str, path: Path) -> set[str]:
 
 def test_imports_point_down():
     files = {_module(path): path for path in (ROOT / "xt_jax").rglob("*.py")}
-    found = {name: _forbidden(name, path) for name, path in files.items() if name != "__init__"}
-    upward = {name: wrong - EXCEPTIONS.get(name, set()) for name, wrong in found.items()}
-    assert {name: wrong for name, wrong in upward.items() if wrong} == {}
-    assert {name for name in EXCEPTIONS if not found.get(name)} == set(), "exceptions to delete"
+    upward = {name: _forbidden(name, path) for name, path in files.items() if name != "__init__"}
+    assert {name: names for name, names in upward.items() if names} == {}
