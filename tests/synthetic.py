@@ -9,9 +9,8 @@ import numpy as np
 from rows import rows_of
 
 from xt_jax.records.results import Row
-from xt_jax.report.evidence import Evidence, models_of
 from xt_jax.report.phase_logs import PhaseLog
-from xt_jax.report.statistics.findings import find
+from xt_jax.report.study_results import StudyResults, results_of
 from xt_jax.tasks.table import TARGETS, TASKS
 
 MINI = {
@@ -82,11 +81,9 @@ def study_rows(
     return rows
 
 
-def evidence(rows: list[Row], only=(), phases: Sequence[PhaseLog] = ()) -> Evidence:
-    """What is found of the rows alone, with no per-example scores."""
-    models = models_of(rows, only)
-    found = find([row for model in models for row in model.rows], lambda run, data: None)
-    return Evidence(models, found, tuple(phases))
+def analysed(rows: list[Row], only=(), phases: Sequence[PhaseLog] = ()) -> StudyResults:
+    """The results of rows alone, without per-example scores."""
+    return results_of(rows, lambda run, data: None, only, phases)
 
 
 def phase_logs(sizes: Sequence[str] = tuple(MINI), seeds: int = 3) -> list[PhaseLog]:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
+import pandas as pd
 import pytest
 from rows import rows_of
-from synthetic import evidence, study_rows
+from synthetic import analysed, study_rows
 
 from xt_jax.languages import LANGUAGES, UNKNOWN, language
 from xt_jax.mini.languages import LANGUAGES as MINI
-from xt_jax.report.benchmark import GROUPS, average, benchmark_tables, published_table, task_scores
-from xt_jax.report.gap_tables import group_table, groups_of
+from xt_jax.report.benchmark import (
+    GROUPS,
+    benchmark_tables,
+    published_table,
+    task_scores,
+    with_averages,
+)
+from xt_jax.report.gap_tables import group_table, with_groups
 from xt_jax.report.published import PUBLISHED, published
 from xt_jax.tasks.benchmarks import BENCHMARKS, XTREME
 from xt_jax.tasks.table import TARGETS, TASKS
@@ -34,8 +43,8 @@ def test_a_task_is_the_mean_over_languages_and_of_questions_also_over_both_metri
     rows += rows_of("direct", {"de": 20.0, "en": 50.0}, target="xquad", metric="exact_match")
     rows += rows_of("direct", {"de": 90.0}, target="udpos", metric="f1")
     rows += rows_of("direct", {"de": 95.0}, target="udpos", metric="accuracy")
-    scores = task_scores(evidence(rows).models[0], "direct")
-    assert scores == {"xnli": {0: 55.0}, "xquad": {0: 42.5}, "udpos": {0: 90.0}}
+    scores = task_scores(analysed(rows).models[0]).loc["direct", 0].dropna()
+    assert scores.to_dict() == {"xnli": 55.0, "xquad": 42.5, "udpos": 90.0}
 
 
 def test_averages_of_groups_and_of_all_nine():
@@ -45,7 +54,7 @@ def test_averages_of_groups_and_of_all_nine():
             for seed in (0, 1):
                 value = {"de": 10.0 * i + seed}
                 rows += rows_of("direct", value, target=target, metric=metric, seed=seed)
-    row = row_of(evidence(rows), "base", "direct")
+    row = row_of(analysed(rows), "base", "direct")
     assert row["pawsx"] == "10.5"
     assert row["sentence pairs"] == "5.5 ± 0.7"  # 0 and 10, then 1 and 11
     assert row["structured"] == "25.5 ± 0.7"
@@ -57,24 +66,24 @@ def test_averages_of_groups_and_of_all_nine():
 def test_a_group_that_lacks_a_task_has_no_average():
     rows = study_rows({"mini-48": 56_544}, ("direct", "mnli"), seeds=1, second_metrics=True)
     rows = [r for r in rows if (r["intermediate"], r["target"]) != ("mnli", "bucc")]
-    study = evidence(rows)
+    study = analysed(rows)
     row = row_of(study, "mini-48", "mnli")
     assert row["bucc"] == row["retrieval"] == row["mean"] == ""
     assert row["sentence pairs"]
     assert row_of(study, "mini-48", "direct")["mean"]
-    assert average({"a": {0: 1.0}}, ("a", "b")) == {}
-    assert average({"a": {0: 1.0, 1: 5.0}, "b": {1: 7.0}}, ("a", "b")) == {1: 6.0}
+    scores = pd.DataFrame({"xnli": [1.0, 5.0], "pawsx": [math.nan, 7.0]}, columns=list(TARGETS))
+    assert with_averages(scores)["sentence pairs"].dropna().to_dict() == {1: 6.0}
 
 
 def test_questions_without_exact_match_have_no_score():
     rows = rows_of("direct", {"de": 60.0}) + rows_of(
         "direct", {"de": 40.0}, target="mlqa", metric="f1"
     )
-    assert "mlqa" not in row_of(evidence(rows), "base", "direct")
+    assert "mlqa" not in row_of(analysed(rows), "base", "direct")
 
 
 def test_languages_that_are_missing_are_counted():
-    texts = [block.text for block in benchmark_tables(evidence(rows_of("direct", {"de": 1.0})))[1:]]
+    texts = [block.text for block in benchmark_tables(analysed(rows_of("direct", {"de": 1.0})))[1:]]
     assert texts[-1] == "Fewer languages than the official list: xnli 1 of 15."
 
 
@@ -82,7 +91,7 @@ def test_published_figures_stand_beside_published_models_only():
     name = "FacebookAI/xlm-roberta-large"
     rows = rows_of("direct", {"de": 78.0, "en": 88.0}, model=name)
     rows += rows_of("direct", {"de": 60.0}, model=name, target="tatoeba")
-    (table, note) = published_table(evidence(rows))
+    (table, note) = published_table(analysed(rows))
     assert table.rows[1:] == [
         [
             name,
@@ -95,8 +104,8 @@ def test_published_figures_stand_beside_published_models_only():
         ]
     ]
     assert "as published" in note.text
-    assert published_table(evidence(rows_of("direct", {"de": 1.0}, model="mini-48"))) == []
-    assert published_table(evidence(rows_of("mnli", {"de": 1.0}, model=name))) == []
+    assert published_table(analysed(rows_of("direct", {"de": 1.0}, model="mini-48"))) == []
+    assert published_table(analysed(rows_of("mnli", {"de": 1.0}, model=name))) == []
 
 
 def test_published_figures_are_of_tasks_and_metrics_that_there_are():
@@ -129,7 +138,9 @@ def test_scripts_and_families(code, script, family):
 
 def test_a_language_that_is_not_in_the_table_is_unknown():
     assert language("de-en") == ("de-en", UNKNOWN, UNKNOWN)
-    assert groups_of({"de-en", "de"}, "script") == {"Latin": ["de"], "unknown": ["de-en"]}
+    codes = pd.Series(["de-en", "de", "en"])
+    gains = pd.DataFrame({"language": codes, "script": [language(c).script for c in codes]})
+    assert with_groups(gains, "script")["group"].tolist() == ["unknown", "Latin", "(English)"]
 
 
 def test_gains_of_groups_are_means_over_their_languages_without_english():
@@ -138,7 +149,7 @@ def test_gains_of_groups_are_means_over_their_languages_without_english():
     rows += rows_of("direct", {"de": 50.0}, target="panx") + rows_of(
         "mnli", {"de": 53.0}, target="panx"
     )
-    table = group_table(evidence(rows), "script")
+    (table,) = group_table(analysed(rows), "script")
     assert table.rows == [
         ["model", "script", "languages", "mnli"],
         ["base", "(English)", "en", "+10.0"],

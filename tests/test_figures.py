@@ -1,36 +1,157 @@
-"""The pictures of what was found: what is drawn is what the findings say, and can be read."""
+"""The pictures of a report: they show what the results say, and all of their text is legible."""
 
 from __future__ import annotations
 
+import json
+import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
+import matplotlib
 import pytest
+from conftest import ROOT
+from etils import epath
+from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
-from rows import rows_of
-from synthetic import BRANCHES, MINI, evidence, phase_logs, study_rows
+from rows import keys, rows_of
+from synthetic import BRANCHES, MINI, analysed, phase_logs, study_rows
 
+from xt_jax.records.results import Row
 from xt_jax.report import plots
-from xt_jax.report.evidence import Evidence
+from xt_jax.report.figures.style import styles_of
 from xt_jax.report.statistics.findings import Findings
-from xt_jax.report.wording import excludes_zero, points
+from xt_jax.report.study_results import StudyResults
+from xt_jax.report.text import points
 
 PUBLISHED = {"xlm-roberta-base": 85_054_464, "facebook/xlm-roberta-xl": 2_832_000_000}
 THREE = dict(list(MINI.items())[:3])
 
 
-def draw(evidence: Evidence) -> dict[str, Figure]:
-    return {each.name: plots.draw(each) for each in plots.drawings(evidence)}
+def draw(study: StudyResults) -> dict[str, Figure]:
+    return {each.name: plots.draw(each) for each in plots.drawings(study)}
 
 
-def some(branches=("direct", "mnli", "squad"), targets=("xnli", "panx"), **options) -> Evidence:
-    return evidence(study_rows(THREE, branches, targets, 3, **options))
+def some(branches=("direct", "mnli", "squad"), targets=("xnli", "panx"), **options) -> StudyResults:
+    return analysed(study_rows(THREE, branches, targets, 3, **options))
 
 
 def lines(axes, label: str) -> list[tuple[float, float]]:
     (line,) = [line for line in axes.lines if line.get_label() == label]
     return [(x, round(y, 9)) for x, y in line.get_xydata().tolist()]
+
+
+# --- scores -----------------------------------------------------------------------------------
+
+
+def ladder(sizes: dict[str, int], targets: tuple[str, ...] = ("xnli",), seeds: int = 2):
+    """Scores 10, 11 (seeds 0, 1) of direct at the first size, 10 more at each following one."""
+    return [
+        row
+        for i, (model, params) in enumerate(sizes.items())
+        for seed in range(seeds)
+        for target in targets
+        for name, more in (("direct", 0.0), ("mnli", 5.0))
+        for row in rows_of(
+            name,
+            {"de": 9.0 + 10 * i + seed + more, "sw": 11.0 + 10 * i + seed + more},
+            seed=seed,
+            target=target,
+            model=model,
+            encoder_params=params,
+        )
+    ]
+
+
+def dots(axes: Axes, name: str) -> list[tuple[float, float]]:
+    """(x, y) of the points of an intermediate task."""
+    found = [c for c in axes.containers if c.get_label() == name]
+    return [tuple(xy) for c in found for xy in c.lines[0].get_xydata().tolist()]
+
+
+def bars(axes: Axes, name: str) -> list[tuple[float, float] | None]:
+    """The ends of the bar of each point; None where there is none."""
+    (container,) = [c for c in axes.containers if c.get_label() == name]
+    (lines,) = container.lines[2]
+    ends = [tuple(path.vertices[:, 1].tolist()) for path in lines.get_paths()]
+    return [None if any(map(math.isnan, pair)) else pair for pair in ends]
+
+
+def scores(rows: list[Row], only=()) -> Figure:
+    return draw(analysed(rows, only))["scores"]
+
+
+def test_scores_are_a_panel_per_target_over_encoder_parameters():
+    figure = scores(ladder(THREE, targets=("xnli", "panx")))
+    xnli, panx = figure.axes
+    assert [axes.get_title() for axes in (xnli, panx)] == ["xnli, accuracy", "panx, accuracy"]
+    assert xnli.get_xscale() == "log"
+    assert [y for _, y in dots(xnli, "direct")] == [10.5, 20.5, 30.5]
+    assert [y for _, y in dots(panx, "mnli")] == [15.5, 25.5, 35.5]
+    # beside one another, by less than the eye reads off a logarithmic axis
+    assert [x for x, _ in dots(xnli, "mnli")] == pytest.approx(list(THREE.values()), rel=0.05)
+    half = 1 / math.sqrt(2)
+    assert bars(xnli, "direct")[0] == pytest.approx((10.5 - half, 10.5 + half))
+    assert [label.get_text() for label in xnli.get_xticklabels()] == ["57 k", "0.15 M", "0.79 M"]
+    assert "bars: standard deviation" in figure.get_supxlabel()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["direct", "mnli"]
+
+
+def test_scores_of_one_seed_have_no_bars_and_one_size_is_enough():
+    figure = scores(ladder({"mini-48": 56_544}, seeds=1))
+    assert "bars" not in figure.get_supxlabel()
+    (axes,) = figure.axes
+    assert bars(axes, "mnli") == [None]
+    (direct,), (mnli,) = dots(axes, "direct"), dots(axes, "mnli")
+    assert (direct[1], mnli[1]) == (10.0, 15.0)
+    assert axes.transData.transform(mnli)[0] - axes.transData.transform(direct)[0] > 20  # pixels
+
+
+def test_only_the_first_metric_of_a_target_is_drawn_and_no_layer():
+    rows = rows_of("direct", {"de": 40.0}, metric="f1", target="xquad")
+    rows += rows_of("direct", {"de": 20.0}, metric="exact_match", target="xquad")
+    rows += rows_of("direct", {"de": 31.0}, target="tatoeba", metric="accuracy@layer=1")
+    rows += rows_of("direct", {"de": 30.0}, target="tatoeba")
+    drawn = [[y for _, y in dots(axes, "direct")] for axes in scores(rows).axes]
+    assert drawn == [[40.0], [30.0]]
+
+
+def test_the_same_rows_count_as_in_the_table():
+    current = rows_of("mnli", {"de": 61.0}, run="mnli, 1e-5")
+    rows = rows_of("direct", {"de": 60.0}) + current + rows_of("mnli", {"de": 71.0}, run="3e-5")
+    for only, expected in ((keys(current), 61.0), ((), 71.0)):
+        (axes,) = scores(rows, only).axes
+        assert [y for _, y in dots(axes, "mnli")] == [expected]
+
+
+def test_models_go_from_small_to_large_and_lack_what_they_lack():
+    rows = ladder(dict(reversed(THREE.items())))
+    assert [model.name for model in analysed(rows).models] == list(THREE)
+    rows = [r for r in rows if (r["model"], r["intermediate"]) != ("mini-64", "mnli")]
+    (axes,) = scores(rows).axes
+    assert [y for _, y in dots(axes, "mnli")] == [35.5, 15.5]
+    assert [y for _, y in dots(axes, "direct")] == [30.5, 20.5, 10.5]
+
+
+def test_families_have_panels_of_their_own():
+    published = {f"xlm-roberta-{s}": 10**n for s, n in (("base", 7), ("large", 8), ("xl", 9))}
+    figure = scores(ladder(THREE | published))
+    titles = ["xnli, accuracy (mini)", "xnli, accuracy (xlm-roberta)"]
+    assert [axes.get_title() for axes in figure.axes] == titles
+    assert [y for _, y in dots(figure.axes[1], "direct")] == [40.5, 50.5, 60.5]
+
+
+def test_intermediate_tasks_differ_in_colour_or_marker():
+    styles = styles_of({"direct", *(f"task{i}" for i in range(42))})
+    assert next(iter(styles)) == "direct"
+    assert len(set(styles.values())) == 43
+
+
+# --- gaps -------------------------------------------------------------------------------------
 
 
 def test_gaps_against_size_have_lines_and_bands_in_a_panel_per_target():
@@ -72,7 +193,7 @@ def test_more_than_five_intermediate_tasks_are_two_pictures():
 
 
 def test_one_seed_has_lines_and_no_bands():
-    study = evidence(study_rows(THREE, ("direct", "mnli"), ("xnli",), 1))
+    study = analysed(study_rows(THREE, ("direct", "mnli"), ("xnli",), 1))
     figure = draw(study)["gap_by_size"]
     assert all(not axes.collections for axes in figure.axes)
     assert "bands" not in figure.get_supxlabel()
@@ -83,7 +204,7 @@ def test_one_seed_has_lines_and_no_bands():
 def test_a_size_without_a_gap_is_left_out_of_its_line():
     rows = study_rows(THREE, ("direct", "mnli"), ("xnli", "panx"), 3)
     rows = [r for r in rows if (r["model"], r["target"]) != ("mini-64", "panx")]
-    _, xnli, panx = draw(evidence(rows))["gap_by_size"].axes
+    _, xnli, panx = draw(analysed(rows))["gap_by_size"].axes
     assert [x for x, _ in lines(xnli, "mnli")] == list(THREE.values())
     assert [x for x, _ in lines(panx, "mnli")] == [THREE["mini-48"], THREE["mini-128"]]
 
@@ -94,7 +215,7 @@ def test_an_endless_interval_does_not_flatten_the_lines():
         replace(gap, estimate=replace(gap.estimate, low=-1e4, high=1e4))
         for gap in study.findings.gaps
     )
-    wide = Evidence(study.models, Findings(gaps, ()))
+    wide = StudyResults(study.models, Findings(gaps, ()))
     for axes in draw(wide)["gap_by_size"].axes:
         low, high = axes.get_ylim()
         drawn = [y for name in ("mnli", "squad") for _, y in lines(axes, name)]
@@ -103,17 +224,17 @@ def test_an_endless_interval_does_not_flatten_the_lines():
 
 
 def test_one_size_has_no_picture_of_sizes():
-    names = draw(evidence(study_rows({"mini-48": 56_544}, ("direct", "mnli"), seeds=2)))
+    names = draw(analysed(study_rows({"mini-48": 56_544}, ("direct", "mnli"), seeds=2)))
     assert "gap_by_size" not in names
     assert "heat_map" in names
 
 
 def test_families_have_pictures_of_their_own():
-    study = evidence(study_rows({**THREE, **PUBLISHED}, ("direct", "mnli"), ("xnli",), 2))
+    study = analysed(study_rows({**THREE, **PUBLISHED}, ("direct", "mnli"), ("xnli",), 2))
     titles = {each.name: each.title for each in plots.drawings(study)}
     assert titles["gap_by_size"].endswith("(mini)")
     assert titles["gap_by_size-family-2"].endswith("(xlm-roberta)")
-    study = evidence(study_rows({"a-1": 9, **THREE}, ("direct", "mnli"), ("xnli",), 2))
+    study = analysed(study_rows({"a-1": 9, **THREE}, ("direct", "mnli"), ("xnli",), 2))
     titles = {each.name: each.title for each in plots.drawings(study)}
     assert titles["gap_by_size"].endswith("(mini)")  # a family of one size has none
 
@@ -131,7 +252,7 @@ def test_the_heat_map_has_every_gap_in_its_cell_and_marks_the_sure_ones():
         for i, name in enumerate(("mnli", "squad")):
             for j, target in enumerate(("", "xnli", "panx")):
                 estimate = study.gap(model, name, target).estimate
-                sure = excludes_zero(estimate)
+                sure = estimate.excludes_zero
                 text = texts[j, i]
                 assert text.get_text() == points(estimate.value) + ("*" if sure else "")
                 assert text.get_fontweight() == ("bold" if sure else "normal")
@@ -142,15 +263,18 @@ def test_the_heat_map_has_every_gap_in_its_cell_and_marks_the_sure_ones():
 def test_the_heat_map_says_where_there_is_no_gap():
     rows = study_rows(THREE, ("direct", "mnli"), ("xnli", "panx"), 2)
     rows = [r for r in rows if (r["model"], r["target"]) != ("mini-64", "panx")]
-    maps = [axes for axes in draw(evidence(rows))["heat_map"].axes if axes.texts]
+    maps = [axes for axes in draw(analysed(rows))["heat_map"].axes if axes.texts]
     assert [axes.texts[2].get_text() for axes in maps].count("–") == 1
     assert maps[1].texts[2].get_text() == "–"
+
+
+# --- languages, layers, curves ----------------------------------------------------------------
 
 
 def test_languages_are_in_groups_with_their_mean():
     values = {"en": 60.0, "de": 61.0, "es": 64.0, "ru": 52.0, "bg": 54.0, "zh": 49.0}
     rows = rows_of("direct", dict.fromkeys(values, 50.0)) + rows_of("mnli", values)
-    study = evidence(rows)
+    study = analysed(rows)
     (axes,) = draw(study)["languages_by_script"].axes
     labels = [text.get_text().strip() for text in axes.get_yticklabels()]
     assert labels == [
@@ -180,7 +304,7 @@ def test_layers_are_drawn_over_relative_depth():
             rows += rows_of("direct", {"de": value}, target=target, metric=f"{metric}@layer={k}")
     rows += rows_of("direct", {"de": 30.0}, target="tatoeba")
     rows += rows_of("direct", {"de": 6.0}, target="bucc", metric="f1")
-    bucc, tatoeba = draw(evidence(rows))["retrieval_by_layer"].axes
+    bucc, tatoeba = draw(analysed(rows))["retrieval_by_layer"].axes
     assert lines(tatoeba, "direct") == [(0.0, 10.0), (0.5, 30.0), (1.0, 20.0)]
     assert lines(bucc, "direct") == [(0.0, 5.0), (0.5, 8.0), (1.0, 6.0)]
     rings = [
@@ -200,7 +324,7 @@ def test_a_task_that_is_both_has_a_panel_for_each_role():
     phases = [one for one in phase_logs(("mini-48",), 2) if one.phase == "xnli"]
     first = [replace(one, role="intermediate") for one in phases if not one.after]
     rows = study_rows(dict(list(MINI.items())[:1]), seeds=2)
-    study = evidence(rows, phases=(*phases, *first))
+    study = analysed(rows, phases=(*phases, *first))
     figure = draw(study)["learning_curves"]
     panels = {axes.get_title(): axes for axes in figure.axes}
     assert list(panels) == ["xnli", "xnli, intermediate"]
@@ -210,7 +334,7 @@ def test_a_task_that_is_both_has_a_panel_for_each_role():
 
 def test_learning_curves_are_means_over_seeds_by_what_went_before():
     logs = phase_logs(("mini-48", "mini-64"))
-    study = evidence(study_rows(THREE, ("direct", "mnli", "squad"), ("xnli",), 2), phases=logs)
+    study = analysed(study_rows(THREE, ("direct", "mnli", "squad"), ("xnli",), 2), phases=logs)
     figure = draw(study)["learning_curves"]
     assert len(figure.axes) == 4 * 2
     mine = [p.dev for p in logs if (p.model, p.phase, p.after) == ("mini-48", "xnli", "mnli")]
@@ -229,11 +353,14 @@ def test_phases_that_were_evaluated_once_show_their_loss():
         replace(log, dev=log.dev[-1:], loss=((100, 1.2), (200, 0.7)))
         for log in phase_logs(("mini-48",))
     ]
-    study = evidence(study_rows(THREE, ("direct", "mnli"), ("xnli",), 2), phases=logs)
+    study = analysed(study_rows(THREE, ("direct", "mnli"), ("xnli",), 2), phases=logs)
     figure = draw(study)["learning_curves"]
     assert figure.get_supylabel() == "loss of the step"
     assert [axes.get_title() for axes in figure.axes] == ["xnli", "pawsx", "panx", "tydiqa"]
     assert lines(figure.axes[0], "direct") == [(100, 1.2), (200, 0.7)]
+
+
+# --- all pictures -----------------------------------------------------------------------------
 
 
 def texts_of(figure: Figure) -> list:
@@ -258,11 +385,12 @@ def texts_of(figure: Figure) -> list:
         study_rows(PUBLISHED, ("direct", "mnli"), seeds=2, languages=None, layers=True),
         study_rows({"mini-48": 56_544}, ("direct", "mnli", "squad"), seeds=1, layers=True),
         study_rows({f"mini-{n}": 1000 * 2**n for n in range(7)}, seeds=2, layers=True),
+        ladder({"mini-0": 56_000, "mini-1": 60_000, "mini-2": 790_000}),
     ],
-    ids=["the mini study", "published", "one size", "seven sizes"],
+    ids=["the mini study", "published", "one size", "seven sizes", "close sizes"],
 )
 def test_no_text_is_cut_off_or_small_or_over_another(rows):
-    for name, figure in draw(evidence(rows, phases=phase_logs())).items():
+    for name, figure in draw(analysed(rows, phases=phase_logs())).items():
         figure.draw_without_rendering()
         texts = texts_of(figure)
         boxes = [text.get_window_extent() for text in texts]
@@ -276,3 +404,82 @@ def test_no_text_is_cut_off_or_small_or_over_another(rows):
             assert box.y1 <= figure.bbox.y1, (name, text)
         both = zip(combinations(texts, 2), combinations(boxes, 2), strict=True)
         assert not [(name, a, b) for (a, b), (c, d) in both if c.overlaps(d)]
+
+
+def write_pictures(folder: Path, rows: list[Row]) -> None:
+    for drawing in plots.drawings(analysed(rows)):
+        plots.write_drawing(epath.Path(folder), drawing)
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    """(width, height)"""
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+
+
+def test_without_rows_there_are_no_pictures():
+    assert plots.drawings(analysed([])) == []
+
+
+def test_names_are_drawn_as_they_are_and_long_ones_in_lines(tmp_path):
+    model = r"runs/a$\b_{$/" + "x" * 120
+    name = "+".join(["commonsense_qa", "hellaswag", "squad_v2", "anli_plus"])
+    rows = rows_of("direct", {"de": 2.0}, model=model) + rows_of(name, {"de": 1.0}, model=model)
+    figures = draw(analysed(rows))
+    assert model in figures["heat_map"].axes[0].get_title("left")
+    assert model in figures["languages_by_script"].axes[0].get_title().replace("\n", "")
+    legend = [text.get_text() for text in figures["scores"].legends[0].get_texts()]
+    assert legend == ["direct", "commonsense_qa+hellaswag+squad_v2+\nanli_plus"]
+    write_pictures(tmp_path, rows)
+    assert (tmp_path / "heat_map.png").stat().st_size > 5_000
+
+
+def test_pictures_are_as_wide_as_a_page_and_not_too_tall_to_draw(tmp_path):
+    rows = [row for i in range(320) for row in rows_of("direct", {"de": 60.0}, target=f"t{i}")]
+    write_pictures(tmp_path, rows[:1])
+    assert png_size(tmp_path / "scores.png")[0] == 1500
+    assert 'width="720pt"' in (tmp_path / "scores.svg").read_text()  # 960 CSS pixels
+    write_pictures(tmp_path, rows)
+    width, height = png_size(tmp_path / "scores.png")
+    assert height <= 20_000
+    assert width < 1500
+
+
+PROGRAM = """
+import json, pathlib, sys
+from test_figures import write_pictures
+folder = pathlib.Path(sys.argv[1])
+write_pictures(folder, json.loads((folder / "rows.json").read_text()))
+assert "matplotlib.pyplot" not in sys.modules
+"""
+
+
+def test_the_same_rows_are_the_same_bytes_whatever_the_user_has_set(tmp_path):
+    """In another process, with settings of its own, at another time."""
+    rows = ladder(THREE)
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    settings = {name: matplotlib.rcParams[name] for name in {*matplotlib.rcParams} - {"backend"}}
+    write_pictures(here, rows)
+    assert settings == {name: matplotlib.rcParams[name] for name in settings}
+    (there / "rows.json").write_text(json.dumps(rows))
+    (there / "matplotlibrc").write_text(
+        "font.size: 20\nfont.family: monospace\nsvg.hashsalt: other\n"
+    )
+    environment = os.environ | {
+        "MATPLOTLIBRC": str(there),
+        "MPLBACKEND": "module://nowhere",
+        "SOURCE_DATE_EPOCH": "86400",
+        "PYTHONHASHSEED": "7",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+    }
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(there)], cwd=ROOT, env=environment, check=True
+    )
+    pictured = sorted(path.name for path in here.iterdir())
+    assert {"scores.png", "gap_by_size.svg", "heat_map.png"} < set(pictured)
+    for name in pictured:
+        assert (here / name).read_bytes() == (there / name).read_bytes(), name
+    assert "dc:date" not in (here / "scores.svg").read_text()

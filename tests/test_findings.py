@@ -20,6 +20,7 @@ from xt_jax.report.statistics import contrasts
 from xt_jax.report.statistics.bootstrap import Estimate, Paired, Term, estimate, shifts
 from xt_jax.report.statistics.families import family_of, ladders
 from xt_jax.report.statistics.findings import Findings, Gap, find, multiplicity
+from xt_jax.report.statistics.scores import as_frame
 
 unhurried = settings(deadline=None, max_examples=40)
 
@@ -137,7 +138,7 @@ def test_examples_that_count_for_nothing_are_not_drawn_from_many(monkeypatch, at
         array = study.arrays[row["run"], row["data"]]
         array[array[:, 0] == 0] = 0  # a run in which fewer count
         row["value"] = 100.0
-    drawn = contrasts.shifts_of(runs, study.example_scores)
+    drawn = contrasts.shifts_of(as_frame(runs), study.example_scores)
     together = shifts(np.stack([study.arrays[r["run"], r["data"]][place] for r in runs]))
     for row, expected in zip(runs, together, strict=True):
         np.testing.assert_allclose(drawn[row["run"], row["data"]], expected, atol=1e-4)
@@ -259,9 +260,11 @@ def test_families_have_slopes_of_their_own():
     sizes |= {"facebook/xlm-roberta-xl": (10**9, 2 * 10**9)}
     found = Study(15, models=MODELS | sizes).find()
     assert {s.family for s in found.slopes} == {"mini", "xlm-roberta"}
-    assert ladders(Study(15, models=dict(reversed(MODELS.items()))).rows) == {"mini": list(MODELS)}
+    assert ladders(as_frame(Study(15, models=dict(reversed(MODELS.items()))).rows)) == {
+        "mini": list(MODELS)
+    }
     two = Study(15, models=dict(list(MODELS.items())[:2]))
-    assert not ladders(two.rows)
+    assert not ladders(as_frame(two.rows))
     assert not two.find().slopes
     same = {**MODELS, "mini-128": MODELS["mini-64"]}
     assert not Study(15, models=same).find().slopes

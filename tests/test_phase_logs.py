@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
+from xt_jax.report.cost import cost_tables
 from xt_jax.report.document import Table
 from xt_jax.report.phase_logs import read_phases
-from xt_jax.report.spent import cost_tables
 
 
 def phase(folder, name: str, log: str, **about) -> None:

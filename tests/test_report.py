@@ -9,18 +9,18 @@ import re
 import pytest
 from etils import epath
 from rows import keys, rows_of
-from synthetic import evidence
+from synthetic import analysed
 
 from xt_jax.errors import DataError
 from xt_jax.records.results import Row, append_rows
 from xt_jax.report.document import to_markdown
-from xt_jax.report.statistics.compare import deviation, half_width
+from xt_jax.report.statistics.scores import deviation, half_width
 from xt_jax.report.write import report as whole_report
 from xt_jax.report.write import write_report
 
 
 def report(rows: list[Row], only=()) -> str:
-    return to_markdown(whole_report(evidence(rows, only)))
+    return to_markdown(whole_report(analysed(rows, only)))
 
 
 def table(text: str, title: str) -> list[dict[str, str]]:
@@ -315,7 +315,7 @@ def test_no_results_are_a_sentence(exists, tmp_path):
         "size\nThere are no results yet: no target task has been scored.\n"
     )
     assert text.startswith((tmp_path / "report.md").read_text())
-    assert not list(tmp_path.glob("report.[sp]*"))
+    assert not list(tmp_path.glob("*.[sp][vn]g"))
 
 
 def test_the_report_is_written_beside_the_results_file(tmp_path):
@@ -341,7 +341,7 @@ def test_the_report_links_the_pictures_beside_it(tmp_path):
     write_report(results.parent, results.parent)
     text = (tmp_path / "report.md").read_text()
     links = re.findall(r"!\[.+\]\((.+)\)", text[: text.index("## mini-48")])
-    assert links == ["report.svg", "sizes.svg"]
+    assert links == ["scores.svg"]
     pictures = {name.replace("svg", suffix) for name in links for suffix in ("svg", "png")}
     written = {path.name for path in tmp_path.iterdir()}
     texts = {"results.jsonl", "results.csv", "report.md", "report.html"}

@@ -7,25 +7,25 @@ from dataclasses import replace
 
 import pytest
 from rows import rows_of
-from synthetic import BRANCHES, evidence, phase_logs, study_rows
+from synthetic import BRANCHES, analysed, phase_logs, study_rows
 
 from xt_jax.report.answer import TITLE, answer
 from xt_jax.report.document import to_markdown
-from xt_jax.report.evidence import Evidence, models_of
 from xt_jax.report.statistics.findings import Estimate, Findings, Gap, Slope, multiplicity
-from xt_jax.report.wording import between, count, interval, listed, percent, points, size
+from xt_jax.report.study_results import StudyResults
+from xt_jax.report.text import between, count, interval, listed, percent, points, size
 from xt_jax.report.write import report
 
 SMALL = {"mini-48": 56_544, "mini-64": 149_952, "mini-128": 793_088}
 
 
-def lines_of(evidence: Evidence) -> list[str]:
-    return to_markdown(answer(evidence)).split("\n")
+def lines_of(study: StudyResults) -> list[str]:
+    return to_markdown(answer(study)).split("\n")
 
 
-def paragraph(evidence: Evidence) -> str:
+def paragraph(study: StudyResults) -> str:
     """The one below the title."""
-    lines = lines_of(evidence)
+    lines = lines_of(study)
     return lines[lines.index(f"# {TITLE}") + 1]
 
 
@@ -35,7 +35,7 @@ def number(value: float, half: float = 1.0, positive: float = 0.9, seeds: int = 
 
 def studied(
     slope: Estimate, gaps: tuple[float, ...] = (3.0, 2.0, 1.0), names: tuple[str, ...] = ("mnli",)
-) -> Evidence:
+) -> StudyResults:
     """One target, three sizes, and these findings."""
     rows = [
         row
@@ -55,11 +55,11 @@ def studied(
         for target in ("xnli", "")
     ]
     slopes = [Slope("mini", name, "", "encoder", 3, slope) for name in ("", *names)]
-    return Evidence(models_of(rows), Findings(tuple(made), tuple(slopes)))
+    return replace(analysed(rows), findings=Findings(tuple(made), tuple(slopes)))
 
 
 def test_the_answer_is_in_the_first_ten_lines():
-    whole = evidence(study_rows(), phases=phase_logs())
+    whole = analysed(study_rows(), phases=phase_logs())
     lines = to_markdown(report(whole)).split("\n")[:10]
     assert lines[0] == "`python run.py --seed=0`"
     assert lines[1] == f"# {TITLE}"
@@ -103,7 +103,7 @@ def test_the_probability_is_of_what_the_sentence_says():
 
 
 def test_one_seed_has_gaps_without_intervals_and_no_certainty():
-    one = evidence(study_rows(SMALL, ("direct", "mnli"), seeds=1))
+    one = analysed(study_rows(SMALL, ("direct", "mnli"), seeds=1))
     text = "\n".join(lines_of(one))
     assert "How sure the change of the gap with model size is cannot be said from one seed." in text
     assert "There is one seed, so no number here has an interval." in text
@@ -113,7 +113,7 @@ def test_one_seed_has_gaps_without_intervals_and_no_certainty():
 
 
 def test_one_size_says_so_and_what_to_run():
-    one = evidence(study_rows({"mini-48": 56_544}, ("direct", "mnli"), seeds=3))
+    one = analysed(study_rows({"mini-48": 56_544}, ("direct", "mnli"), seeds=3))
     text = paragraph(one)
     assert text.startswith("**There is only one size, mini-48: these are the gaps.**")
     assert "run the same command with another `size=`" in text
@@ -123,7 +123,7 @@ def test_one_size_says_so_and_what_to_run():
 
 def test_two_sizes_are_too_few_for_a_slope():
     two = dict(list(SMALL.items())[:2])
-    text = paragraph(evidence(study_rows(two, ("direct", "mnli"), seeds=3)))
+    text = paragraph(analysed(study_rows(two, ("direct", "mnli"), seeds=3)))
     assert text.startswith("**There are only 2 sizes: these are the gaps.** To see how they change")
     assert "takes 3: run the same command with another `size=`" in text
 
@@ -134,8 +134,8 @@ def test_sizes_without_a_common_target_have_no_slope():
         for target, (model, params) in zip(("xnli", "panx", "pawsx"), SMALL.items(), strict=True)
         for row in study_rows({model: params}, ("direct", "mnli"), (target,), 2)
     ]
-    study = evidence(rows)
-    study = Evidence(study.models, replace(study.findings, slopes=()))
+    study = analysed(rows)
+    study = StudyResults(study.models, replace(study.findings, slopes=()))
     assert paragraph(study).startswith("**How the gap changes with model size cannot be said.**")
 
 
@@ -151,13 +151,13 @@ def test_sizes_without_a_common_target_have_no_slope():
     ],
 )
 def test_without_a_gap_it_says_what_to_run(rows, expected):
-    text = paragraph(evidence(rows))
+    text = paragraph(analysed(rows))
     assert text.startswith("**No answer yet.** " + expected)
     assert "From 1 size (85 M encoder parameters), " in text
 
 
 def test_no_results_are_a_sentence():
-    assert lines_of(evidence([])) == [
+    assert lines_of(analysed([])) == [
         f"# {TITLE}",
         "There are no results yet: no target task has been scored.",
         "",
@@ -169,7 +169,7 @@ def test_collapsed_runs_are_counted_and_the_answer_is_given_without_them():
     bad = (("mini-48", "mnli", "xnli", 0), ("mini-64", "direct", "xnli", 0), ("other", "", "", 0))
     slopes = tuple(replace(s, without_collapsed=number(-0.4)) for s in base.findings.slopes)
     findings = replace(base.findings, slopes=slopes, collapsed=bad)
-    text = paragraph(Evidence(base.models, findings))
+    text = paragraph(StudyResults(base.models, findings))
     assert "2 of 6 runs on a target are at chance in English" in text  # three sizes, two branches
     assert "without them it changes by -0.4 [-1.4, +0.6]." in text
     assert "at chance" not in paragraph(base)
@@ -178,7 +178,7 @@ def test_collapsed_runs_are_counted_and_the_answer_is_given_without_them():
 def test_retrieval_is_no_run_that_could_collapse():
     rows = study_rows(SMALL, ("direct", "mnli"), ("xnli", "tatoeba"), 2)
     rows = [r | {"value": 30.0} if r["target"] == "xnli" and not r["seed"] else r for r in rows]
-    assert "6 of 12 runs on a target are at chance" in paragraph(evidence(rows))
+    assert "6 of 12 runs on a target are at chance" in paragraph(analysed(rows))
 
 
 def test_many_comparisons_are_said_plainly():
@@ -188,7 +188,7 @@ def test_many_comparisons_are_said_plainly():
         "Of 3 gaps (model, intermediate task, target), 2 have an interval that excludes 0" in text
     )
     assert "if no intermediate task did anything, fewer than one would" in text
-    study = evidence(study_rows())
+    study = analysed(study_rows())
     whole = "\n".join(lines_of(study))
     kept = len(multiplicity(study.findings.gaps).kept)
     assert 0 < kept < 225
@@ -202,7 +202,7 @@ def test_the_intervals_say_what_they_are_over():
         lines_of(studied(number(-2.0)))
     )
     assert "95 % interval, over seeds alone, not over other test examples." in "\n".join(
-        lines_of(evidence(study_rows(SMALL, ("direct", "mnli"), seeds=2)))
+        lines_of(analysed(study_rows(SMALL, ("direct", "mnli"), seeds=2)))
     )
 
 
@@ -218,14 +218,14 @@ def test_many_intermediate_tasks_still_fit_into_ten_lines():
 def test_a_target_that_some_sizes_lack_is_no_obstacle():
     rows = study_rows(SMALL, ("direct", "mnli"), seeds=3)
     rows = [r for r in rows if (r["model"], r["target"]) != ("mini-64", "tatoeba")]
-    assert paragraph(evidence(rows)).startswith("**")
-    assert "9 targets" in paragraph(evidence(rows))
+    assert paragraph(analysed(rows)).startswith("**")
+    assert "9 targets" in paragraph(analysed(rows))
 
 
 def test_the_family_with_most_sizes_is_spoken_of_and_the_others_are_named():
     rows = study_rows(SMALL, ("direct", "mnli"), ("xnli",), seeds=3)
     rows += study_rows({"xlm-roberta-base": 85_000_000}, ("direct", "mnli"), ("xnli",), seeds=3)
-    text = paragraph(evidence(rows))
+    text = paragraph(analysed(rows))
     assert "From 3 sizes (57 k to 0.79 M encoder parameters)" in text
     assert "1 model of other families or without a gap: below." in text
 
@@ -233,7 +233,7 @@ def test_the_family_with_most_sizes_is_spoken_of_and_the_others_are_named():
 def test_the_command_that_trained_most_phases_is_on_the_first_line():
     logs = phase_logs(("mini-48",))
     logs = [replace(logs[0], command="python run.py --seed=1"), *logs[1:]]
-    lines = lines_of(evidence(study_rows(SMALL, seeds=2), phases=logs))
+    lines = lines_of(analysed(study_rows(SMALL, seeds=2), phases=logs))
     assert lines[0] == "`python run.py --seed=0` and 1 other command"
     assert lines[1] == f"# {TITLE}"
 
@@ -241,12 +241,12 @@ def test_the_command_that_trained_most_phases_is_on_the_first_line():
 def test_the_parts_of_a_study_are_one_command():
     shards = [f"python run.py --config.shard={i}/2 --workdir=w" for i in (1, 2)]
     logs = [replace(log, command=shards[i % 2]) for i, log in enumerate(phase_logs(("mini-48",)))]
-    lines = lines_of(evidence(study_rows(SMALL, seeds=2), phases=logs))
+    lines = lines_of(analysed(study_rows(SMALL, seeds=2), phases=logs))
     assert lines[0] == "`python run.py --workdir=w`"
 
 
 def test_the_command_that_ran_the_study_last_goes_first():
-    study = evidence(study_rows(SMALL, seeds=2), phases=phase_logs(("mini-48",)))
+    study = analysed(study_rows(SMALL, seeds=2), phases=phase_logs(("mini-48",)))
     assert lines_of(replace(study, command="python run.py"))[0] == "`python run.py`"
 
 
@@ -283,7 +283,7 @@ def test_only_the_first_metric_of_a_target_counts():
     rows += rows_of("mnli", {"de": 41.0}, metric="f1", target="xquad")
     rows += rows_of("direct", {"de": 20.0}, metric="exact_match", target="xquad")
     rows += rows_of("mnli", {"de": 29.0}, metric="exact_match", target="xquad")
-    study = evidence(rows)
+    study = analysed(rows)
     assert study.gap("base", "mnli", "xquad").estimate.value == 1.0
     assert [gap.metric for gap in study.target_gaps] == ["f1"]
-    assert [gap.estimate.value for gap in study.language_gaps("base")] == [1.0]
+    assert study.language_gains["gap"].tolist() == [1.0]

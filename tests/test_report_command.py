@@ -7,12 +7,12 @@ import json
 import math
 
 import pytest
-from synthetic import evidence, phase_logs, study_rows
+from synthetic import analysed, phase_logs, study_rows
 
 from xt_jax.errors import DataError
 from xt_jax.records.results import append_rows
 from xt_jax.report import __main__ as command
-from xt_jax.report.spreadsheets import spreadsheets
+from xt_jax.report.csv_files import csv_files
 
 SIZES = {"mini-48": 56_544, "mini-64": 149_952, "mini-128": 793_088}
 ROWS = study_rows(SIZES, ("direct", "mnli"), ("xnli",), 2)
@@ -27,8 +27,7 @@ def test_the_files_of_a_report_lie_in_the_output_folder(tmp_path, capsys):
     append_rows(tmp_path / "study" / "results-1-of-2.jsonl", ROWS[:half])
     append_rows(tmp_path / "study" / "results-2-of-2.jsonl", ROWS[half:])
     run(tmp_path / "study", tmp_path / "out")
-    names = ("gap_by_size", "heat_map", "languages_by_script", "languages_by_family")
-    names += ("report", "sizes")
+    names = ("gap_by_size", "heat_map", "languages_by_script", "languages_by_family", "scores")
     pictures = {f"{name}.{suffix}" for name in names for suffix in ("svg", "png")}
     texts = {"report.md", "report.html", "gaps.csv", "slopes.csv", "results.csv", "languages.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == pictures | texts
@@ -81,8 +80,8 @@ def read(text: str) -> list[dict[str, str]]:
 
 
 def test_spreadsheets_have_every_number():
-    study = evidence(ROWS, phases=phase_logs(("mini-48",), 1))
-    sheets = spreadsheets(study)
+    study = analysed(ROWS, phases=phase_logs(("mini-48",), 1))
+    sheets = csv_files(study)
     assert list(sheets) == ["results.csv", "gaps.csv", "slopes.csv", "languages.csv", "cost.csv"]
     results = read(sheets["results.csv"])
     assert {tuple(sorted(r.items())) for r in results} == {
@@ -108,11 +107,11 @@ def test_spreadsheets_have_every_number():
 
 
 def test_numbers_that_are_not_there_are_empty():
-    one = evidence(study_rows({"mini-48": 56_544}, ("direct", "mnli"), ("xnli",), 1))
-    (line, *_) = read(spreadsheets(one)["gaps.csv"])
+    one = analysed(study_rows({"mini-48": 56_544}, ("direct", "mnli"), ("xnli",), 1))
+    (line, *_) = read(csv_files(one)["gaps.csv"])
     assert line["low"] == line["positive"] == ""
     assert math.isnan(one.findings.gaps[0].estimate.low)
-    assert "slopes.csv" not in spreadsheets(one)
+    assert "slopes.csv" not in csv_files(one)
 
 
 def test_collapsed_seeds_are_in_a_cell():
@@ -120,6 +119,6 @@ def test_collapsed_seeds_are_in_a_cell():
     rows = [
         r | {"value": 33.0} if (r["intermediate"], r["seed"]) == ("mnli", 1) else r for r in rows
     ]
-    (line, *_) = read(spreadsheets(evidence(rows))["gaps.csv"])
+    (line, *_) = read(csv_files(analysed(rows))["gaps.csv"])
     assert line["collapsed"] == "1"
     assert float(line["without_collapsed_value"]) > float(line["value"])

@@ -2,9 +2,9 @@
 
     python -m xt_jax.report --results=DIR --output=DIR
 
-DIR is a --workdir with `results.jsonl`, or with the `results-*.jsonl` of several jobs. The output
-gets report.md, report.html (one page that needs no network), every picture as SVG and PNG, and the
-numbers as CSV.
+The results are a --workdir with `results.jsonl`, or with the `results-*.jsonl` of several shards.
+The output gets report.md, report.html (one page that needs no network), every picture as SVG and
+PNG, and the numbers as CSV.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder, output = epath.Path(arguments.results), epath.Path(arguments.output)
     if not result_files(folder):
         raise DataError(
-            "There is no results.jsonl here.",
+            "There is no results.jsonl in this folder.",
             where=folder,
             remedy="give the --workdir of `python run.py`",
         )
-    print(write_report(folder, output, malformed=_name if arguments.skip_malformed else None))
+    print(write_report(folder, output, malformed=_warn if arguments.skip_malformed else None))
 
 
-def _name(error: DataError) -> None:
+def _warn(error: DataError) -> None:
     print(f"left out: {error.where}: {error.problem}", file=sys.stderr)
 
 
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--skip_malformed",
         action="store_true",
-        help="name lines that are no rows and leave them out, instead of stopping",
+        help="warn about malformed lines and leave them out, instead of stopping",
     )
     return parser
 

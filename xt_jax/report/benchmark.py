@@ -1,7 +1,7 @@
-"""XTREME's table: task scores, group averages and the overall mean, per branch.
+"""XTREME's table: task scores, averages of groups and the overall mean, and published figures.
 
-A task's score is the mean over its languages, of question answering also over F1 and exact match;
-a group's the mean over its tasks, the overall one over all (google-research/xtreme,
+A task's score is the mean over its languages, in question answering also over F1 and exact match; a
+group's is the mean over its tasks, the overall one over all (google-research/xtreme,
 evaluate.py). A group that lacks a task has no score.
 """
 
@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from statistics import fmean
 
+import numpy as np
+import pandas as pd
+
 from xt_jax.report.document import Block, Table, Text
-from xt_jax.report.evidence import Evidence, Model
 from xt_jax.report.published import published
-from xt_jax.report.statistics.compare import Columns, deviation, languages_of, seed_means, values_of
+from xt_jax.report.statistics.scores import Grid, deviation, seed_means
+from xt_jax.report.study_results import Model, StudyResults
 from xt_jax.tasks.benchmarks import XTREME
 from xt_jax.tasks.table import DIRECT, TARGETS, TASKS
 
@@ -23,101 +26,97 @@ _NOTE = (
     "seeds. A group that lacks a task has no average."
 )
 _DEVIATION = " ±: sample standard deviation over seeds."
+_PUBLISHED = (
+    "Zero-shot test scores as published, read in the source named. Recipes differ, and so may "
+    "the splits and languages that are scored here."
+)
 
-BySeed = dict[int, float]
 
-
-def benchmark_tables(evidence: Evidence) -> list[Block]:
-    """[] where no target of XTREME was scored."""
-    rows = [["model", "intermediate", *TARGETS, *GROUPS, "mean"]]
-    for model in evidence.models:
-        for name in evidence.intermediates:
-            scores = task_scores(model, name)
-            if scores:
-                rows.append([model.name, name, *_cells(scores)])
-    if len(rows) == 1:
+def benchmark_tables(study: StudyResults) -> list[Block]:
+    """A row per model and intermediate task; [] where no target of XTREME was scored."""
+    rows = []
+    for model in study.models:
+        scores = task_scores(model)
+        for name in study.intermediates:
+            if name in scores.index:
+                cells = [_cell(scores.loc[name][column], column) for column in scores]
+                rows.append([model.name, name, *cells])
+    if not rows:
         return []
-    used = [0, 1, *(i for i in range(2, len(rows[0])) if any(row[i] for row in rows[1:]))]
+    table = [["model", "intermediate", *TARGETS, *GROUPS, "mean"], *rows]
+    used = [i for i in range(len(table[0])) if any(row[i] for row in rows)]
     note = _NOTE + (_DEVIATION if any("±" in cell for row in rows for cell in row) else "")
-    blocks: list[Block] = [Table([[row[i] for i in used] for row in rows]), Text(note)]
-    if fewer := _fewer_languages(evidence):
+    blocks: list[Block] = [Table([[row[i] for i in used] for row in table]), Text(note)]
+    if fewer := _fewer_languages(study):
         blocks.append(Text(f"Fewer languages than the official list: {fewer}."))
     return blocks
 
 
-def published_table(evidence: Evidence) -> list[Block]:
-    """Direct fine-tuning of published models beside published figures; [] where there are none."""
-    rows = [["model", "target", "metric", "languages", f"{DIRECT}, here", "published", "source"]]
-    for model in evidence.models:
-        found = published(model.name)
-        for (target, metric), value in (found.scores if found else {}).items():
-            columns = model.main.get((target, metric), {})
-            numbers = values_of(columns).get(DIRECT)
-            if found and numbers:
-                languages = f"{len(languages_of(columns))} of {len(TASKS[target].languages)}"
-                ours = f"{fmean(seed_means(numbers)):.1f}"
-                row = [model.name, target, metric, languages, ours, f"{value:.1f}", found.source]
-                rows.append(row)
-    if len(rows) == 1:
-        return []
-    note = (
-        "Zero-shot test scores as published, read in the source named. Recipes differ, and so may "
-        "the splits and languages that are scored here."
-    )
-    return [Table(rows), Text(note)]
-
-
-def task_scores(model: Model, intermediate: str) -> dict[str, BySeed]:
-    """target -> seed -> XTREME's score of the task, 0..100."""
+def task_scores(model: Model) -> pd.DataFrame:
+    """XTREME's scores, 0..100, by intermediate task and seed: of tasks, groups and all nine."""
     scores = {}
     for target in model.first:
-        if target not in XTREME.tasks:
-            continue
-        metrics = [
-            _by_seed(model.main.get((target, metric), {}), intermediate)
-            for metric in XTREME.tasks[target].metrics
-        ]
-        seeds = set.intersection(*(set(by_seed) for by_seed in metrics))
-        if seeds:
-            scores[target] = {s: fmean(by_seed[s] for by_seed in metrics) for s in sorted(seeds)}
-    return scores
+        if target in XTREME.tasks:
+            metrics = XTREME.tasks[target].metrics
+            found = {m: model.grids[target, m] for m in metrics if (target, m) in model.grids}
+            if len(found) == len(metrics):
+                by_metric = pd.DataFrame({m: _by_seed(grid) for m, grid in found.items()})
+                scores[target] = _means(by_metric)
+    return with_averages(pd.DataFrame(scores).reindex(columns=list(TARGETS)))
 
 
-def average(scores: dict[str, BySeed], tasks: tuple[str, ...]) -> BySeed:
-    """The mean over `tasks` of the seeds that all have; {} where one is missing."""
-    if not set(tasks) <= set(scores):
-        return {}
-    seeds = set.intersection(*(set(scores[task]) for task in tasks))
-    return {seed: fmean(scores[task][seed] for task in tasks) for seed in sorted(seeds)}
+def with_averages(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores of all nine tasks with the means of groups and of all; NaN where a task is missing."""
+    groups = {**GROUPS, "mean": TARGETS}
+    means = {name: _means(scores[list(tasks)]) for name, tasks in groups.items()}
+    return scores.assign(**means).dropna(how="all")
 
 
-def _cells(scores: dict[str, BySeed]) -> list[str]:
-    tasks = [f"{fmean(scores[t].values()):.1f}" if t in scores else "" for t in TARGETS]
-    groups = [_cell(average(scores, group)) for group in (*GROUPS.values(), TARGETS)]
-    return tasks + groups
+def _means(columns: pd.DataFrame) -> pd.Series:
+    """The mean of each row; NaN where a column is missing."""
+    return pd.Series([fmean(row) for row in columns.to_numpy()], columns.index, float)
 
 
-def _cell(by_seed: BySeed) -> str:
-    if not by_seed:
+def _by_seed(grid: Grid) -> pd.Series:
+    """The means over languages by intermediate task and seed."""
+    means = {
+        name: pd.Series(seed_means(values), grid.seeds[~np.isnan(values).all(axis=1)])
+        for name, values in grid.scores.items()
+    }
+    return pd.concat(means)
+
+
+def published_table(study: StudyResults) -> list[Block]:
+    """Direct fine-tuning of published models beside published figures; [] where there are none."""
+    rows = []
+    for model in study.models:
+        figures = published(model.name)
+        for (target, metric), value in (figures.scores if figures else {}).items():
+            grid = model.grids.get((target, metric))
+            if figures and grid and DIRECT in grid.scores:
+                languages = f"{len(grid.languages)} of {len(TASKS[target].languages)}"
+                ours = f"{fmean(seed_means(grid.scores[DIRECT])):.1f}"
+                row = [model.name, target, metric, languages, ours, f"{value:.1f}", figures.source]
+                rows.append(row)
+    head = ["model", "target", "metric", "languages", f"{DIRECT}, here", "published", "source"]
+    return [Table([head, *rows]), Text(_PUBLISHED)] if rows else []
+
+
+def _cell(by_seed: pd.Series, column: str) -> str:
+    """The mean over seeds, and the deviation of a mean of tasks."""
+    values = by_seed.dropna().to_numpy()
+    if not len(values):
         return ""
-    values = list(by_seed.values())
-    plus_minus = f" ± {deviation(values):.1f}" if len(values) > 1 else ""
-    return f"{fmean(values):.1f}{plus_minus}"
+    has_deviation = column not in TARGETS and len(values) > 1
+    return f"{fmean(values):.1f}" + (f" ± {deviation(values):.1f}" if has_deviation else "")
 
 
-def _by_seed(columns: Columns, intermediate: str) -> BySeed:
-    numbers = values_of(columns).get(intermediate, {})
-    return dict(zip(numbers, seed_means(numbers), strict=True))
-
-
-def _fewer_languages(evidence: Evidence) -> str:
+def _fewer_languages(study: StudyResults) -> str:
+    """The targets of XTREME that lack languages in the model that has fewest."""
     found = []
-    for target in evidence.targets:
-        counts = [
-            len(languages_of(model.first[target][1]))
-            for model in evidence.models
-            if target in model.first
-        ]
-        if target in XTREME.tasks and min(counts) < len(TASKS[target].languages):
-            found.append(f"{target} {min(counts)} of {len(TASKS[target].languages)}")
+    for target in study.targets:
+        grids = [model.first[target][1] for model in study.models if target in model.first]
+        fewest = min(len(grid.languages) for grid in grids)
+        if target in XTREME.tasks and fewest < len(TASKS[target].languages):
+            found.append(f"{target} {fewest} of {len(TASKS[target].languages)}")
     return ", ".join(found)

@@ -1,105 +1,140 @@
-"""A report as data, and as Markdown. `html.py` writes the same as one page."""
+"""A report as a list of blocks, written as Markdown or, through `page.html`, as one HTML page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import jinja2
+from markupsafe import Markup, escape
 
 
 @dataclass(frozen=True)
-class Heading:
+class Block:
+    """A part of a report; the template chooses by `kind`."""
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__.lower()
+
+
+@dataclass(frozen=True)
+class Heading(Block):
+    """The title of the report (level 1) or of a part within `Folded` (level 3)."""
+
     level: int
     text: str
 
 
 @dataclass(frozen=True)
-class Text:
-    """A paragraph; `strong` goes before it."""
+class Text(Block):
+    """A paragraph, with `strong` in bold before it."""
 
     text: str
     strong: str = ""
 
 
 @dataclass(frozen=True)
-class Command:
-    """What was typed; `more` goes after it."""
+class Command(Block):
+    """A command line, with the remark `more` after it."""
 
     text: str
     more: str = ""
 
 
 @dataclass(frozen=True)
-class Bullets:
+class Bullets(Block):
+    """A list of paragraphs."""
+
     items: tuple[Text, ...]
 
 
 @dataclass(frozen=True)
-class Table:
-    """The first row is the head, the first column names the others."""
+class Table(Block):
+    """A table whose first row is the head and whose first column names the rows."""
 
     rows: list[list[str]]
 
+    def is_numeric(self, column: int) -> bool:
+        """Whether every cell that is not empty starts with a number."""
+        filled = [row[column] for row in self.rows[1:] if row[column]]
+        return bool(filled) and all(_NUMBER.match(cell) for cell in filled)
+
 
 @dataclass(frozen=True)
-class Picture:
-    """`<name>.svg` beside the report."""
+class Picture(Block):
+    """The file `<name>.svg` beside the report."""
 
     name: str
     title: str
 
 
 @dataclass(frozen=True)
-class Folded:
-    """Details: a page shows them on demand, Markdown at once."""
+class Folded(Block):
+    """Details that the page shows on demand and Markdown at once."""
 
     summary: str
     blocks: tuple[Block, ...]
 
 
-Block = Heading | Text | Command | Bullets | Table | Picture | Folded
+@dataclass(frozen=True)
+class Part(Block):
+    """A part of the report with a heading, which the page's navigation names."""
+
+    title: str
+    blocks: tuple[Block, ...]
 
 
-def to_markdown(blocks: Sequence[Block]) -> str:
-    """A blank line after each block, but for a command and the title, which stay on top."""
-    text = ""
-    for block in blocks:
-        top = isinstance(block, Command) or (isinstance(block, Heading) and block.level == 1)
-        text += _markdown(block) + ("\n" if top else "\n\n")
-    return text.removesuffix("\n")
+_NUMBER = re.compile(r"[+-]?[\d.,]+(\s|$|%).*")
 
 
 def at_a_glance(blocks: Sequence[Block]) -> list[Block]:
-    """What a terminal shows: no pictures, no details, no heading of nothing."""
-    kept = [block for block in blocks if not isinstance(block, Picture | Folded)]
-    return [
-        block
-        for block, after in zip(kept, [*kept[1:], None], strict=True)
-        if not (isinstance(block, Heading) and (after is None or isinstance(after, Heading)))
-    ]
+    """The blocks that a terminal shows: without pictures, details and parts that have no others."""
+    shown: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Part):
+            inner = at_a_glance(block.blocks)
+            shown += [Part(block.title, tuple(inner))] if inner else []
+        elif not isinstance(block, Picture | Folded):
+            shown.append(block)
+    return shown
+
+
+def to_markdown(blocks: Sequence[Block]) -> str:
+    """The blocks with a blank line after each, except after the command and the title."""
+    text = ""
+    for block in blocks:
+        on_top = isinstance(block, Command) or (isinstance(block, Heading) and block.level == 1)
+        text += _markdown(block) + ("\n" if on_top else "\n\n")
+    return text.removesuffix("\n")
 
 
 def _markdown(block: Block) -> str:
     match block:
         case Heading(level, text):
             return f"{'#' * level} {_plain(text)}"
-        case Text():
-            return _paragraph(block)
+        case Text(text, strong):
+            return (f"**{_plain(strong)}** " if strong else "") + _plain(text)
         case Command(text, more):
             return f"`{text}`{more}"
         case Bullets(items):
-            return "\n".join(f"- {_paragraph(item)}" for item in items)
+            return "\n".join(f"- {_markdown(item)}" for item in items)
         case Table(rows):
-            return markdown_table(rows)
+            return _markdown_table(rows)
         case Picture(name, title):
             return f"![{_plain(title)}]({name}.svg)"
-        case Folded(_, blocks):
-            return to_markdown(blocks).removesuffix("\n")
+        case Part(title, inner):
+            return to_markdown([Heading(2, title), *inner]).removesuffix("\n")
+        case Folded(_, inner):
+            return to_markdown(inner).removesuffix("\n")
+    raise TypeError(f"no block of a report: {block!r}")
 
 
-def markdown_table(rows: list[list[str]]) -> str:
-    """Columns as wide as their widest cell."""
+def _markdown_table(rows: list[list[str]]) -> str:
+    """Columns are as wide as their widest cell."""
     cells = [[_plain(cell).replace("|", r"\|") for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
         for row in cells
@@ -108,11 +143,45 @@ def markdown_table(rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def _paragraph(block: Text) -> str:
-    strong = f"**{_plain(block.strong)}** " if block.strong else ""
-    return strong + _plain(block.text)
-
-
 def _plain(text: str) -> str:
-    """On one line, and nothing in it is a tag."""
+    """The text on one line, without tags."""
     return " ".join(text.split("\n")).replace("<", "&lt;")
+
+
+def to_html(blocks: Sequence[Block], pictures: Mapping[str, str]) -> str:
+    """The blocks as one page with its own style and pictures, without scripts and network.
+
+    Args:
+        pictures: the SVG files by the name of the `Picture`.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("xt_jax.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["code"] = _with_code
+    environment.filters["svg"] = lambda picture: Markup(
+        inline_svg(pictures[picture.name], picture.name, picture.title)
+    )
+    title = next((block.text for block in blocks if isinstance(block, Heading)), "Report")
+    parts = [block for block in blocks if isinstance(block, Part)]
+    return environment.get_template("page.html").render(title=title, blocks=blocks, parts=parts)
+
+
+def _with_code(text: str) -> Markup:
+    """The text as HTML, in which what stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def inline_svg(svg: str, name: str, title: str) -> str:
+    """A matplotlib SVG file as an HTML element whose ids are unique in the page."""
+    element = svg[svg.index("<svg") :].rstrip()
+    element = re.sub(r"<!--.*?-->\n?|<metadata>.*?</metadata>\n?", "", element, flags=re.DOTALL)
+    start_tag, content = element.split(">", 1)
+    box = re.search(r'viewBox="[^"]*"', start_tag)
+    content = re.sub(r'\bid="', f'id="{name}-', content)
+    content = re.sub(r"url\(#", f"url(#{name}-", content)
+    content = re.sub(r'(xlink:)?href="#', f'href="#{name}-', content)
+    return f'<svg {box.group() if box else ""} role="img" aria-label="{escape(title)}">{content}'

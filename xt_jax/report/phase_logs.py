@@ -1,4 +1,4 @@
-"""What the folders of phases say of training: `phase.json` and `log.jsonl`."""
+"""The logs of training phases, from `phase.json` and `log.jsonl` in their folders."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class PhaseLog:
         phase: the tasks it trains on, joined by `+`.
         after: the intermediate task before it, or "".
         tokens: without padding.
-        seconds: of training with its evaluations; of seeds trained together those of all.
+        seconds: of training with its evaluations; for seeds trained together, of all of them.
         dev: the score on English dev.
-        loss: of the step alone; of tasks by turns their mean.
+        loss: of single steps; of several tasks, the mean of their losses.
         command: the last that trained the phase.
         role: intermediate or target.
     """
@@ -47,71 +47,66 @@ class PhaseLog:
 
 
 def read_phases(folder: epath.PathLike) -> tuple[PhaseLog, ...]:
-    """Of every finished phase in `folder`, by name; () where there is none.
+    """The finished phases in `folder` by name; () where there is none.
 
-    Logs only inform, and a killed run may leave half a line: what cannot be read is left out.
+    A killed run may leave half a line, and logs are only for information: a line or record that
+    cannot be parsed is left out.
     """
     folder = epath.Path(folder)
-    if not folder.exists():
-        return ()
-    found = [_read(path) for path in sorted(folder.iterdir(), key=lambda path: path.name)]
-    return tuple(phase for phase in found if phase is not None)
+    paths = sorted(folder.iterdir(), key=lambda path: path.name) if folder.exists() else []
+    phases = [_read(path) for path in paths]
+    return tuple(phase for phase in phases if phase is not None)
 
 
 def _read(folder: epath.Path) -> PhaseLog | None:
     name = _NAME.fullmatch(folder.name)
     if name is None or not (folder / _RECORD).exists():
         return None
-    about = _parsed((folder / _RECORD).read_text())
+    record = _parsed((folder / _RECORD).read_text())
+    path = folder / "log.jsonl"
+    lines = [_parsed(line) for line in (path.read_text() if path.exists() else "").split("\n")]
+    lines = [line for line in lines if isinstance(line.get("step"), int)]
     try:
-        steps, tokens, seed = int(about["steps"]), int(about["tokens"]), int(about["seed"])
-        model, phase = str(about["model"]), str(about["phase"])
+        return PhaseLog(
+            folder.name,
+            model=str(record["model"]),
+            phase=str(record["phase"]),
+            after=name["after"] or "",
+            seed=int(record["seed"]),
+            steps=int(record["steps"]),
+            tokens=int(record["tokens"]),
+            seconds=_seconds(lines),
+            dev=_curve(lines, lambda key: key == "dev"),
+            loss=_curve(lines, lambda key: key == "loss" or key.startswith("loss/")),
+            command=str(record.get("command", "")),
+            machine=str(record.get("machine", "")),
+            role=str(record.get("role", "target")),
+        )
     except (KeyError, TypeError, ValueError):
         return None
-    lines = _lines(folder / "log.jsonl")
-    return PhaseLog(
-        folder.name,
-        model,
-        phase,
-        name["after"] or "",
-        seed,
-        steps,
-        tokens,
-        _seconds(lines),
-        _curve(lines, lambda key: key == "dev"),
-        _curve(lines, lambda key: key == "loss" or key.startswith("loss/")),
-        str(about.get("command", "")),
-        str(about.get("machine", "")),
-        str(about.get("role", "target")),
-    )
-
-
-def _lines(path: epath.Path) -> list[dict[str, Any]]:
-    text = path.read_text() if path.exists() else ""
-    found = [_parsed(line) for line in text.split("\n") if line]
-    return [line for line in found if isinstance(line.get("step"), int)]
 
 
 def _parsed(text: str) -> dict[str, Any]:
+    """The JSON object in `text`, or {} if it is none."""
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except json.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
-def _curve(lines: list[dict[str, Any]], wanted: Callable[[str], bool]) -> Curve:
-    """The last value of each step: a run that was killed may have made it twice."""
-    values: dict[int, float] = {}
+def _curve(lines: list[dict[str, Any]], is_wanted: Callable[[str], bool]) -> Curve:
+    """The last value of each step: a killed run may have logged a step twice."""
+    curve: dict[int, float] = {}
     for line in lines:
-        mine = [value for key, value in line.items() if wanted(key)]
-        if mine:
-            values[line["step"]] = sum(mine) / len(mine)
-    return tuple(sorted(values.items()))
+        values = [value for key, value in line.items() if is_wanted(key)]
+        if values:
+            curve[line["step"]] = sum(values) / len(values)
+    return tuple(sorted(curve.items()))
 
 
 def _seconds(lines: list[dict[str, Any]]) -> float:
-    """The clock starts anew in each process that carries the phase on."""
+    """The time of all processes that trained the phase, in each of which the clock starts at 0."""
     total = last = 0.0
     for line in lines:
         now = float(line.get("seconds", last))

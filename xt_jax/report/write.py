@@ -1,44 +1,32 @@
-"""The report of a study: `report.md`, `report.html`, pictures and CSV files, from its folder.
-
-Everything comes from the rows of `results.jsonl`; learning curves and the cost also from the logs
-in `phases/`.
-"""
+"""Writes `report.md`, `report.html`, pictures and CSV files from the files in a study's folder."""
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Callable, Collection, Sequence
 
 from etils import epath
 
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
-from xt_jax.records import example_scores
-from xt_jax.records.results import read_all
 from xt_jax.report import plots
 from xt_jax.report.answer import answer
 from xt_jax.report.benchmark import benchmark_tables, published_table
+from xt_jax.report.cost import cost_tables
+from xt_jax.report.csv_files import csv_files
 from xt_jax.report.document import (
     Block,
     Folded,
-    Heading,
+    Part,
     Picture,
     Text,
     at_a_glance,
+    to_html,
     to_markdown,
 )
-from xt_jax.report.evidence import MEAN, Evidence, models_of
 from xt_jax.report.gap_tables import collapsed_table, gap_table, group_table, slope_table
-from xt_jax.report.html import to_html
-from xt_jax.report.phase_logs import read_phases
+from xt_jax.report.model_tables import model_tables
 from xt_jax.report.plots import Drawing
-from xt_jax.report.spent import cost_tables
-from xt_jax.report.spreadsheets import spreadsheets
-from xt_jax.report.statistics.findings import find
-from xt_jax.report.tables import model_tables
-
-PHASES = "phases"
+from xt_jax.report.study_results import MEAN, StudyResults, read_study
 
 _COLLAPSED = (
     "A run is at chance on the English part of its target: it did not learn the task at all. Such "
@@ -65,98 +53,75 @@ def write_report(
     """Writes `report.md`, `report.html`, every picture as SVG and PNG, and the CSV files.
 
     Args:
-        folder: of the study: `results.jsonl`, `results-*.jsonl`, `phases/`.
-        output: where the files go.
-        only: (run, data) of the rows that belong to the current configuration. They go before
-            rows of other settings; elsewhere the last setting counts.
-        malformed: as in `read_rows`.
+        folder: of the study: `results.jsonl`, `results-*.jsonl`, `example_scores/`, `phases/`.
+        output: the folder of the written files.
+        only: (run, data) of the rows that belong to the current configuration, which are preferred
+            to rows of other settings; among the others the last setting counts.
+        malformed: as in `xt_jax.records.results.read_rows`.
 
     Returns:
-        What a terminal shows of it.
+        The part of the report that a terminal shows.
 
     Raises:
-        DataError: a line that is no complete row, unless `malformed` takes it.
+        DataError: a malformed line, unless `malformed` takes it; or damaged per-example scores.
     """
-    models = models_of(read_all(folder, malformed=malformed), only or ())
-    rows = [row for model in models for row in model.rows]
-    findings = find(rows, functools.partial(example_scores.read, folder))
-    evidence = Evidence(models, findings, read_phases(folder / PHASES), _command(folder))
-    drawn = plots.drawings(evidence)
-    blocks = report(evidence, drawn)
-    pictures = {each.name: plots.write_drawing(output, each) for each in drawn}
-    for name, table in spreadsheets(evidence).items():
-        atomic_write_text(output / name, table)
-    page, text = output / "report.html", output / "report.md"
+    study = read_study(folder, only or (), malformed)
+    drawings = plots.drawings(study)
+    blocks = report(study, drawings)
+    pictures = {drawing.name: plots.write_drawing(output, drawing) for drawing in drawings}
+    for name, text in csv_files(study).items():
+        atomic_write_text(output / name, text)
+    page, markdown = output / "report.html", output / "report.md"
     atomic_write_text(page, to_html(blocks, pictures))
-    atomic_write_text(text, to_markdown(blocks))
-    return f"{to_markdown(at_a_glance(blocks))}\nwritten: {page}, {text}"
+    atomic_write_text(markdown, to_markdown(blocks))
+    return f"{to_markdown(at_a_glance(blocks))}\nwritten: {page}, {markdown}"
 
 
-def _command(folder: epath.Path) -> str:
-    """What the study says of itself; "" of parts, which have a command each."""
-    path = folder / "status.json"
-    return str(json.loads(path.read_text()).get("command", "")) if path.exists() else ""
-
-
-def report(evidence: Evidence, drawings: Sequence[Drawing] = ()) -> list[Block]:
-    """The whole report: the answer first, then what it rests on.
+def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]:
+    """The whole report: the answer, then the tables and pictures that it rests on.
 
     Args:
-        drawings: the pictures that lie beside it.
+        drawings: the pictures that the report shows.
     """
-    pictures = _by_part(drawings)
-    return [
-        *answer(evidence),
-        *_part("The gap, by target and model size", pictures["gaps"], _gap_blocks(evidence)),
-        *_part("Slopes", [], _slope_blocks(evidence)),
-        *_part("Runs at chance", [], _collapsed_blocks(evidence)),
-        *_part("Languages", pictures["languages"], _language_blocks(evidence)),
-        *_part("XTREME's table", [], benchmark_tables(evidence)),
-        *_part("Published figures", [], published_table(evidence)),
-        *_part("Scores", pictures["scores"], []),
-        *_part("Retrieval by layer", pictures["layers"], []),
-        *_part("Learning curves", pictures["curves"], []),
-        *_part("Cost of training", [], cost_tables(evidence.phases)),
-        *(block for model in evidence.models for block in model_tables(model)),
-    ]
-
-
-def _part(title: str, pictures: Sequence[Block], blocks: Sequence[Block]) -> list[Block]:
-    """Nothing where there is nothing to show."""
-    return [Heading(2, title), *pictures, *blocks] if pictures or blocks else []
-
-
-def _gap_blocks(evidence: Evidence) -> list[Block]:
-    mean, each = gap_table(evidence, [MEAN]), gap_table(evidence, evidence.targets)
-    blocks: list[Block] = [mean] if mean else []
-    return [*blocks, Folded("The gap on each target", (each,))] if each else blocks
-
-
-def _slope_blocks(evidence: Evidence) -> list[Block]:
-    mean, each = slope_table(evidence, [MEAN]), slope_table(evidence, evidence.targets)
-    blocks: list[Block] = [mean, Text(_SLOPES)] if mean else []
-    return [*blocks, Folded("The slope on each target", (each,))] if each else blocks
-
-
-def _collapsed_blocks(evidence: Evidence) -> list[Block]:
-    table = collapsed_table(evidence)
-    return [Text(_COLLAPSED), Folded("Gaps with and without such runs", (table,))] if table else []
-
-
-def _language_blocks(evidence: Evidence) -> list[Block]:
-    tables = [table for kind in ("script", "family") if (table := group_table(evidence, kind))]
-    if not tables:
-        return []
-    return [
-        Text(_LANGUAGES),
-        Folded("Means of scripts and families, smallest and largest model", tuple(tables)),
-    ]
-
-
-def _by_part(drawings: Sequence[Drawing]) -> dict[str, list[Block]]:
+    mean, targets = [MEAN], study.targets
+    slopes = slope_table(study, mean)
+    collapsed = collapsed_table(study)
+    groups = [*group_table(study, "script"), *group_table(study, "family")]
     parts: dict[str, list[Block]] = {
-        part: [] for part in ("gaps", "languages", "scores", "layers", "curves")
+        "The gap, by target and model size": [
+            *gap_table(study, mean),
+            *_folded("The gap on each target", gap_table(study, targets)),
+        ],
+        "Slopes": [
+            *slopes,
+            *([Text(_SLOPES)] if slopes else []),
+            *_folded("The slope on each target", slope_table(study, targets)),
+        ],
+        "Runs at chance": [
+            *([Text(_COLLAPSED)] if collapsed else []),
+            *_folded("Gaps with and without such runs", collapsed),
+        ],
+        "Languages": [
+            *([Text(_LANGUAGES)] if groups else []),
+            *_folded("Means of scripts and families, smallest and largest model", groups),
+        ],
+        "XTREME's table": benchmark_tables(study),
+        "Published figures": published_table(study),
+        "Scores": [],
+        "Retrieval by layer": [],
+        "Learning curves": [],
+        "Cost of training": cost_tables(study.phases),
     }
+    pictures: dict[str, list[Block]] = {title: [] for title in parts}
     for drawing in drawings:
-        parts[drawing.part].append(Picture(drawing.name, drawing.title))
-    return parts
+        pictures[drawing.part].append(Picture(drawing.name, drawing.title))
+    every = [Part(title, (*pictures[title], *blocks)) for title, blocks in parts.items()]
+    return [
+        *answer(study),
+        *(part for part in every if part.blocks),
+        *(model_tables(model) for model in study.models),
+    ]
+
+
+def _folded(summary: str, blocks: Sequence[Block]) -> list[Block]:
+    return [Folded(summary, tuple(blocks))] if blocks else []

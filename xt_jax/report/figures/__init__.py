@@ -1,1 +1,1 @@
-"""The figures of a report, each from the evidence, drawn without pyplot."""
+"""The figures of a report, drawn from the results of a study without pyplot."""

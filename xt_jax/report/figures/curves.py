@@ -1,38 +1,38 @@
-"""Learning curves from the logs of phases."""
+"""Learning curves from the logs of training phases."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from statistics import fmean
+from collections.abc import Collection, Sequence
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xt_jax.report.evidence import in_task_order
-from xt_jax.report.figures.looks import (
+from xt_jax.report.figures.style import (
     SMALL,
-    WIDTH,
-    Look,
     Margins,
+    Style,
+    abreast,
     grid,
+    label,
     legend,
     legend_height,
     row_label,
     wrapped,
 )
 from xt_jax.report.phase_logs import Curve, PhaseLog
+from xt_jax.report.statistics.scores import in_task_order
 from xt_jax.tasks.table import DIRECT
 
 _MIN_POINTS = 2
-_ACROSS = 3
 
 Phases = Sequence[PhaseLog]
+Panels = dict[tuple[str, str], Axes]  # by trained task and model
 
 
 def measure_of(phases: Phases) -> str:
-    """`dev` where most phases were evaluated more than once, else `loss`; "" where neither is."""
+    """`dev` where most phases were evaluated more than once, else `loss`; "" without either."""
     counts = {
         name: sum(len(getattr(phase, name)) >= _MIN_POINTS for phase in phases)
         for name in ("dev", "loss")
@@ -42,59 +42,56 @@ def measure_of(phases: Phases) -> str:
     return "loss" if counts["loss"] else ""
 
 
-def curve_figure(phases: Phases, models: Sequence[str], looks: dict[str, Look]) -> Figure:
-    """A row per trained task, a column per model, a line per intermediate task before it.
+def curve_figure(phases: Phases, models: Sequence[str], styles: dict[str, Style]) -> Figure:
+    """A row for each trained task, a column for each model, a line for each checkpoint before it.
 
-    A line is the mean over seeds of the steps that all of them have; the band is from the lowest
-    to the highest of them.
+    A line is the mean over seeds at the steps that all of them have; the band reaches from the
+    lowest to the highest of them.
     """
     measure = measure_of(phases)
-    groups: dict[tuple[str, str], dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
+    curves: dict[tuple[str, str], dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
     for phase in phases:
         curve = getattr(phase, measure)
         if len(curve) >= _MIN_POINTS and phase.model in models:
-            groups[_title(phase), phase.model][phase.after or DIRECT].append(curve)
-    tasks = _in_order({task for task, _ in groups})
-    used = {name for by_after in groups.values() for name in by_after}
-    mine = {name: look for name, look in looks.items() if name in used}
-    figure, panels = _panels(tasks, models, legend_height(mine))
-    for where, axes in panels.items():
-        for name, look in mine.items():
-            steps, means, lows, highs = _mean(groups.get(where, {}).get(name, []))
-            if steps:
-                axes.plot(steps, means, label=name, color=look.colour, linewidth=1.3, zorder=3)
-                axes.fill_between(steps, lows, highs, color=look.colour, alpha=0.15, linewidth=0)
+            curves[_title(phase), phase.model][phase.after or DIRECT].append(curve)
+    tasks = _in_order({task for task, _ in curves})
+    used = {name: styles[name] for name in styles if any(name in by for by in curves.values())}
+    figure, panels = (_abreast if len(models) == 1 else _grid)(tasks, models, legend_height(used))
+    for key, axes in panels.items():
+        for name, style in used.items():
+            of_seeds = [pd.Series(dict(curve)) for curve in curves.get(key, {}).get(name, [])]
+            if of_seeds:
+                by_seed = pd.concat(of_seeds, axis="columns", join="inner").sort_index()
+                steps, low, high = by_seed.index, by_seed.min(axis=1), by_seed.max(axis=1)
+                means = by_seed.mean(axis=1)
+                axes.plot(steps, means, label=name, color=style.colour, linewidth=1.3, zorder=3)
+                axes.fill_between(steps, low, high, color=style.colour, alpha=0.15, linewidth=0)
         axes.tick_params(labelsize=SMALL - 1)
         axes.locator_params(axis="x", nbins=3)
         axes.locator_params(axis="y", nbins=4)
-    legend(figure, mine, line=True, markers=False)
-    what = "score on English dev (%)" if measure == "dev" else "loss of the step"
+    legend(figure, used, line=True, markers=False)
     text = "step of training; lines: mean over seeds; bands: lowest to highest seed"
-    figure.supxlabel(text, fontsize=10, y=0.12 / figure.get_figheight(), va="bottom")
-    figure.supylabel(what, fontsize=10, x=0.12 / WIDTH)
+    label(figure, text, "score on English dev (%)" if measure == "dev" else "loss of the step")
     return figure
 
 
-def _panels(
-    tasks: Sequence[str], models: Sequence[str], top: float
-) -> tuple[Figure, dict[tuple[str, str], Axes]]:
-    """A row per task and a column per model; of a single model three tasks abreast."""
-    if len(models) == 1:
-        down = math.ceil(len(tasks) / _ACROSS)
-        margins = Margins(left=0.85, top=top + 0.5, bottom=0.6, across=0.5, down=0.5)
-        figure, rows = grid([1.4] * down, _ACROSS, margins)
-        places = [axes for row in rows for axes in row]
-        for axes, task in zip(places, tasks, strict=False):
-            axes.set_title(wrapped(task, 34), fontsize=9, fontweight="bold")
-        for axes in places[len(tasks) :]:
-            axes.remove()
-        return figure, {(task, models[0]): axes for task, axes in zip(tasks, places, strict=False)}
-    margins = Margins(left=1.5, top=top + 0.35, bottom=0.6, across=0.42, down=0.26)
+def _abreast(tasks: Sequence[str], models: Sequence[str], top: float) -> tuple[Figure, Panels]:
+    """A panel for each task of the only model."""
+    margins = Margins(left=0.85, top=top + 0.5, across=0.5, down=0.5)
+    figure, panels = abreast(len(tasks), 1.4, margins)
+    for axes, task in zip(panels, tasks, strict=True):
+        axes.set_title(wrapped(task, 34), fontsize=9, fontweight="bold")
+    return figure, {(task, models[0]): axes for task, axes in zip(tasks, panels, strict=True)}
+
+
+def _grid(tasks: Sequence[str], models: Sequence[str], top: float) -> tuple[Figure, Panels]:
+    """A row of panels for each task, a column for each model."""
+    margins = Margins(left=1.5, top=top + 0.35, across=0.42, down=0.26)
     figure, rows = grid([1.05] * len(tasks), len(models), margins)
-    for task, row in zip(tasks, rows, strict=True):
-        row_label(row[0], task)
-    for model, axes in zip(models, rows[0], strict=True):
+    for axes, model in zip(rows[0], models, strict=True):
         axes.set_title(wrapped(model, 100 // len(models)), fontsize=9, fontweight="bold")
+    for row, task in zip(rows, tasks, strict=True):
+        row_label(row[0], task)
     return figure, {
         (task, model): axes
         for task, row in zip(tasks, rows, strict=True)
@@ -102,26 +99,12 @@ def _panels(
     }
 
 
-def _mean(
-    curves: Iterable[Curve],
-) -> tuple[list[int], list[float], list[float], list[float]]:
-    """Steps, means, lowest and highest."""
-    by_seed = [dict(curve) for curve in curves]
-    if not by_seed:
-        return [], [], [], []
-    steps = sorted(set.intersection(*(set(values) for values in by_seed)))
-    columns = [[values[step] for values in by_seed] for step in steps]
-    return steps, list(map(fmean, columns)), list(map(min, columns)), list(map(max, columns))
-
-
 def _title(phase: PhaseLog) -> str:
-    """A task can be both: an intermediate phase of it is not a target phase without one."""
+    """The trained tasks, and whether they are an intermediate phase: a task may be both."""
     return f"{phase.phase}, intermediate" if phase.role == "intermediate" else phase.phase
 
 
-def _in_order(tasks: set[str]) -> list[str]:
-    """Mixtures of tasks last."""
-    return [
-        *in_task_order({t for t in tasks if "+" not in t}),
-        *sorted(t for t in tasks if "+" in t),
-    ]
+def _in_order(tasks: Collection[str]) -> list[str]:
+    """Single tasks in the order of the table of tasks, then mixtures."""
+    mixtures = sorted(task for task in tasks if "+" in task)
+    return [*in_task_order({task for task in tasks if "+" not in task}), *mixtures]

@@ -10,25 +10,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xt_jax.report.evidence import MEAN, Evidence, Model
-from xt_jax.report.figures.looks import (
+from xt_jax.report.figures.style import (
     GAP,
     LEVEL,
+    SIZES,
     SMALL,
-    WIDTH,
-    Look,
     Margins,
+    Style,
+    abreast,
     grid,
+    label,
     legend,
     legend_height,
     row_label,
     size_axis,
     wrapped,
 )
-from xt_jax.report.statistics.findings import Estimate
+from xt_jax.report.statistics.bootstrap import Estimate
+from xt_jax.report.study_results import MEAN, Model, StudyResults
 
 MEAN_LABEL = "mean of targets"
-TOGETHER = 3  # intermediate tasks whose bands one panel can bear
+_TOGETHER = 3  # intermediate tasks whose bands fit into one panel
 _BANDS = f"bands: {LEVEL} intervals, cut at the edge of the panel"
 _ROOM = 1.6  # a panel shows intervals to this share beyond its largest gap
 
@@ -41,144 +43,117 @@ class Line(NamedTuple):
 
 
 def gap_figure(
-    evidence: Evidence,
+    study: StudyResults,
     models: Sequence[Model],
     names: Sequence[str],
-    looks: dict[str, Look],
+    styles: dict[str, Style],
     *,
     apart: bool,
 ) -> Figure:
-    """Gap against encoder parameters of the models of one family, with intervals as bands.
+    """Gap against encoder parameters for the models of one family, with intervals as bands.
 
     Args:
         apart: each of `names` has a column of panels, in which the others are grey; else all share
-            a panel per target, which bears the bands of `TOGETHER`.
+            a panel for each target.
     """
-    lines = _lines(evidence, models, names)
-    targets = [t for t in (MEAN, *evidence.targets) if any(lines[name, t].sizes for name in names)]
+    every = (MEAN, *study.targets)
+    lines = {(n, target): _line(study, models, n, target) for n in names for target in every}
+    targets = [target for target in every if any(lines[n, target].sizes for n in names)]
     sizes = sorted({model.encoder_params for model in models})
-    draw = _apart if apart else _together
-    return draw(lines, targets, names, sizes, looks)
-
-
-def _lines(
-    evidence: Evidence, models: Sequence[Model], names: Sequence[str]
-) -> dict[tuple[str, str], Line]:
-    lines = {}
-    for name in names:
-        for target in (MEAN, *evidence.targets):
-            found = [(m.encoder_params, evidence.gap(m.name, name, target)) for m in models]
-            have = [(params, gap.estimate) for params, gap in found if gap is not None]
-            lines[name, target] = Line([params for params, _ in have], [e for _, e in have])
-    return lines
-
-
-def _together(
-    lines: dict[tuple[str, str], Line],
-    targets: Sequence[str],
-    names: Sequence[str],
-    sizes: Sequence[int],
-    looks: dict[str, Look],
-) -> Figure:
-    """A panel per target, three abreast."""
-    across = min(3, len(targets))
-    down = math.ceil(len(targets) / across)
-    mine = {name: looks[name] for name in names}
-    margins = Margins(left=0.75, top=legend_height(mine) + 0.35, bottom=0.78, across=0.5, down=0.62)
-    figure, rows = grid([1.7] * down, across, margins)
-    panels = [axes for row in rows for axes in row]
-    for axes, target in zip(panels, targets, strict=False):
-        for name in names:
-            _draw(axes, lines[name, target], looks[name], name)
-        _finish(axes, [lines[name, target] for name in names], sizes, 0.17)
-        axes.set_title(target or MEAN_LABEL, fontsize=10, fontweight="normal" if target else "bold")
-    for axes in panels[len(targets) :]:
-        axes.remove()
-    legend(figure, mine, line=True)
-    _frame(figure, lines.values())
-    return figure
-
-
-def _apart(
-    lines: dict[tuple[str, str], Line],
-    targets: Sequence[str],
-    names: Sequence[str],
-    sizes: Sequence[int],
-    looks: dict[str, Look],
-) -> Figure:
-    """A row per target, a column per intermediate task."""
-    titles = {name: wrapped(name, 20) for name in names}
-    lines_of_title = max(title.count("\n") + 1 for title in titles.values())
-    margins = Margins(left=1.35, top=0.16 * lines_of_title + 0.2, bottom=0.78, down=0.12)
-    figure, rows = grid([1.05] * len(targets), len(names), margins)
-    for target, row in zip(targets, rows, strict=True):
-        drawn = [lines[name, target] for name in names]
-        for name, axes in zip(names, row, strict=True):
-            for other in names:
-                if other != name:
-                    line = lines[other, target]
-                    axes.plot(
-                        line.sizes,
-                        [e.value for e in line.estimates],
-                        color="#c4c4c4",
-                        linewidth=0.8,
-                        zorder=1.5,
-                    )
-            _draw(axes, lines[name, target], looks[name], name)
-            _finish(axes, drawn, sizes, 0.4)
-            axes.tick_params(labelsize=SMALL, labelbottom=row is rows[-1])
+    figure, panels = (_columns if apart else _panels)(targets, names, styles)
+    for (target, name), axes in panels.items():
+        for other in names:
+            if name in ("", other):
+                _draw(axes, lines[other, target], styles[other], other)
+            else:
+                values = [e.value for e in lines[other, target].estimates]
+                axes.plot(lines[other, target].sizes, values, color="#c4c4c4", lw=0.8, zorder=1.5)
+        axes.axhline(0, color="0.25", linewidth=0.9, zorder=2)
+        size_axis(axes, sizes, 0.4 if apart else 0.17)
+        axes.set_ylim(_limits([e for other in names for e in lines[other, target].estimates]))
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        if apart:
+            axes.tick_params(labelsize=SMALL, labelbottom=target == targets[-1])
             axes.tick_params(labelleft=name == names[0])
-            if row is rows[0]:
-                colour = looks[name].colour
-                axes.set_title(titles[name], fontsize=9, fontweight="bold", color=colour)
-        row_label(row[0], target or MEAN_LABEL, bold=not target)
-    _frame(figure, lines.values(), "; grey: the other intermediate tasks")
+    text = SIZES
+    if any(e.has_interval for line in lines.values() for e in line.estimates):
+        text += f"\n{_BANDS}" + ("; grey: the other intermediate tasks" if apart else "")
+    label(figure, text, GAP)
     return figure
 
 
-def _draw(axes: Axes, line: Line, look: Look, name: str) -> None:
-    values = [e.value for e in line.estimates]
+def are_apart(names: Collection[str]) -> bool:
+    """Whether so many intermediate tasks need a column of panels each."""
+    return len(names) > _TOGETHER
+
+
+Panels = dict[tuple[str, str], Axes]  # by target and intermediate task, "" for all of them
+
+
+def _panels(
+    targets: Sequence[str], names: Sequence[str], styles: dict[str, Style]
+) -> tuple[Figure, Panels]:
+    """A panel for each target."""
+    used = {name: styles[name] for name in names}
+    margins = Margins(top=legend_height(used) + 0.35, bottom=0.78, across=0.5, down=0.62)
+    figure, panels = abreast(len(targets), 1.7, margins)
+    for axes, target in zip(panels, targets, strict=True):
+        weight = "normal" if target else "bold"
+        axes.set_title(target or MEAN_LABEL, fontsize=10, fontweight=weight)
+    legend(figure, used, line=True)
+    return figure, {(target, ""): axes for target, axes in zip(targets, panels, strict=True)}
+
+
+def _columns(
+    targets: Sequence[str], names: Sequence[str], styles: dict[str, Style]
+) -> tuple[Figure, Panels]:
+    """A row of panels for each target, a column for each intermediate task."""
+    titles = [wrapped(name, 20) for name in names]
+    top = 0.16 * max(title.count("\n") + 1 for title in titles) + 0.2
+    margins = Margins(left=1.35, top=top, bottom=0.78, down=0.12)
+    figure, rows = grid([1.05] * len(targets), len(names), margins)
+    for axes, name, title in zip(rows[0], names, titles, strict=True):
+        axes.set_title(title, fontsize=9, fontweight="bold", color=styles[name].colour)
+    for row, target in zip(rows, targets, strict=True):
+        row_label(row[0], target or MEAN_LABEL, bold=not target)
+    return figure, {
+        (target, name): axes
+        for target, row in zip(targets, rows, strict=True)
+        for name, axes in zip(names, row, strict=True)
+    }
+
+
+def _line(study: StudyResults, models: Sequence[Model], name: str, target: str) -> Line:
+    gaps = [(m.encoder_params, study.gap(m.name, name, target)) for m in models]
+    known = [(params, gap.estimate) for params, gap in gaps if gap is not None]
+    return Line([params for params, _ in known], [estimate for _, estimate in known])
+
+
+def _draw(axes: Axes, line: Line, style: Style, name: str) -> None:
     axes.plot(
         line.sizes,
-        values,
+        [e.value for e in line.estimates],
         label=name,
-        color=look.colour,
-        marker=look.marker,
+        color=style.colour,
+        marker=style.marker,
         markersize=4.5,
         linewidth=1.5,
         zorder=3,
     )
-    ends = [(e.low, e.high) for e in line.estimates]
-    if any(not math.isnan(low) for low, _ in ends):
-        lows, highs = zip(*ends, strict=True)
-        axes.fill_between(line.sizes, lows, highs, color=look.colour, alpha=0.18, linewidth=0)
+    if any(e.has_interval for e in line.estimates):
+        lows, highs = zip(*((e.low, e.high) for e in line.estimates), strict=True)
+        axes.fill_between(line.sizes, lows, highs, color=style.colour, alpha=0.18, linewidth=0)
         # A band between neighbours alone would not show a size that stands by itself.
-        axes.vlines(line.sizes, lows, highs, color=look.colour, alpha=0.45, linewidth=1)
+        axes.vlines(line.sizes, lows, highs, color=style.colour, alpha=0.45, linewidth=1)
 
 
-def _finish(axes: Axes, lines: Sequence[Line], sizes: Sequence[int], apart: float) -> None:
-    axes.axhline(0, color="0.25", linewidth=0.9, zorder=2)
-    size_axis(axes, sizes, apart)
-    estimates = [e for line in lines for e in line.estimates]
-    low, high = (_end(estimates, sign) for sign in (-1, 1))
-    room = 0.08 * (low + high)  # for the marks
-    axes.set_ylim(-low - room, high + room)
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-
-
-def _end(estimates: Sequence[Estimate], sign: int) -> float:
-    """How far a panel reaches: all gaps, and of intervals what leaves the gaps to be seen."""
-    values = [abs(e.value) for e in estimates]
-    most = (1 + _ROOM) * max(values, default=0) + 0.5
-    ends = [sign * (e.high if sign > 0 else e.low) for e in estimates]
-    mine = [sign * e.value for e in estimates] + [end for end in ends if not math.isnan(end)]
-    return min(most, max(0.25, *mine, 0.0)) if mine else 0.5
-
-
-def _frame(figure: Figure, lines: Collection[Line], more: str = "") -> None:
-    if any(not math.isnan(e.low) for line in lines for e in line.estimates):
-        more = f"\n{_BANDS}{more}"
-    height = figure.get_figheight()
-    text = f"encoder parameters, without embeddings (log scale){more}"
-    figure.supxlabel(text, fontsize=10, y=0.08 / height, va="bottom")
-    figure.supylabel(GAP, fontsize=10, x=0.12 / WIDTH)
+def _limits(estimates: Sequence[Estimate]) -> tuple[float, float]:
+    """The limits of a panel: all gaps, and as much of the intervals as keeps gaps legible."""
+    most = (1 + _ROOM) * max((abs(e.value) for e in estimates), default=0) + 0.5
+    ends = [
+        0.0,
+        *(end for e in estimates for end in (e.value, e.low, e.high) if not math.isnan(end)),
+    ]
+    low, high = (min(most, max(0.25, *(sign * end for end in ends))) for sign in (-1, 1))
+    room = 0.08 * (low + high)  # for the markers
+    return -low - room, high + room

@@ -1,133 +1,119 @@
-"""What each language gains, in groups of one script or one family."""
+"""The gap of each language, in groups of one script or one family."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import NamedTuple
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xt_jax.languages import language
-from xt_jax.report.evidence import Evidence, Model
-from xt_jax.report.figures.looks import (
+from xt_jax.report.figures.style import (
     GAP,
     SMALL,
-    Look,
     Margins,
+    Style,
     grid,
+    label,
     legend,
     legend_height,
     wrapped,
 )
-from xt_jax.report.gap_tables import groups_of, language_gains
+from xt_jax.report.gap_tables import with_groups
+from xt_jax.report.study_results import Model, StudyResults
 from xt_jax.tasks.table import DIRECT
 
 _LINE = 0.2  # inches
-_BAND = 0.6  # of a line: what its branches take
-
-Gains = dict[str, dict[str, float]]  # intermediate -> language -> gap
+_BAND = 0.6  # of a line, for its intermediate tasks
 
 
-class Row(NamedTuple):
-    """A group of several languages, or one language."""
+class Line(NamedTuple):
+    """A line of the figure: a group of several languages, or one language."""
 
     label: str
-    codes: tuple[str, ...]
+    codes: set[str]
     is_group: bool
     group: int
 
 
 def language_figure(
-    evidence: Evidence, models: Sequence[Model], looks: dict[str, Look], kind: str
+    study: StudyResults, models: Sequence[Model], styles: dict[str, Style], kind: str
 ) -> Figure:
-    """A dot per intermediate task in each line; a panel per model.
+    """A panel for each model with a dot for each intermediate task in each line.
 
     Args:
         kind: `script` or `family`.
     """
-    gains = {model.name: language_gains(evidence, model) for model in models}
-    codes = {code for of in gains.values() for by in of.values() for code in by}
-    rows = _rows(codes, kind)
-    mine = {name: look for name, look in looks.items() if name != DIRECT}
-    left = 0.2 + 0.073 * max(len(row.label) for row in rows)
-    margins = Margins(left=left, top=legend_height(mine) + 0.35, bottom=0.55, across=0.14)
-    figure, ((*panels,),) = grid([_LINE * len(rows) + 0.1], len(models), margins)
-    values = [v for of in gains.values() for by in of.values() for v in by.values()]
-    reach = (min([*values, 0.0]), max([*values, 0.0]))
-    room = 0.06 * (reach[1] - reach[0]) or 1.0
+    gains = study.language_gains
+    gains = with_groups(gains[gains["model"].isin([model.name for model in models])], kind)
+    lines = _lines(gains)
+    used = {name: style for name, style in styles.items() if name != DIRECT}
+    left = 0.2 + 0.073 * max(len(line.label) for line in lines)
+    margins = Margins(left=left, top=legend_height(used) + 0.35, bottom=0.55, across=0.14)
+    figure, (panels,) = grid([_LINE * len(lines) + 0.1], len(models), margins)
+    low, high = min(gains["gap"].min(), 0.0), max(gains["gap"].max(), 0.0)
+    room = 0.06 * (high - low) or 1.0
     for model, axes in zip(models, panels, strict=True):
-        _draw(axes, rows, gains[model.name], mine)
-        axes.set_xlim(reach[0] - room, reach[1] + room)
+        _draw(axes, lines, gains[gains["model"] == model.name], used)
+        axes.set_xlim(low - room, high + room)
         axes.set_title(wrapped(model.name, 100 // len(models)), fontsize=10, fontweight="bold")
         axes.tick_params(axis="x", labelsize=SMALL)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.tick_params(axis="y", labelleft=axes is panels[0], length=0)
-    _label(panels[0], rows)
-    legend(figure, mine)
-    text = f"{GAP}, mean over seeds and targets"
-    if any(row.is_group for row in rows):
-        text += "; large: mean of group"
-    figure.supxlabel(text, fontsize=10, y=0.1 / figure.get_figheight(), va="bottom")
+    panels[0].set_yticks(range(len(lines)), [line.label for line in lines], fontsize=9)
+    for line, text in zip(lines, panels[0].get_yticklabels(), strict=True):
+        text.set_fontweight("bold" if line.is_group else "normal")
+    legend(figure, used)
+    has_groups = any(line.is_group for line in lines)
+    more = "; large: mean of group" if has_groups else ""
+    label(figure, f"{GAP}, mean over seeds and targets{more}")
     return figure
 
 
-def _rows(codes: set[str], kind: str) -> list[Row]:
-    """Groups of several languages have a line for their mean; others are one line."""
-    rows = []
-    for i, (group, mine) in enumerate(groups_of(codes, kind).items()):
-        if len(mine) > 1:
-            rows.append(Row(group, tuple(mine), True, i))
-            rows += [Row(_named(code), (code,), False, i) for code in mine]
+def _lines(gains: pd.DataFrame) -> list[Line]:
+    """Groups of several languages have a line for their mean above those of the languages."""
+    lines = []
+    languages = gains.drop_duplicates("language").sort_values("language")
+    for i, (group, members) in enumerate(languages.groupby("group")):
+        names = dict(zip(members["language"], members["name"], strict=True))
+        if len(names) > 1:
+            lines.append(Line(str(group), set(names), True, i))
+            lines += [Line(f"  {name}", {code}, False, i) for code, name in names.items()]
         else:
-            alone = "" if group.startswith("(") else f" ({group})"
-            rows.append(Row(_named(mine[0]) + alone, tuple(mine), False, i))
-    return rows
+            ((code, name),) = names.items()
+            alone = "" if str(group).startswith("(") else f" ({group})"
+            lines.append(Line(name + alone, {code}, False, i))
+    return lines
 
 
-def _named(code: str) -> str:
-    return language(code).name
-
-
-def _draw(axes: Axes, rows: list[Row], gains: Gains, looks: dict[str, Look]) -> None:
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+def _draw(axes: Axes, lines: list[Line], gains: pd.DataFrame, styles: dict[str, Style]) -> None:
+    axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
-    for i, row in enumerate(rows):
-        if row.group % 2 == 0:
+    for i, line in enumerate(lines):
+        if line.group % 2 == 0:
             axes.axhspan(i - 0.5, i + 0.5, color="#f2f2f2", linewidth=0, zorder=0)
     axes.axvline(0, color="0.25", linewidth=0.9, zorder=1)
-    middle = (len(looks) - 1) / 2
-    for k, (name, look) in enumerate(looks.items()):
-        found = [
-            [gains.get(name, {})[code] for code in row.codes if code in gains.get(name, {})]
-            for row in rows
-        ]
-        points = [(fmean(v), i, rows[i].is_group) for i, v in enumerate(found) if v]
-        shift = (k - middle) * _BAND / max(len(looks), 3)
-        for of_group, area in ((False, 16), (True, 42)):
-            chosen = [(x, i + shift) for x, i, is_group in points if is_group == of_group]
-            if chosen:
-                xs, ys = zip(*chosen, strict=True)
+    for k, (name, style) in enumerate(styles.items()):
+        of_task = gains[gains["intermediate"] == name]
+        means = [of_task["gap"][of_task["language"].isin(line.codes)].mean() for line in lines]
+        shift = (k - (len(styles) - 1) / 2) * _BAND / max(len(styles), 3)
+        for is_group, area in ((False, 16), (True, 42)):
+            dots = [
+                (mean, i + shift)
+                for i, (mean, line) in enumerate(zip(means, lines, strict=True))
+                if line.is_group == is_group and not pd.isna(mean)
+            ]
+            if dots:
+                xs, ys = zip(*dots, strict=True)
                 axes.scatter(
                     xs,
                     ys,
                     s=area,
-                    color=look.colour,
-                    marker=look.marker,
+                    color=style.colour,
+                    marker=style.marker,
                     linewidths=0,
-                    label=f"{name}, groups" if of_group else name,
+                    label=f"{name}, groups" if is_group else name,
                     zorder=3,
                 )
-
-
-def _label(axes: Axes, rows: list[Row]) -> None:
-    alone = {row.group for row in rows if row.is_group}
-    labels = [
-        f"  {row.label}" if row.group in alone and not row.is_group else row.label for row in rows
-    ]
-    axes.set_yticks(range(len(rows)), labels, fontsize=9)
-    for row, text in zip(rows, axes.get_yticklabels(), strict=True):
-        if row.is_group:
-            text.set_fontweight("bold")

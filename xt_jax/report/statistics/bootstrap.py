@@ -1,9 +1,9 @@
-"""How sure a mean of paired differences is, about other seeds and other test examples at once.
+"""Intervals of means of paired differences, with respect to other seeds and test examples at once.
 
-Seeds and examples are crossed: every seed is scored on the same examples. What other examples would
-do is found by resampling them with replacement. What other seeds would do is not: three to five
-are too few to resample, so their part has Student's tails. Both parts are added, less what they
-share: the spread over seeds already holds each run's own luck with the examples.
+Seeds and examples are crossed: every seed is scored on the same examples. The variance over
+examples comes from resampling them with replacement. Three to five seeds are too few to resample,
+so the variance over seeds is the sample's, with Student's tails. The two are added, less their
+overlap: the spread over seeds already contains how each run alone varies with the examples.
 
 Dimensions: R runs, S seeds, n test examples, B draws.
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from xt_jax.report.statistics.compare import CONFIDENCE
+from xt_jax.report.statistics.scores import CONFIDENCE
 
 DRAWS = 1000
 
@@ -28,14 +28,14 @@ _AT_ONCE = 1 << 24  # numbers in memory
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval at `compare.CONFIDENCE`.
+    """A gap or slope with its interval at `scores.CONFIDENCE`.
 
     Attributes:
         value: percentage points; of a slope, percentage points for ten times the parameters.
-        low, high: NaN where one seed is all there is.
-        positive: probability that it is above 0; NaN likewise.
-        seeds: how many it is from; of a slope, those of the size that has fewest.
-        examples: whether other test examples are part of the interval, or seeds alone.
+        low, high: the interval; NaN from a single seed.
+        positive: probability that the true value is above 0; NaN from a single seed.
+        seeds: how many seeds it is from; of a slope, those of the size that has fewest.
+        examples: whether the interval is also about other test examples, or about seeds alone.
     """
 
     value: float
@@ -45,17 +45,25 @@ class Estimate:
     seeds: int
     examples: bool
 
+    @property
+    def has_interval(self) -> bool:
+        return not math.isnan(self.positive)
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences that seeds alone tell apart.
+    """Differences to direct fine-tuning, one per seed.
 
     Attributes:
         seeds: [S], ascending.
         values: [S] percentage points.
-        shifts: [S, B] what other test examples add to `values` (see `shifts`), the same examples
-            in every draw; None where they are not known.
-        examples: how many there are; of several sets, of the smallest.
+        shifts: [S, B] how `values` change on resampled test examples (see `shifts`), which are
+            the same examples in each draw; None without per-example scores.
+        examples: the number of test examples; of several test sets, of the smallest.
     """
 
     seeds: tuple[int, ...]
@@ -64,7 +72,7 @@ class Paired:
     examples: int = 0
 
     def of(self, seeds: Sequence[int]) -> Paired:
-        """Those of some of the seeds."""
+        """The differences of the given seeds alone."""
         index = [self.seeds.index(seed) for seed in seeds]
         drawn = None if self.shifts is None else self.shifts[index]
         return Paired(tuple(seeds), self.values[index], drawn, self.examples)
@@ -72,10 +80,10 @@ class Paired:
 
 @dataclass(frozen=True)
 class Term:
-    """Part of a weighted sum of means over seeds.
+    """One summand of a weighted sum of means over seeds.
 
     Attributes:
-        model: terms of one model with the same seed share a run, those of two models do not.
+        model: terms of one model share runs where they have the same seed; models share none.
     """
 
     weight: float
@@ -84,11 +92,11 @@ class Term:
 
 
 def shifts(example_scores: np.ndarray, draws: int = DRAWS) -> np.ndarray:
-    """[R, B] float32: the scores, 0..100, on resampled examples, less those on the examples.
+    """How the scores (0..100) of runs change on resampled test examples, [R, B] float32.
 
-    A draw takes the same of the n examples whatever the runs, the language or the task: test sets
-    that are translations of each other are resampled together, and for others of equal size, whose
-    examples are paired at random, what that adds to a covariance has mean 0.
+    A draw depends on n alone, so that test sets which are translations of each other are resampled
+    together. Other sets of equal size are paired at random, which adds 0 to a covariance on
+    average.
 
     Args:
         example_scores: [R, n, 2] numerators and denominators, see `xt_jax.tasks.family`.
@@ -107,12 +115,12 @@ def shifts(example_scores: np.ndarray, draws: int = DRAWS) -> np.ndarray:
 
 
 def estimate(terms: Sequence[Term]) -> Estimate:
-    """The weighted sum of means over seeds, with its interval; NaN where a mean is of one seed.
+    """The weighted sum of means over seeds with its interval, NaN where a mean is of one seed.
 
-    The variance is that over seeds (each model's own, terms of one seed together) and that over
-    draws of examples, less their overlap. The interval is Student's, with Satterthwaite's
-    degrees of freedom (Biometrics Bulletin 2, 1946); where few seeds vary little by luck these are
-    too many, so it is never narrower, and the sign never surer, than from seeds alone.
+    The variance is that over seeds (of each model, terms of one seed together) plus that over
+    draws of examples, less their overlap. The interval is Student's with Satterthwaite's degrees
+    of freedom (Biometrics Bulletin 2, 1946). Where few seeds happen to vary little these are too
+    many, so the interval is never narrower, nor the sign more certain, than from seeds alone.
     """
     value = math.fsum(term.weight * float(term.paired.values.mean()) for term in terms)
     fewest = min(len(term.paired.seeds) for term in terms)
@@ -122,23 +130,26 @@ def estimate(terms: Sequence[Term]) -> Estimate:
     for term in terms:
         by_model[term.model].append(term)
     parts = [
-        (float(_over_seeds(some, [term.paired.values for term in some])), _freedom(some))
-        for some in by_model.values()
+        (
+            float(_over_seeds(of_model, [term.paired.values for term in of_model])),
+            _freedom(of_model),
+        )
+        for of_model in by_model.values()
     ]
     views = [_sum(parts)]
     drawn = [term.paired.shifts for term in terms if term.paired.shifts is not None]
     has_examples = len(drawn) == len(terms)
     if has_examples:
-        more = _over_examples(list(by_model.values()))
         smallest = min(term.paired.examples for term in terms)
-        views.append(_sum([*parts, (more, max(smallest - 1, 1))]))
+        over_examples = _over_examples(list(by_model.values())), max(smallest - 1, 1)
+        views.append(_sum([*parts, over_examples]))
     half = max(_quantile(freedom) * math.sqrt(variance) for variance, freedom in views)
     sure = min((_positive(value, *view) for view in views), key=lambda p: abs(p - 0.5))
     return Estimate(value, value - half, value + half, sure, fewest, has_examples)
 
 
 def slope_weights(x: Sequence[float]) -> np.ndarray:
-    """[sizes] weights with which a sum over sizes is the slope of the least-squares line.
+    """Weights [sizes] with which a sum over sizes is the slope of the least-squares line.
 
     Raises:
         ValueError: all of `x` are the same.
@@ -150,7 +161,7 @@ def slope_weights(x: Sequence[float]) -> np.ndarray:
 
 
 def _weights(n: int, draws: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(first draw, [b, n] how often each example is in these draws), a block at a time."""
+    """Blocks of draws: the first draw and how often each example is in them, [draws, n]."""
     size = max(_AT_ONCE // n, 1)
     for first in range(0, draws, size):
         yield first, _block(n, first, min(size, draws - first))
@@ -165,31 +176,31 @@ def _block(n: int, first: int, draws: int) -> np.ndarray:
 
 
 def _percent(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """0 where there is nothing to divide by."""
-    shape = np.broadcast_shapes(numerator.shape, denominator.shape)
-    found = np.zeros(shape, np.float32)
-    return np.divide(100 * numerator, denominator, out=found, where=denominator > 0)
+    """100 times the ratio, and 0 where the denominator is 0."""
+    zeros = np.zeros(np.broadcast_shapes(numerator.shape, denominator.shape), np.float32)
+    return np.divide(100 * numerator, denominator, out=zeros, where=denominator > 0)
 
 
 def _over_seeds(terms: Sequence[Term], arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """[...] the variance, for one model, of the weighted sum of means of [S, ...] `arrays`.
+    """The variance [...] over seeds, for one model, of the weighted sum of means of `arrays`.
 
-    With one term it is the sample variance over S. What terms share by the seed counts, also where
-    they do not have the same seeds.
+    Each array is [S, ...]. Terms covary in the seeds that they share. With one term this is the
+    sample variance of its mean.
     """
     seeds = sorted({seed for term in terms for seed in term.paired.seeds})
-    luck = np.zeros((len(seeds), *arrays[0].shape[1:]))
+    deviations = np.zeros((len(seeds), *arrays[0].shape[1:]))
     for term, array in zip(terms, arrays, strict=True):
         size = len(array)
         index = [seeds.index(seed) for seed in term.paired.seeds]
-        luck[index] += term.weight / math.sqrt(size * (size - 1)) * (array - array.mean(axis=0))
-    return (luck**2).sum(axis=0)
+        scale = term.weight / math.sqrt(size * (size - 1))
+        deviations[index] += scale * (array - array.mean(axis=0))
+    return (deviations**2).sum(axis=0)
 
 
 def _over_examples(models: Sequence[Sequence[Term]]) -> float:
-    """The variance over draws, less what of it is in the variance over seeds already.
+    """The variance over draws of examples that the variance over seeds does not contain.
 
-    What is left is the covariance of different runs: what examples do to all of them alike.
+    That is the covariance of different runs: how examples change all of them alike.
     """
     total, shared = np.zeros(1), 0.0
     for terms in models:
@@ -201,7 +212,7 @@ def _over_examples(models: Sequence[Sequence[Term]]) -> float:
 
 
 def _freedom(terms: Sequence[Term]) -> float:
-    """Seeds less one, the mean over terms by their weight."""
+    """Degrees of freedom of one model: seeds less one, averaged over terms by weight."""
     total = math.fsum(abs(term.weight) for term in terms)
     if not total:
         return 1.0
@@ -209,7 +220,7 @@ def _freedom(terms: Sequence[Term]) -> float:
 
 
 def _sum(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """(variance, degrees of freedom) of a sum of independent parts."""
+    """Variance and degrees of freedom of a sum of independent parts, given theirs."""
     total = math.fsum(variance for variance, _ in parts)
     if not total:
         return 0.0, 1.0

@@ -1,32 +1,28 @@
-"""Which models are sizes of one another."""
+"""Families of models that differ in size alone."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+import pandas as pd
 
-from xt_jax.records.results import Row
-
-MIN_SIZES = 3  # of a family, for anything to be said against size
+MIN_SIZES = 3  # of a family, for a statement about size
 
 
-def ladders(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Families of at least `MIN_SIZES` sizes: their models from small to large."""
-    sizes = {row["model"]: row["encoder_params"] for row in rows}
-    families: dict[str, list[str]] = defaultdict(list)
-    for model in sorted(sizes, key=lambda model: (sizes[model], model)):
-        families[family_of(model)].append(model)
+def ladders(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Families of at least `MIN_SIZES` sizes with their models from small to large."""
+    models = rows.groupby("model")["encoder_params"].last().reset_index()
+    models = models.sort_values(["encoder_params", "model"])
+    families = models.groupby(models["model"].map(family_of), sort=False)
     return {
-        family: models
-        for family, models in families.items()
-        if len({sizes[model] for model in models}) >= MIN_SIZES
+        str(family): of_family["model"].tolist()
+        for family, of_family in families
+        if of_family["encoder_params"].nunique() >= MIN_SIZES
     }
 
 
 def family_of(model: str) -> str:
-    """The name without its owner and its size: `facebook/xlm-roberta-xl` is an `xlm-roberta`.
+    """A model's name without owner and size: `facebook/xlm-roberta-xl` is an `xlm-roberta`.
 
-    What was distilled from XLM-R is its smallest sizes. Random weights are a family apart.
+    Encoders distilled from XLM-R count as its smallest sizes. Random weights are a family apart.
     """
     if model.endswith("-distilled-from-XLMR-Large"):
         return "xlm-roberta"

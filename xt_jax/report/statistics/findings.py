@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import pandas as pd
 
 from xt_jax.records.results import Row
 from xt_jax.report.statistics.bootstrap import Estimate, Paired, Term, estimate, slope_weights
 from xt_jax.report.statistics.collapse import collapsed
-from xt_jax.report.statistics.compare import CONFIDENCE, collect, direct_first, first_metrics
 from xt_jax.report.statistics.contrasts import (
     Contrast,
     ExampleScores,
@@ -19,6 +19,7 @@ from xt_jax.report.statistics.contrasts import (
     without,
 )
 from xt_jax.report.statistics.families import MIN_SIZES, ladders
+from xt_jax.report.statistics.scores import CONFIDENCE, as_frame, direct_first, first_metrics
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class Gap:
     """What an intermediate task adds to direct fine-tuning, paired by seed.
 
     Attributes:
-        target, metric: "" for the mean over all targets that the model has a gap on.
+        target, metric: "" for the mean over all targets on which the model has a gap.
         language: "" for the mean over languages.
         collapsed: seeds of which either side is at chance on English.
-        without_collapsed: the estimate from the other seeds; None where `collapsed` is empty or
-            nothing is left.
+        without_collapsed: the estimate from the other seeds; None where there are none, or where
+            `collapsed` is empty.
     """
 
     model: str
@@ -53,8 +54,8 @@ class Slope:
         family: of models, as `families.family_of` names it.
         intermediate, target: "" for the mean over all that every size has.
         parameters: `encoder` (without embeddings) or `total`.
-        sizes: how many there are.
-        without_collapsed: as in `Gap`, from the sizes and tasks that keep two seeds at least.
+        sizes: the number of different sizes.
+        without_collapsed: as in `Gap`, from the sizes and tasks that keep at least two seeds.
     """
 
     family: str
@@ -68,25 +69,28 @@ class Slope:
 
 @dataclass(frozen=True)
 class Findings:
-    """Attributes:
-    collapsed: (model, intermediate or `direct`, target, seed) of every run at chance.
+    """Everything that a study found.
+
+    Attributes:
+        collapsed: (model, intermediate or `direct`, target, seed) of every run at chance.
     """
 
-    gaps: tuple[Gap, ...]
-    slopes: tuple[Slope, ...]
+    gaps: tuple[Gap, ...] = ()
+    slopes: tuple[Slope, ...] = ()
     collapsed: tuple[tuple[str, str, str, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Multiplicity:
-    """What to make of many intervals at once.
+    """How many of many intervals would exclude 0 by chance.
 
     Attributes:
         tested: gaps on a single target, mean over languages, that have an interval.
-        by_chance: how many would exclude 0 if no intermediate task did anything.
+        by_chance: how many would exclude 0 if no intermediate task had an effect.
         excluding: how many do.
-        kept: those that Benjamini and Hochberg (1995) keep, of which at most 1 - CONFIDENCE are
-            expected to be chance. Gaps share their direct runs and so err alike, which it bears.
+        kept: the gaps that Benjamini and Hochberg (1995) keep, of which a share of at most
+            1 - CONFIDENCE is expected to be chance. The procedure allows for gaps that are
+            positively dependent because they share their direct runs.
     """
 
     tested: int
@@ -95,29 +99,25 @@ class Multiplicity:
     kept: tuple[Gap, ...]
 
 
-def find(rows: Sequence[Row], example_scores: ExampleScores) -> Findings:
+def find(rows: pd.DataFrame | Sequence[Row], example_scores: ExampleScores) -> Findings:
     """Gaps and slopes of each target's first metric.
 
     Args:
-        rows: those that count, see `compare.one_setting`.
-        example_scores: of single examples; where it has none, intervals are from seeds alone.
+        rows: those that count, see `scores.one_setting`.
+        example_scores: of a run and a data set; where there are none, intervals are from seeds
+            alone.
 
     Raises:
-        DataError: example_scores that do not give the row's value.
+        DataError: per-example scores that do not give the row's value.
     """
-    by_model: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_model[row["model"]].append(row)
-    first = {model: first_metrics(collect(mine)) for model, mine in by_model.items()}
-    counting = {model: _rows_of(first[model]) for model in by_model}
-    drawn = shifts_of([row for some in counting.values() for row in some], example_scores)
-    at_chance = {model: collapsed(some) for model, some in counting.items()}
-    found = {
-        model: list(contrasts(mine, first[model], at_chance[model], drawn))
-        for model, mine in by_model.items()
-    }
+    rows = as_frame(rows)
+    first = first_metrics(rows)
+    by_model = {str(model): of_model for model, of_model in first.groupby("model", sort=False)}
+    shifts = shifts_of(first, example_scores)
+    at_chance = {m: collapsed(of_model.to_dict("records")) for m, of_model in by_model.items()}
+    found = {m: list(contrasts(by_model[m], at_chance[m], shifts)) for m in by_model}
     return Findings(
-        tuple(gap for some in found.values() for gap in _gaps(some)),
+        tuple(gap for of_model in found.values() for gap in _gaps(of_model)),
         tuple(_slopes(ladders(rows), found)),
         tuple((model, *run) for model, runs in at_chance.items() for run in sorted(runs)),
     )
@@ -125,65 +125,52 @@ def find(rows: Sequence[Row], example_scores: ExampleScores) -> Findings:
 
 def multiplicity(gaps: Sequence[Gap]) -> Multiplicity:
     """How many of the gaps on single targets (mean over languages) chance would show."""
-    tested = [
-        gap
-        for gap in gaps
-        if gap.target and not gap.language and not math.isnan(gap.estimate.positive)
-    ]
+    tested = [g for g in gaps if g.target and not g.language and g.estimate.has_interval]
     error = 1 - CONFIDENCE
     ranked = sorted(tested, key=_p_value)
     passed = [i for i, gap in enumerate(ranked, 1) if _p_value(gap) <= error * i / len(ranked)]
     return Multiplicity(
         len(tested),
         error * len(tested),
-        sum(not gap.estimate.low <= 0 <= gap.estimate.high for gap in tested),
+        sum(gap.estimate.excludes_zero for gap in tested),
         tuple(ranked[: max(passed, default=0)]),
     )
 
 
 def _p_value(gap: Gap) -> float:
-    """Two-sided."""
+    """The two-sided p-value of a gap of 0."""
     return 2 * min(gap.estimate.positive, 1 - gap.estimate.positive)
 
 
-def _rows_of(scores: dict) -> list[Row]:
-    return [
-        row
-        for columns in scores.values()
-        for seeds in columns.values()
-        for by_language in seeds.values()
-        for row in by_language.values()
-    ]
-
-
 def _gaps(found: Sequence[Contrast]) -> Iterator[Gap]:
-    """Of one model: each target's mean over languages and each language; then means of targets."""
+    """The gaps of one model: each target's mean over languages, each language, means of targets."""
     for one in found:
         views = {"": one.mean, **{language: one.of(language) for language in one.languages}}
         for language, paired in views.items():
             bad = tuple(seed for seed in one.collapsed if seed in paired.seeds)
-            left = without(paired, bad) if bad else None
+            rest = without(paired, bad) if bad else None
             yield Gap(
                 *_about(one),
-                target=one.target,
-                metric=one.metric,
-                language=language,
-                estimate=estimate([Term(1.0, one.model, paired)]),
-                collapsed=bad,
-                without_collapsed=estimate([Term(1.0, one.model, left)]) if left else None,
+                one.target,
+                one.metric,
+                language,
+                _mean([paired]),
+                bad,
+                _mean([rest]) if rest else None,
             )
     for name in direct_first({one.intermediate for one in found}):
-        some = [one for one in found if one.intermediate == name]
-        rest = [left for one in some if (left := one.mean_without_collapsed) is not None]
-        bad = tuple(sorted({seed for one in some for seed in one.collapsed}))
+        of_task = [one for one in found if one.intermediate == name]
+        kept = [one.mean_without_collapsed for one in of_task]
+        rests = [paired for paired in kept if paired is not None]
+        bad = tuple(sorted({seed for one in of_task for seed in one.collapsed}))
         yield Gap(
-            *_about(some[0]),
-            target="",
-            metric="",
-            language="",
-            estimate=_mean([one.mean for one in some]),
-            collapsed=bad,
-            without_collapsed=_mean(rest) if bad and rest else None,
+            *_about(of_task[0]),
+            "",
+            "",
+            "",
+            _mean([one.mean for one in of_task]),
+            bad,
+            _mean(rests) if bad and rests else None,
         )
 
 
@@ -196,52 +183,51 @@ def _mean(parts: Sequence[Paired]) -> Estimate:
 
 
 def _slopes(families: dict[str, list[str]], found: dict[str, list[Contrast]]) -> Iterator[Slope]:
-    """Means over all first, then one intermediate task, one target, single pairs."""
+    """The slopes of means over all first, then of one intermediate task, one target, and pairs."""
     for family, models in families.items():
-        of_models = {model: {_pair(one): one for one in found[model]} for model in models}
-        every = list(dict.fromkeys(pair for pairs in of_models.values() for pair in pairs))
-        common = [pair for pair in every if all(pair in pairs for pairs in of_models.values())]
+        of_models = [{one.key: one for one in found.get(model, [])} for model in models]
+        every = list(dict.fromkeys(key for by_key in of_models for key in by_key))
+        common = [key for key in every if all(key in by_key for by_key in of_models)]
         names = direct_first({name for name, _ in every})
         targets = list(dict.fromkeys(target for _, target in every))
         for name in ("", *names):
             for target in ("", *targets):
                 if name and target:
-                    pairs = [(name, target)]
+                    keys = [(name, target)]
                 else:
-                    pairs = [p for p in common if name in ("", p[0]) and target in ("", p[1])]
-                have = [of for of in of_models.values() if pairs and all(p in of for p in pairs)]
-                sizes = [[of[pair] for pair in pairs] for of in have]
+                    keys = [k for k in common if name in ("", k[0]) and target in ("", k[1])]
+                have = [by_key for by_key in of_models if keys and all(k in by_key for k in keys)]
+                sizes = [[by_key[key] for key in keys] for by_key in have]
                 for parameters in ("encoder", "total"):
                     slope = _slope(sizes, parameters)
                     if slope is not None:
                         yield Slope(family, name, target, parameters, *slope)
 
 
-def _pair(one: Contrast) -> tuple[str, str]:
-    return one.intermediate, one.target
-
-
 def _slope(
     sizes: Sequence[Sequence[Contrast]], parameters: str
 ) -> tuple[int, Estimate, Estimate | None] | None:
-    """(sizes, slope, slope without collapsed runs); None where there are too few sizes."""
+    """The number of sizes, the slope, and the slope without collapsed runs.
+
+    None where there are too few sizes.
+    """
     whole = _fitted([[(one, one.mean) for one in size] for size in sizes], parameters)
     if whole is None:
         return None
     rest = None
     if any(one.collapsed for size in sizes for one in size):
-        lost = {_pair(one) for size in sizes for one in size if one.mean_without_collapsed is None}
+        lost = {one.key for size in sizes for one in size if one.mean_without_collapsed is None}
         if len(sizes[0]) == 1:
             lost = set()  # a size is lost, not the pair at every size
-        left = [
+        kept = [
             [
                 (one, one.mean_without_collapsed)
                 for one in size
-                if one.mean_without_collapsed is not None and _pair(one) not in lost
+                if one.mean_without_collapsed is not None and one.key not in lost
             ]
             for size in sizes
         ]
-        rest = _fitted([size for size in left if size], parameters)
+        rest = _fitted([size for size in kept if size], parameters)
     return len({_parameters(size[0], parameters) for size in sizes}), whole, rest
 
 

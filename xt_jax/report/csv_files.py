@@ -1,0 +1,43 @@
+"""The numbers of a report as CSV files: results, gaps, slopes, languages, the cost of phases."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pandas as pd
+
+from xt_jax.report.phase_logs import PhaseLog
+from xt_jax.report.statistics.bootstrap import Estimate
+from xt_jax.report.statistics.findings import Gap, Slope
+from xt_jax.report.study_results import StudyResults
+
+_CURVES = ("dev", "loss")
+
+
+def csv_files(study: StudyResults) -> dict[str, str]:
+    """The text of each CSV file by its name; files without a line are left out."""
+    cost = [field.name for field in fields(PhaseLog) if field.name not in _CURVES]
+    phases = [[getattr(phase, name) for name in cost] for phase in study.phases]
+    frames = {
+        "results.csv": study.rows,
+        "gaps.csv": pd.DataFrame(map(_cells, study.findings.gaps), dtype=object),
+        "slopes.csv": pd.DataFrame(map(_cells, study.findings.slopes), dtype=object),
+        "languages.csv": study.language_gains,
+        "cost.csv": pd.DataFrame(phases, columns=cost),
+    }
+    return {name: frame.to_csv(index=False) for name, frame in frames.items() if len(frame)}
+
+
+def _cells(found: Gap | Slope) -> dict[str, Any]:
+    """A cell for each field; an estimate has one for each of its fields, seeds are one cell."""
+    cells: dict[str, Any] = {}
+    for field in fields(found):
+        value = getattr(found, field.name)
+        if field.name in ("estimate", "without_collapsed"):
+            prefix = "" if field.name == "estimate" else f"{field.name}_"
+            for part in fields(Estimate):
+                cells[prefix + part.name] = getattr(value, part.name, None)
+        else:
+            cells[field.name] = " ".join(map(str, value)) if isinstance(value, tuple) else value
+    return cells

@@ -1,0 +1,190 @@
+"""The input of a report: the rows that count, the findings, and the logs of training phases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from statistics import fmean
+
+import pandas as pd
+from etils import epath
+
+from xt_jax.errors import DataError
+from xt_jax.languages import Language, language
+from xt_jax.records import example_scores
+from xt_jax.records.results import Row, read_all
+from xt_jax.report.phase_logs import PhaseLog, read_phases
+from xt_jax.report.statistics.contrasts import ExampleScores
+from xt_jax.report.statistics.families import family_of
+from xt_jax.report.statistics.findings import Findings, Gap, Slope, find
+from xt_jax.report.statistics.scores import (
+    Grid,
+    as_frame,
+    direct_first,
+    in_task_order,
+    one_setting,
+    without_layers,
+)
+from xt_jax.tasks.table import DIRECT
+
+MEAN = ""  # in place of a target or an intermediate task: the mean over all
+PHASES = "phases"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model with its rows that count.
+
+    Attributes:
+        left_out: how many rows of other settings there are.
+    """
+
+    name: str
+    encoder_params: int
+    total_params: int
+    rows: pd.DataFrame
+    left_out: int
+
+    @cached_property
+    def grids(self) -> dict[tuple[str, str], Grid]:
+        """The scores of each target and metric, in the order of the tasks; no single layers."""
+        rows = without_layers(self.rows)
+        by_key = dict(iter(rows.groupby(["target", "metric"], sort=False)))
+        targets = in_task_order({target for target, _ in by_key})
+        return {key: Grid(by_key[key]) for target in targets for key in by_key if key[0] == target}
+
+    @cached_property
+    def first(self) -> dict[str, tuple[str, Grid]]:
+        """The first metric of each target and its scores."""
+        found: dict[str, tuple[str, Grid]] = {}
+        for (target, metric), grid in self.grids.items():
+            found.setdefault(target, (metric, grid))
+        return found
+
+
+def sizes_of(models: Sequence[Model]) -> int:
+    """The number of different sizes."""
+    return len({model.encoder_params for model in models})
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """Models go from small to large within a family.
+
+    Attributes:
+        rows: of all models.
+        command: the last that ran the study; "" if unknown.
+    """
+
+    models: tuple[Model, ...]
+    findings: Findings = field(default_factory=Findings)
+    phases: tuple[PhaseLog, ...] = ()
+    command: str = ""
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        return pd.concat([model.rows for model in self.models] or [as_frame([])])
+
+    @cached_property
+    def intermediates(self) -> list[str]:
+        """All intermediate tasks, direct fine-tuning first."""
+        return direct_first(set(self.rows["intermediate"]))
+
+    @cached_property
+    def others(self) -> list[str]:
+        """All intermediate tasks without direct fine-tuning."""
+        return [name for name in self.intermediates if name != DIRECT]
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """All targets in the order of the tasks."""
+        return in_task_order({target for model in self.models for target in model.first})
+
+    @cached_property
+    def families(self) -> dict[str, list[Model]]:
+        """The models of each family from small to large."""
+        families: dict[str, list[Model]] = {}
+        for model in self.models:
+            families.setdefault(family_of(model.name), []).append(model)
+        return families
+
+    def gap(self, model: str, intermediate: str, target: str, language: str = "") -> Gap | None:
+        """One gap; target `MEAN` is the mean over targets, language "" that over languages."""
+        return self._gaps.get((model, intermediate, target, language))
+
+    def slope(
+        self, family: str, intermediate: str, target: str, parameters: str = "encoder"
+    ) -> Slope | None:
+        """One slope; `MEAN` is the mean over intermediate tasks or targets."""
+        return self._slopes.get((family, intermediate, target, parameters))
+
+    @cached_property
+    def target_gaps(self) -> list[Gap]:
+        """The gaps on single targets, means over languages."""
+        return [gap for gap in self.findings.gaps if gap.target != MEAN and not gap.language]
+
+    @cached_property
+    def language_gains(self) -> pd.DataFrame:
+        """The gap of each model, intermediate task and language, mean over the targets.
+
+        Columns: model, intermediate, language, name, script, family, gap.
+        """
+        keys = ["model", "intermediate", "language"]
+        gaps = [gap for gap in self.findings.gaps if gap.language]
+        found = [(*(getattr(gap, key) for key in keys), gap.estimate.value) for gap in gaps]
+        frame = pd.DataFrame(found, columns=[*keys, "gap"])
+        order = frame.groupby(keys[:2], sort=False).ngroup()
+        gains = frame.groupby([order, *keys])["gap"].agg(fmean).reset_index(keys)
+        gains.index = pd.RangeIndex(len(gains))
+        about = pd.DataFrame(map(language, gains["language"]), gains.index, Language._fields)
+        return pd.concat([gains[keys], about, gains["gap"]], axis="columns")
+
+    @cached_property
+    def _gaps(self) -> dict[tuple[str, str, str, str], Gap]:
+        gaps = self.findings.gaps
+        return {(gap.model, gap.intermediate, gap.target, gap.language): gap for gap in gaps}
+
+    @cached_property
+    def _slopes(self) -> dict[tuple[str, str, str, str], Slope]:
+        return {(s.family, s.intermediate, s.target, s.parameters): s for s in self.findings.slopes}
+
+
+def read_study(
+    folder: epath.Path,
+    only: Collection[tuple[str, str]] = (),
+    malformed: Callable[[DataError], None] | None = None,
+) -> StudyResults:
+    """Reads a study's folder: its rows, per-example scores, logs of phases and last command.
+
+    Args:
+        only: as in `scores.one_setting`.
+        malformed: as in `records.results.read_rows`.
+
+    Raises:
+        DataError: a malformed line, unless `malformed` takes it; or damaged per-example scores.
+    """
+    status = folder / "status.json"  # shards have none, but a command in each phase
+    command = json.loads(status.read_text()).get("command", "") if status.exists() else ""
+    rows = read_all(folder, malformed=malformed)
+    scores = partial(example_scores.read, folder)
+    return results_of(rows, scores, only, read_phases(folder / PHASES), str(command))
+
+
+def results_of(
+    rows: Sequence[Row],
+    scores: ExampleScores,
+    only: Collection[tuple[str, str]] = (),
+    phases: Sequence[PhaseLog] = (),
+    command: str = "",
+) -> StudyResults:
+    """The results of a study from all of its rows; see `read_study`."""
+    kept, left_out = one_setting(as_frame(rows), set(only))
+    models = []
+    for name, of_model in kept.groupby("model", sort=False):
+        encoder, total = of_model[["encoder_params", "total_params"]].iloc[-1]
+        models.append(Model(str(name), int(encoder), int(total), of_model, int(left_out[name])))
+    models.sort(key=lambda m: (family_of(m.name), m.encoder_params, m.name))
+    study = StudyResults(tuple(models), Findings(), tuple(phases), command)
+    return replace(study, findings=find(study.rows, scores))
