@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from etils import epath
 from xt_jax.config import Config, DataConfig, ModelConfig
 from xt_jax.data import formats
 from xt_jax.data.examples import MiningExample
-from xt_jax.data.sources import Found, open_source
+from xt_jax.data.sources import open_source
 from xt_jax.errors import DataError
 from xt_jax.mini import formats as mini_formats
 from xt_jax.model.sharding import make_mesh
@@ -195,7 +196,7 @@ def test_a_pair_is_wanted_where_one_of_its_languages_is():
 def test_a_stand_in_is_no_submission(config, data, tmp_path):
     source = open_source("files", str(data))
     (found,) = source.find("tatoeba", "test", "de")
-    substitute = Found(found.where, found.language, found.read, found.digest, substitute=True)
+    substitute = dataclasses.replace(found, substitute=True)
     reader = Reader(config, _no_tokenizer, "", 512, source, epath.Path(tmp_path / "cache"))
     task = TASKS["tatoeba"]
     examples = found.read(())

@@ -190,8 +190,8 @@ def test_what_is_there(published):
 
 
 def test_revisions_are_commits():
-    tables = [table for rows in hub._LAYOUT.values() for table in rows]
-    assert {table.repository for table in tables} == set(REVISIONS)
+    tables = [table for rows in hub.LAYOUT.values() for table in rows]
+    assert {"/".join(table.place.split("/")[:2]) for table in tables} == set(REVISIONS)
     assert all(re.fullmatch(r"[0-9a-f]{40}", revision) for revision in REVISIONS.values())
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from etils import epath
 
+from xt_jax.data.examples import Example
 from xt_jax.data.sources.candidates import (
     ENGLISH,
     Candidate,
@@ -18,10 +19,8 @@ from xt_jax.data.sources.candidates import (
     serves,
 )
 from xt_jax.data.sources.layout import candidates
-from xt_jax.data.sources.source import Found
+from xt_jax.data.sources.source import Found, content_digest
 from xt_jax.errors import ConfigError
-
-CHUNK = 1 << 20  # bytes
 
 
 class FileSource:
@@ -47,7 +46,7 @@ class FileSource:
         self, task: str, split: str, language: str, *, substitutes: bool = False
     ) -> list[Found]:
         return [
-            _found(paths, language, candidate)
+            FileSplit(str(paths[0]), language, candidate.substitute, candidate, paths)
             for candidate in candidates(task, split)
             if substitutes or not candidate.substitute
             if (paths := self._paths(candidate, language))
@@ -118,22 +117,15 @@ class FileSource:
         return self._listed[folder]
 
 
-def _found(paths: tuple[epath.Path, ...], language: str, candidate: Candidate) -> Found:
-    return Found(
-        str(paths[0]),
-        language,
-        lambda labels: candidate.read(paths, language, labels),
-        lambda: _digest(paths, language if candidate.mixed else ""),
-        candidate.substitute,
-    )
+@dataclass(frozen=True)
+class FileSplit(Found):
+    """The files that together hold a split, read as their candidate says."""
 
+    candidate: Candidate
+    paths: tuple[epath.Path, ...]
 
-def _digest(paths: Sequence[epath.Path], part: str) -> str:
-    """Hex SHA-256 of the names, the contents and the part that is read of them."""
-    content = hashlib.sha256(part.encode())
-    for path in paths:
-        content.update(path.name.encode() + b"\0")
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                content.update(chunk)
-    return content.hexdigest()
+    def read(self, labels: Sequence[str]) -> list[Example]:
+        return self.candidate.read(self.paths, self.language, labels)
+
+    def digest(self) -> str:
+        return content_digest(self.paths, self.language if self.candidate.mixed else "")

@@ -16,27 +16,37 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from etils import epath
 
 from xt_jax.data.examples import Example
 from xt_jax.data.sources import records
 from xt_jax.data.sources.records import Convert, Row
-from xt_jax.data.sources.source import Found
+from xt_jax.data.sources.source import Found, check_complete, content_digest
+from xt_jax.data.sources.tables import (
+    ENGLISH,
+    HELD_OUT,
+    MNLI_SPLITS,
+    OUR_NAMES,
+    SPLITS,
+    TRAIN_AND_DEV,
+    Table,
+    TableSource,
+)
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.languages import (
     BUCC,
-    ISO3,
     MLQA,
     MLQA_CROSS,
     PANX,
     PAWSX,
-    TYDIQA_NAMES,
-    UD_NAMES,
+    TATOEBA,
+    TYDIQA,
+    UDPOS,
     XNLI,
     XQUAD,
-    pair,
 )
 
 # The commits that are read. All but the last are named, with files of them, in several public
@@ -58,25 +68,7 @@ REVISIONS = {
 _ROWS = 1000  # read together
 
 
-class Table(NamedTuple):
-    """One split of a data set: the files `path` of a repository.
-
-    Attributes:
-        path: pattern with `{lang}` (ISO 639-1), `{iso3}`, `{name}` (English) and `*`.
-        classes: class names by column, in the order of their indices, for files that do not
-            state them.
-        substitute: see `Found`.
-    """
-
-    repository: str
-    path: str
-    convert: Convert
-    languages: Sequence[str] = ("en",)
-    classes: Mapping[str, Sequence[str]] = {}
-    substitute: bool = False
-
-
-class HubSource:
+class HubSource(TableSource):
     """Parquet files of the hub; see `Source`.
 
     Args:
@@ -94,109 +86,74 @@ class HubSource:
                 where="--config.data.dir",
                 remedy="name a folder with google/xtreme/..., or leave it empty to fetch the data",
             )
+        super().__init__(LAYOUT)
         self._root = epath.Path(directory) if directory else None
 
-    def find(
-        self, task: str, split: str, language: str, *, substitutes: bool = False
-    ) -> list[Found]:
-        found = []
-        for table in _LAYOUT.get((task, split), ()):
-            if language not in table.languages or (table.substitute and not substitutes):
-                continue
-            table = _filled(table, language)
-            if self._root is None:
-                found.append(_fetched(table, language))
-            elif any((self._root / table.repository).glob(table.path)):
-                found.append(_local(self._root / table.repository, table, language))
-        return found
+    def _locate(self, table: Table, split: str, language: str) -> HubSplit | None:
+        owner, name, pattern = table.filled(table.place, split, language).split("/", 2)
+        repository = f"{owner}/{name}"
+        where = f"{repository}@{REVISIONS[repository][:12]}/{pattern}"
+        folder = None
+        if self._root is not None:
+            folder = self._root / repository
+            where = f"{folder}/{pattern}"
+            if not any(folder.glob(pattern)):
+                return None
+        return HubSplit(where, language, table.substitute, table, repository, pattern, folder)
 
-    def expected(self, task: str, split: str, language: str) -> str:
-        for table in _LAYOUT.get((task, split), ()):
-            if language in table.languages:
-                table = _filled(table, language)
-                start = f"{self._root}/" if self._root else ""
-                return f"{start}{table.repository}/{table.path}"
-        return ""
-
-    def languages(self, task: str, split: str) -> list[str]:
-        known = dict.fromkeys(
-            code for table in _LAYOUT.get((task, split), ()) for code in table.languages
-        )
-        return sorted(language for language in known if self.find(task, split, language))
+    def _describe(self, table: Table, split: str, language: str) -> str:
+        start = f"{self._root}/" if self._root else ""
+        return start + table.filled(table.place, split, language)
 
 
-def _local(folder: epath.Path, table: Table, language: str) -> Found:
-    return Found(
-        f"{folder}/{table.path}",
-        language,
-        lambda labels: _read(_shards(folder, table), table, language, labels),
-        lambda: _digest(_shards(folder, table), language),
-        table.substitute,
-    )
+@dataclass(frozen=True)
+class HubSplit(Found):
+    """The parquet files that hold a split; `folder` is None where they are fetched to be read."""
+
+    table: Table
+    repository: str
+    pattern: str
+    folder: epath.Path | None = None
+
+    def read(self, labels: Sequence[str]) -> list[Example]:
+        paths = self._paths()
+        rows = (row for path in paths for row in _rows(path, self.table.classes))
+        return self.table.examples(rows, self.language, labels, paths[0])
+
+    def digest(self) -> str:
+        if self.folder is not None:
+            return content_digest(self._paths(), self.language)
+        revision = REVISIONS[self.repository]
+        return hashlib.sha256(f"{revision} {self.where} {self.language}".encode()).hexdigest()
+
+    def _paths(self) -> list[epath.Path]:
+        """All files of the split."""
+        folder = self.folder or _fetch(self.repository, self.pattern)
+        paths = sorted(folder.glob(self.pattern), key=lambda path: path.name)
+        stated = [re.search(r"-of-(\d+)\.parquet$", path.name) for path in paths]
+        count = max((int(match[1]) for match in stated if match), default=len(paths) or 1)
+        remedy = "fetch or copy the missing ones"
+        check_complete(paths, count, folder / self.pattern, remedy)
+        return paths
 
 
-def _fetched(table: Table, language: str) -> Found:
-    revision = REVISIONS[table.repository]
-    where = f"{table.repository}@{revision[:12]}/{table.path}"
-    return Found(
-        where,
-        language,
-        lambda labels: _read(_shards(_fetch(table, revision), table), table, language, labels),
-        lambda: hashlib.sha256(f"{revision} {where} {language}".encode()).hexdigest(),
-        table.substitute,
-    )
-
-
-def _fetch(table: Table, revision: str) -> epath.Path:
-    """The folder of the repository's files in the cache, with those of the table."""
+def _fetch(repository: str, pattern: str) -> epath.Path:
+    """The folder of the repository's files in the cache, with those of the pattern."""
     import huggingface_hub
 
+    revision = REVISIONS[repository]
     try:
         folder = huggingface_hub.snapshot_download(
-            table.repository, repo_type="dataset", revision=revision, allow_patterns=[table.path]
+            repository, repo_type="dataset", revision=revision, allow_patterns=[pattern]
         )
     except Exception as error:  # the library, requests and the file system each have their own
         raise DataError(
             f"the table cannot be fetched ({type(error).__name__}: {str(error).splitlines()[0]})",
-            where=f"{table.repository}@{revision}/{table.path}",
+            where=f"{repository}@{revision}/{pattern}",
             remedy="fetch it where the network is, or copy the repository's files to a folder and "
             "give it as --config.data.dir",
         ) from error
     return epath.Path(folder)
-
-
-def _shards(folder: epath.Path, table: Table) -> list[epath.Path]:
-    """The table's files, all of them."""
-    paths = sorted(folder.glob(table.path), key=lambda path: path.name)
-    counts = [re.search(r"-of-(\d+)\.parquet$", path.name) for path in paths]
-    count = max((int(found[1]) for found in counts if found), default=len(paths) or 1)
-    if len(paths) != count:
-        raise DataError(
-            f"{len(paths)} of the {count} files are there",
-            where=folder / table.path,
-            remedy="fetch or copy the missing ones",
-        )
-    return paths
-
-
-def _digest(paths: Sequence[epath.Path], language: str) -> str:
-    """Hex SHA-256 of the files' names and contents, and of what is read of them."""
-    content = hashlib.sha256(language.encode())
-    for path in paths:
-        content.update(path.name.encode() + b"\0" + path.read_bytes())
-    return content.hexdigest()
-
-
-def _read(
-    paths: Sequence[epath.Path], table: Table, language: str, labels: Sequence[str]
-) -> list[Example]:
-    rows = (row for path in paths for row in _rows(path, table.classes))
-    examples = table.convert(rows, language, labels)
-    if not examples:
-        raise DataError(
-            f"the table holds no example in {language!r}", where=paths[0], remedy="fetch it again"
-        )
-    return examples
 
 
 def _rows(path: epath.Path, classes: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Row]]:
@@ -244,132 +201,89 @@ def _names(feature: Any) -> Sequence[str]:
     return _names(feature.get("feature"))
 
 
-def _filled(table: Table, language: str) -> Table:
-    context, question = pair(language) or ("", "")
-    return table._replace(
-        path=table.path.format(
-            lang=language,
-            iso3=ISO3.get(language, language),
-            name=UD_NAMES.get(language, language),
-            context=context,
-            question=question,
-        )
-    )
-
-
-_XTREME = "google/xtreme"
-_HELD_OUT = {"dev": "validation", "test": "test"}
-_SPLITS = {"train": "train", **_HELD_OUT}
 _NO_UD_TRAIN = ("th", "tl", "yo")
-_NO_UD_DEV = ("kk", *_NO_UD_TRAIN)
-
 _NLI = {"label": ("entailment", "neutral", "contradiction")}
-_UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
-_ENTITIES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
+_DUPLICATE = {"label": ("not_duplicate", "duplicate")}
+_ENTITIES = {"ner_tags": ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")}
+_UPOS = {
+    "pos_tags": (
+        "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
+    )
+}
 
-_nli = records.pairs("premise", "hypothesis")
-_qqp = records.pairs(
-    "question1", "question2", id_="idx", names={"not_duplicate": "0", "duplicate": "1"}
-)
-_snli = records.pairs("premise", "hypothesis", only_labelled=True)
-_anli = records.pairs("premise", "hypothesis", id_="uid")
 _xnli = records.of_language(records.pairs("sentence1", "sentence2", "gold_label"), "language")
 _pawsx = records.pairs("sentence1", "sentence2", id_="id")
-_squad = records.spans()
-_squad_v2 = records.spans(unanswerable=True)
+_anli = records.pairs("premise", "hypothesis", id_="uid")
 _stripped = records.spans(stripped=True)
 _tydiqa = records.spans(stripped=True, all_languages=True)
+_panx = records.tags("tokens", "ner_tags")
+_udpos = records.tags("tokens", "pos_tags", records.treebank_word)
+_bucc = records.gold_pairs("source_lang", "target_lang")
 
 
-def _mnli(split: str) -> Table:
-    return Table("nyu-mll/glue", f"mnli/{split}-*.parquet", _nli, classes=_NLI)
+def _table(place: str, convert: Convert, splits: Mapping[str, str] = SPLITS, **more: Any) -> Table:
+    """A table in the usual files, `<place>/<split>-00000-of-00001.parquet`."""
+    return Table(f"{place}/{{split}}-*.parquet", convert, splits, **more)
 
 
-def _xtreme(path: str, convert: Convert, languages: Sequence[str], **rest: Any) -> Table:
-    return Table(_XTREME, f"{path}-*.parquet", convert, languages, **rest)
+def _xtreme(
+    name: str, convert: Convert, splits: Mapping[str, str], languages: Sequence[str], **more: Any
+) -> Table:
+    return _table(f"google/xtreme/{name}", convert, splits, languages=languages, **more)
 
 
-_LAYOUT: dict[tuple[str, str], tuple[Table, ...]] = {
-    ("mnli", "train"): (_mnli("train"),),
-    ("mnli", "dev"): (_mnli("validation_matched"),),
-    ("xnli", "train"): (_mnli("train"),),  # XNLI's English training text is MNLI's
-    ("xquad", "test"): (_xtreme("XQuAD.{lang}/validation", _stripped, XQUAD),),
-    ("tydiqa", "train"): (_xtreme("tydiqa/train", _tydiqa, (*TYDIQA_NAMES,)),),
-    ("tydiqa", "dev"): (_xtreme("tydiqa/validation", _tydiqa, ("en",)),),
-    ("tydiqa", "test"): (_xtreme("tydiqa/validation", _tydiqa, (*TYDIQA_NAMES,)),),
-    ("tatoeba", "test"): (_xtreme("tatoeba.{iso3}/validation", records.sentences, (*ISO3,)),),
+def _treebanks(split: str, without: Sequence[str] = ()) -> Table:
+    languages = [language for language in UDPOS if language not in without]
+    published = {split: SPLITS[split]}
+    return _xtreme("udpos.{name}", _udpos, published, languages, substitute=True, classes=_UPOS)
+
+
+_MNLI = _table("nyu-mll/glue/mnli", records.nli, MNLI_SPLITS, classes=_NLI)
+LAYOUT: dict[str, tuple[Table, ...]] = {
+    "mnli": (_MNLI,),
+    "snli": (_table("stanfordnlp/snli/plain_text", records.nli_with_consensus, classes=_NLI),),
+    **{
+        f"anli_r{r}": (
+            Table(
+                f"facebook/anli/plain_text/{{split}}_r{r}-*.parquet",
+                _anli,
+                OUR_NAMES,
+                classes=_NLI,
+            ),
+        )
+        for r in (1, 2, 3)
+    },
+    "qqp": (_table("nyu-mll/glue/qqp", records.qqp, classes=_DUPLICATE),),
+    "squad": (_table("rajpurkar/squad/plain_text", records.squad, TRAIN_AND_DEV),),
+    "squad_v2": (_table("rajpurkar/squad_v2/squad_v2", records.squad_v2, TRAIN_AND_DEV),),
+    "hellaswag": (_table("Rowan/hellaswag/data", records.hellaswag),),
+    "commonsense_qa": (_table("tau/commonsense_qa/data", records.commonsense_qa),),
+    "cosmos_qa": (Table("allenai/cosmos_qa/default/{split}/*.parquet", records.cosmos_qa),),
+    "xnli": (
+        _MNLI._replace(splits={"train": "train"}),  # XNLI's English training text is MNLI's
+        _xtreme("XNLI", _xnli, HELD_OUT, XNLI),
+    ),
+    "pawsx": (
+        _table(
+            "google-research-datasets/paws-x/{lang}",
+            _pawsx,
+            languages=PAWSX,
+            classes={"label": ("0", "1")},
+        ),
+    ),
+    "udpos": (
+        _treebanks("train", _NO_UD_TRAIN),
+        _treebanks("dev", ("kk", *_NO_UD_TRAIN)),
+        _treebanks("test"),
+    ),
+    "panx": (_xtreme("PAN-X.{lang}", _panx, SPLITS, PANX, classes=_ENTITIES),),
+    "xquad": (_xtreme("XQuAD.{lang}", _stripped, {"test": "validation"}, XQUAD),),
+    "mlqa": (_xtreme("MLQA.{lang}.{lang}", _stripped, HELD_OUT, MLQA),),
+    "mlqa_cross": (_xtreme("MLQA.{context}.{question}", _stripped, HELD_OUT, MLQA_CROSS),),
+    "tydiqa": (
+        _xtreme("tydiqa", _tydiqa, {"train": "train", "test": "validation"}, TYDIQA),
+        _xtreme("tydiqa", _tydiqa, {"dev": "validation"}, ENGLISH),
+    ),
+    "bucc": (_xtreme("bucc18.{lang}", _bucc, HELD_OUT, BUCC, substitute=True),),
+    "tatoeba": (_xtreme("tatoeba.{iso3}", records.sentences, {"test": "validation"}, TATOEBA),),
 }
-for _split, _name in _SPLITS.items():
-    _lacking = {"train": _NO_UD_TRAIN, "dev": _NO_UD_DEV}.get(_split, ())
-    _LAYOUT |= {
-        ("snli", _split): (
-            Table("stanfordnlp/snli", f"plain_text/{_name}-*.parquet", _snli, classes=_NLI),
-        ),
-        ("qqp", _split): (
-            Table(
-                "nyu-mll/glue",
-                f"qqp/{_name}-*.parquet",
-                _qqp,
-                classes={"label": ("not_duplicate", "duplicate")},
-            ),
-        ),
-        **{
-            (f"anli_r{r}", _split): (
-                Table("facebook/anli", f"plain_text/{_split}_r{r}-*.parquet", _anli, classes=_NLI),
-            )
-            for r in (1, 2, 3)
-        },
-        ("hellaswag", _split): (
-            Table("Rowan/hellaswag", f"data/{_name}-*.parquet", records.hellaswag),
-        ),
-        ("commonsense_qa", _split): (
-            Table("tau/commonsense_qa", f"data/{_name}-*.parquet", records.commonsense_qa),
-        ),
-        ("cosmos_qa", _split): (
-            Table("allenai/cosmos_qa", f"default/{_name}/*.parquet", records.cosmos_qa),
-        ),
-        ("pawsx", _split): (
-            Table(
-                "google-research-datasets/paws-x",
-                f"{{lang}}/{_name}-*.parquet",
-                _pawsx,
-                PAWSX,
-                {"label": ("0", "1")},
-            ),
-        ),
-        ("panx", _split): (
-            _xtreme(
-                f"PAN-X.{{lang}}/{_name}",
-                records.tags("tokens", "ner_tags"),
-                PANX,
-                classes={"ner_tags": _ENTITIES},
-            ),
-        ),
-        ("udpos", _split): (
-            _xtreme(
-                f"udpos.{{name}}/{_name}",
-                records.tags("tokens", "pos_tags", records.treebank_word),
-                tuple(language for language in UD_NAMES if language not in _lacking),
-                classes={"pos_tags": _UPOS},
-                substitute=True,
-            ),
-        ),
-    }
-for _split, _name in _SPLITS.items():
-    if _split != "test":
-        _LAYOUT |= {
-            ("squad", _split): (Table("rajpurkar/squad", f"plain_text/{_name}-*.parquet", _squad),),
-            ("squad_v2", _split): (
-                Table("rajpurkar/squad_v2", f"squad_v2/{_name}-*.parquet", _squad_v2),
-            ),
-        }
-for _split, _name in _HELD_OUT.items():
-    _bucc = records.gold_pairs("source_lang", "target_lang")
-    _LAYOUT |= {
-        ("xnli", _split): (_xtreme(f"XNLI/{_name}", _xnli, XNLI),),
-        ("mlqa", _split): (_xtreme(f"MLQA.{{lang}}.{{lang}}/{_name}", _stripped, MLQA),),
-        ("mlqa_cross", _split): (
-            _xtreme(f"MLQA.{{context}}.{{question}}/{_name}", _stripped, MLQA_CROSS),
-        ),
-        ("bucc", _split): (_xtreme(f"bucc18.{{lang}}/{_name}", _bucc, BUCC, substitute=True),),
-    }

@@ -348,3 +348,11 @@ def _line(text: str) -> str:
 
 def _fault(problem: str, where: str) -> DataError:
     return DataError(problem, where=where, remedy="the table is damaged; fetch or prepare it again")
+
+
+# Columns that the tables of the hub and of TFDS have alike.
+nli = pairs("premise", "hypothesis")
+nli_with_consensus = pairs("premise", "hypothesis", only_labelled=True)
+qqp = pairs("question1", "question2", id_="idx", names={"not_duplicate": "0", "duplicate": "1"})
+squad = spans()
+squad_v2 = spans(unanswerable=True)

@@ -16,58 +16,39 @@ Where TFDS differs from the releases (builders of 4.9.10):
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from etils import epath
 
 from xt_jax.data.examples import Example
 from xt_jax.data.sources import records
-from xt_jax.data.sources.records import Convert, Row
-from xt_jax.data.sources.source import Found
-from xt_jax.errors import ConfigError, DataError
-from xt_jax.languages import (
-    BUCC,
-    ISO3,
-    MLQA,
-    PANX,
-    PAWSX,
-    TYDIQA_NAMES,
-    UD_NAMES,
-    XNLI,
-    XQUAD,
+from xt_jax.data.sources.records import Row
+from xt_jax.data.sources.source import Found, check_complete, content_digest
+from xt_jax.data.sources.tables import (
+    HELD_OUT,
+    MNLI_SPLITS,
+    OUR_NAMES,
+    SPLITS,
+    TRAIN_AND_DEV,
+    Table,
+    TableSource,
 )
+from xt_jax.errors import ConfigError, DataError
+from xt_jax.languages import BUCC, MLQA, PANX, PAWSX, TATOEBA, TYDIQA, UDPOS, XNLI, XQUAD
 
 _INFO = "dataset_info.json"
 _AT_ONCE = 1024  # rows decoded together
 _DEFAULT = "~/tensorflow_datasets"
 
 
-class Table(NamedTuple):
-    """One split of a TFDS data set; `{lang}` in `config` and `split` is the language.
-
-    Attributes:
-        order: what the release's order follows from in a shuffled set: a column, or the number
-            with which TFDS's keys begin; None where it does not.
-        substitute: see `Found`.
-    """
-
-    name: str
-    config: str
-    split: str
-    convert: Convert
-    languages: Sequence[str] = ("en",)
-    order: str | int | None = None
-    substitute: bool = False
-
-
-class TfdsSource:
+class TfdsSource(TableSource):
     """The data sets that TFDS has prepared in a folder; see `Source`.
 
     Args:
@@ -79,6 +60,7 @@ class TfdsSource:
 
     def __init__(self, directory: str):
         directory = directory or os.environ.get("TFDS_DATA_DIR", os.path.expanduser(_DEFAULT))
+        super().__init__(LAYOUT)
         self._root = epath.Path(directory)
         if not self._root.is_dir():
             raise ConfigError(
@@ -87,57 +69,75 @@ class TfdsSource:
                 remedy="name the folder that the data sets were prepared in (TFDS's data_dir)",
             )
 
-    def find(
-        self, task: str, split: str, language: str, *, substitutes: bool = False
-    ) -> list[Found]:
-        found = []
-        for table in _LAYOUT.get((task, split), ()):
-            if language not in table.languages or (table.substitute and not substitutes):
-                continue
-            name = _filled(table, language)
-            if version := _latest(self._root / table.name / name.config, name.split):
-                found.append(_found(version, name, language))
-        return found
+    def _locate(self, table: Table, split: str, language: str) -> TfdsSplit | None:
+        title, name = (table.filled(t, split, language) for t in (table.place, table.splits[split]))
+        folder = _latest(self._root / title, name)
+        if folder is None:
+            return None
+        where = f"{folder}, split {name}"
+        return TfdsSplit(where, language, table.substitute, table, title, name, folder)
 
-    def expected(self, task: str, split: str, language: str) -> str:
-        for table in _LAYOUT.get((task, split), ()):
-            if language in table.languages:
-                name = _filled(table, language)
-                return f"{_title(name)}, split {name.split} ({_command(name, self._root)})"
-        return ""
-
-    def languages(self, task: str, split: str) -> list[str]:
-        known = dict.fromkeys(
-            code for table in _LAYOUT.get((task, split), ()) for code in table.languages
-        )
-        return sorted(language for language in known if self.find(task, split, language))
+    def _describe(self, table: Table, split: str, language: str) -> str:
+        title, name = (table.filled(t, split, language) for t in (table.place, table.splits[split]))
+        return f"{title}, split {name} ({_command(title, self._root)})"
 
 
-def _found(folder: epath.Path, table: Table, language: str) -> Found:
-    return Found(
-        f"{folder}, split {table.split}",
-        language,
-        lambda labels: _read(folder, table, language, labels),
-        lambda: _digest(folder, table, language),
-        table.substitute,
-    )
+@dataclass(frozen=True)
+class TfdsSplit(Found):
+    """A split in the folder of one version of a data set; `title` and `split` are TFDS's names."""
 
+    table: Table
+    title: str
+    split: str
+    folder: epath.Path
 
-def _read(folder: epath.Path, table: Table, language: str, labels: Sequence[str]) -> list[Example]:
-    _shards(folder, table)
-    where = f"{folder}, split {table.split}"
-    examples = table.convert(_rows(folder, table, where), language, labels)
-    if not examples:
-        raise DataError("the split holds no example", where=where, remedy="prepare it again")
-    return examples
+    def read(self, labels: Sequence[str]) -> list[Example]:
+        self._shards()
+        return self.table.examples(self._rows(), self.language, labels, self.where)
 
+    def digest(self) -> str:
+        described = [self.folder / _INFO, self.folder / "features.json"]
+        return content_digest([*described, *self._shards()], self.language)
 
-def _digest(folder: epath.Path, table: Table, language: str) -> str:
-    """Hex SHA-256 of the files' names and contents, and of what is read of them."""
-    content = hashlib.sha256(language.encode())
-    for path in (folder / _INFO, folder / "features.json", *_shards(folder, table)):
-        content.update(path.name.encode() + b"\0" + path.read_bytes())
-    return content.hexdigest()
+    def _shards(self) -> list[epath.Path]:
+        """All files of the split."""
+        stem = f"{self.title.partition('/')[0]}-{self.split}"
+        paths = sorted(self.folder.glob(f"{stem}.array_record-*"), key=lambda path: path.name)
+        if not paths and any(self.folder.glob(f"{stem}.*")):
+            raise DataError(
+                "the data set is prepared in a file format that cannot be read without TensorFlow",
+                where=self.where,
+                remedy=f"prepare it in another folder: {_command(self.title, epath.Path('DIR'))}",
+            )
+        count = len(_splits(self.folder)[self.split])
+        remedy = "copy the folder again, or prepare the data set again"
+        check_complete(paths, count, self.where, remedy)
+        return paths
+
+    def _rows(self) -> Iterator[tuple[str, Row]]:
+        """(place, row), in the release's order where it is known."""
+        import tensorflow_datasets as tfds
+
+        try:
+            builder = tfds.builder_from_directory(str(self.folder), file_format="array_record")
+            stored, info = builder.as_data_source(self.split), builder.info
+            shuffled = not (info.nondeterministic_order or info.disable_shuffling)
+            column = self.table.order if shuffled else None
+            order: Sequence[int] = range(len(stored))
+            if isinstance(column, int):
+                order = _unshuffled(len(stored), self.split, column)
+            rows = _decoded(stored, order, info.features, self.where)
+            if isinstance(column, str):
+                rows = iter(sorted(rows, key=lambda placed: placed[1][column]))
+            yield from rows
+        except (DataError, ImportError):
+            raise
+        except Exception as error:  # array_record, protobuf and TFDS have no error class in common
+            raise DataError(
+                f"the files cannot be read ({type(error).__name__}: {error})",
+                where=self.where,
+                remedy="copy the folder again, or prepare the data set again",
+            ) from error
 
 
 def _latest(folder: epath.Path, split: str) -> epath.Path | None:
@@ -164,59 +164,12 @@ def _splits(folder: epath.Path) -> dict[str, list[int]]:
         ) from error
 
 
-def _shards(folder: epath.Path, table: Table) -> list[epath.Path]:
-    """The files of the split, all of them."""
-    stem = f"{table.name}-{table.split}"
-    count = len(_splits(folder)[table.split])
-    paths = sorted(folder.glob(f"{stem}.array_record-*"), key=lambda path: path.name)
-    where = f"{folder}, split {table.split}"
-    if not paths and any(folder.glob(f"{stem}.*")):
-        raise DataError(
-            "the data set is prepared in a file format that cannot be read without TensorFlow",
-            where=where,
-            remedy=f"prepare it in another folder: {_command(table, epath.Path('DIR'))}",
-        )
-    if len(paths) != count:
-        raise DataError(
-            f"{len(paths)} of the {count} files are there",
-            where=where,
-            remedy="copy the folder again, or prepare the data set again",
-        )
-    return paths
-
-
-def _rows(folder: epath.Path, table: Table, where: str) -> Iterator[tuple[str, Row]]:
-    """(place, row), in the release's order where it is known."""
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder_from_directory(str(folder), file_format="array_record")
-        stored = builder.as_data_source(table.split)
-        info = builder.info
-        shuffled = not (info.nondeterministic_order or info.disable_shuffling)
-        rows = _decoded(stored, _order(len(stored), table, shuffled), info.features, where)
-        if shuffled and isinstance(table.order, str):
-            column = table.order
-            rows = iter(sorted(rows, key=lambda placed: placed[1][column]))
-        yield from rows
-    except (DataError, ImportError):
-        raise
-    except Exception as error:  # array_record, protobuf and TFDS have no error class in common
-        raise DataError(
-            f"the files cannot be read ({type(error).__name__}: {error})",
-            where=where,
-            remedy="copy the folder again, or prepare the data set again",
-        ) from error
-
-
-def _order(count: int, table: Table, shuffled: bool) -> list[int]:
-    """Positions of the stored rows, in the release's order where TFDS numbered its keys.
+def _unshuffled(count: int, split: str, first: int) -> list[int]:
+    """Positions of a shuffled set's rows in the order of their keys, the numbers from `first` on.
 
     A shuffled set stands in the order of the MD5 of split and key (core/hashing.py of TFDS).
     """
-    if not shuffled or not isinstance(table.order, int):
-        return list(range(count))
-    keys = [f"{table.split}{table.order + row}".encode() for row in range(count)]
+    keys = [f"{split}{first + row}".encode() for row in range(count)]
     hashed = sorted(range(count), key=lambda row: hashlib.md5(keys[row]).digest())
     return np.argsort(hashed).tolist()
 
@@ -250,96 +203,62 @@ def _plain(value: Any, feature: Any, where: str) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _filled(table: Table, language: str) -> Table:
-    code = _TFDS_UDPOS.get(language, language) if table.name == "xtreme_pos" else language
-    return table._replace(
-        config=table.config.format(lang=code), split=table.split.format(lang=language)
-    )
+def _command(title: str, root: epath.Path) -> str:
+    return f"python -m xt_jax.prepare_tfds --data_dir={root} {title}"
 
 
-def _title(table: Table) -> str:
-    return f"{table.name}/{table.config}" if table.config else table.name
+_TRAIN = {"train": "train"}
+_XNLI_TRANSLATED, _PAWSX_TRANSLATED = ([x for x in codes if x != "en"] for codes in (XNLI, PAWSX))
 
-
-def _command(table: Table, root: epath.Path) -> str:
-    return f"python -m xt_jax.prepare_tfds --data_dir={root} {_title(table)}"
-
-
-_TFDS_UDPOS = {"ta": "tl", "tl": "ta"}  # TFDS has swapped them
-_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
-_TRANSLATED = tuple(language for language in XNLI if language != "en")
-
-_paraphrases = functools.partial(records.pairs, names={"different_meaning": "0", "paraphrase": "1"})
-_nli = records.pairs("premise", "hypothesis")
-_snli = records.pairs("premise", "hypothesis", only_labelled=True)
 _anli = records.pairs(
     "context",
     "hypothesis",
     id_="uid",
     names={"e": "entailment", "n": "neutral", "c": "contradiction"},
 )
-_qqp = records.pairs(
-    "question1", "question2", id_="idx", names={"not_duplicate": "0", "duplicate": "1"}
+_pawsx = records.pairs(
+    "sentence1", "sentence2", names={"different_meaning": "0", "paraphrase": "1"}
 )
-_pawsx = _paraphrases("sentence1", "sentence2")
-_squad = records.spans()
-_panx = records.tags("tokens", "tags")
+_tydiqa = records.spans(all_languages=True)
 _udpos = records.tags("tokens", "upos", records.treebank_word)
 _bucc = records.gold_pairs("source_id", "target_id")
 
-_MNLI = Table("glue", "mnli", "train", _nli, order="idx")
-_MT_XNLI = Table("xtreme_xnli", "", "train", records.parallel_pairs, _TRANSLATED, 0)
-
-_LAYOUT: dict[tuple[str, str], tuple[Table, ...]] = {
-    ("mnli", "train"): (_MNLI, _MT_XNLI),
-    ("mnli", "dev"): (_MNLI._replace(split="validation_matched"),),
-    # XNLI's English training text is MNLI's.
-    ("xnli", "train"): (_MNLI, _MT_XNLI),
-    ("xnli", "dev"): (Table("xnli", "", "validation", records.parallel_pairs, XNLI, 1),),
-    ("xnli", "test"): (Table("xnli", "", "test", records.parallel_pairs, XNLI, 1),),
-    ("pawsx", "train"): (
-        Table("paws_x_wiki", "en", "train", _pawsx),
-        Table("xtreme_pawsx", "{lang}", "train", _pawsx, ("de", "es", "fr", "ja", "ko", "zh"), 1),
+_MNLI = Table("glue/mnli", records.nli, MNLI_SPLITS, order="idx")
+_MT_XNLI = Table("xtreme_xnli", records.parallel_pairs, _TRAIN, _XNLI_TRANSLATED, order=0)
+LAYOUT: dict[str, tuple[Table, ...]] = {
+    "mnli": (_MNLI, _MT_XNLI),
+    "snli": (Table("snli", records.nli_with_consensus, order=0),),
+    **{f"anli_r{r}": (Table(f"anli/r{r}", _anli),) for r in (1, 2, 3)},
+    "qqp": (Table("glue/qqp", records.qqp, order="idx"),),
+    "squad": (Table("squad/v1.1", records.squad, TRAIN_AND_DEV),),
+    "squad_v2": (Table("squad/v2.0", records.squad_v2, TRAIN_AND_DEV),),
+    "hellaswag": (Table("hellaswag", records.hellaswag),),
+    "cosmos_qa": (Table("cosmos_qa", records.cosmos_qa),),
+    "xnli": (
+        _MNLI._replace(splits=_TRAIN),  # XNLI's English training text is MNLI's
+        _MT_XNLI,
+        Table("xnli", records.parallel_pairs, HELD_OUT, XNLI, order=1),
     ),
-    ("pawsx", "dev"): (Table("paws_x_wiki", "{lang}", "validation", _pawsx, PAWSX),),
-    ("pawsx", "test"): (Table("paws_x_wiki", "{lang}", "test", _pawsx, PAWSX),),
-    ("squad", "train"): (Table("squad", "v1.1", "train", _squad),),
-    ("squad", "dev"): (Table("squad", "v1.1", "validation", _squad),),
-    ("squad_v2", "train"): (Table("squad", "v2.0", "train", records.spans(unanswerable=True)),),
-    ("squad_v2", "dev"): (Table("squad", "v2.0", "validation", records.spans(unanswerable=True)),),
-    ("xquad", "test"): (Table("xquad", "{lang}", "test", _squad, XQUAD),),
-    ("mlqa", "dev"): (Table("mlqa", "{lang}", "validation", _squad, MLQA),),
-    ("mlqa", "test"): (Table("mlqa", "{lang}", "test", _squad, MLQA),),
-    ("tydiqa", "train"): (
-        Table("tydi_qa", "goldp", "train", records.spans(all_languages=True), (*TYDIQA_NAMES,)),
+    "pawsx": (
+        Table("paws_x_wiki/en", _pawsx, _TRAIN),
+        Table("xtreme_pawsx/{lang}", _pawsx, _TRAIN, _PAWSX_TRANSLATED, order=1),
+        Table("paws_x_wiki/{lang}", _pawsx, HELD_OUT, PAWSX),
     ),
-    **{
-        ("tydiqa", split): (Table("tydi_qa", "goldp", "validation-{lang}", _squad, languages),)
-        for split, languages in (("dev", ("en",)), ("test", (*TYDIQA_NAMES,)))
-    },
-    ("bucc", "dev"): (Table("bucc", "bucc_{lang}", "validation", _bucc, BUCC, 0, substitute=True),),
-    ("bucc", "test"): (Table("bucc", "bucc_{lang}", "test", _bucc, BUCC, 0, substitute=True),),
-    ("tatoeba", "test"): (
-        Table("tatoeba", "tatoeba_{lang}", "train", records.sentences, (*ISO3,), 0),
+    "udpos": (
+        Table(
+            "xtreme_pos/xtreme_pos_{swapped}", _udpos, OUR_NAMES, UDPOS, substitute=True, order=0
+        ),
+    ),
+    "panx": (Table("wikiann/{lang}", records.tags("tokens", "tags"), SPLITS, PANX, order=1),),
+    "xquad": (Table("xquad/{lang}", records.squad, {"test": "test"}, XQUAD),),
+    "mlqa": (Table("mlqa/{lang}", records.squad, HELD_OUT, MLQA),),
+    "tydiqa": (
+        Table("tydi_qa/goldp", _tydiqa, _TRAIN, TYDIQA),
+        Table("tydi_qa/goldp", records.squad, {"dev": "validation-{lang}"}),
+        Table("tydi_qa/goldp", records.squad, {"test": "validation-{lang}"}, TYDIQA),
+    ),
+    "bucc": (Table("bucc/bucc_{lang}", _bucc, HELD_OUT, BUCC, substitute=True, order=0),),
+    "tatoeba": (
+        Table("tatoeba/tatoeba_{lang}", records.sentences, {"test": "train"}, TATOEBA, order=0),
     ),
 }
-for _split, _name in _SPLITS.items():
-    _LAYOUT |= {
-        ("snli", _split): (Table("snli", "", _name, _snli, order=0),),
-        ("qqp", _split): (Table("glue", "qqp", _name, _qqp, order="idx"),),
-        ("hellaswag", _split): (Table("hellaswag", "", _name, records.hellaswag),),
-        ("cosmos_qa", _split): (Table("cosmos_qa", "", _name, records.cosmos_qa),),
-        ("panx", _split): (Table("wikiann", "{lang}", _name, _panx, PANX, 1),),
-        ("udpos", _split): (
-            Table(
-                "xtreme_pos",
-                "xtreme_pos_{lang}",
-                _split,
-                _udpos,
-                (*UD_NAMES,),
-                0,
-                substitute=True,
-            ),
-        ),
-        **{(f"anli_r{r}", _split): (Table("anli", f"r{r}", _name, _anli),) for r in (1, 2, 3)},
-    }
