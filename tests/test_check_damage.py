@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from checking import Copies, at_line, edit, edit_question, indented, questions, run
 
-from xt_jax.data import survey
+from xt_jax.data.lengths import words_ruler
 from xt_jax.data.sources import open_source
+from xt_jax.data_checks import check
 from xt_jax.errors import ConfigError
 from xt_jax.mini import LANGUAGES
-from xt_jax.tasks.audit import check
 
 
 def cut_line(root: Path) -> tuple[Path, int, str]:
@@ -228,7 +228,7 @@ def test_a_source_that_fails_on_one_table_goes_on_with_the_next(world):
 
         expected, languages = files.expected, files.languages
 
-    report = check(Flaky(), survey.words_ruler(), ["xnli"])
+    report = check(Flaky(), words_ruler(), ["xnli"])
     assert [fault.problem for fault in report.faults] == ["the table cannot be fetched"]
     assert {row.language for row in report.rows} == {*LANGUAGES} - {"de"}
     assert ("xnli", "test", "de") not in {

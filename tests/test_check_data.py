@@ -11,9 +11,9 @@ import pytest
 from checking import Copies, run
 
 from xt_jax import check_data
-from xt_jax.data import survey
+from xt_jax.data.lengths import words_ruler
 from xt_jax.data.sources import open_source
-from xt_jax.tasks.audit import check
+from xt_jax.data_checks import check
 from xt_jax.tasks.table import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -269,6 +269,6 @@ def test_the_command_of_the_design(world):
 
 def test_a_source_is_asked_for_languages_beyond_the_official_ones(shared):
     source = open_source("files", str(shared / "data"))
-    report = check(source, survey.words_ruler(), ["tydiqa"], ["sw"])
+    report = check(source, words_ruler(), ["tydiqa"], ["sw"])
     splits = {row.split: row.examples for row in report.rows}
     assert splits == {"train": 150, "test": 100}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from checking import Copies, run
 
-from xt_jax.data import survey
-from xt_jax.data.examples import MiningExample, SpanExample
+from xt_jax.data.examples import MiningExample, SpanExample, is_labelled, takes_label
+from xt_jax.data_checks import unknown_partners, wrong_script
 
 
 def warned(capsys, root: Path, task: str) -> list[tuple[str, str]]:
@@ -98,13 +98,13 @@ def test_a_gold_pair_without_its_sentence_is_found_whatever_the_reader():
         MiningExample("de-2", "zwei", False, ()),
         MiningExample("en-1", "one", True, None),
     ]
-    assert survey.unknown_partners(sentences) == [("de-1", "en-9")]
-    assert survey.unlabelled(sentences) == []
-    assert len(survey.labelled(sentences)) == 2
+    assert unknown_partners(sentences) == [("de-1", "en-9")]
+    assert [example.id for example in sentences if takes_label(example)] == ["de-1", "de-2"]
+    assert all(map(is_labelled, sentences))
 
 
 def test_the_script_of_a_language_pair_is_that_of_the_context():
     example = SpanExample("0", "who runs ?", "собака бежит", None)
-    assert survey.wrong_script([example], "ru-en") == ""
-    assert survey.wrong_script([example], "en-ru") == "CYRILLIC"
-    assert survey.wrong_script([example], "xx") == ""
+    assert wrong_script([example], "ru-en") == ""
+    assert wrong_script([example], "en-ru") == "CYRILLIC"
+    assert wrong_script([example], "xx") == ""

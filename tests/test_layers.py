@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "study": BELOW_STUDY | {"report"},  # a run ends with its report
     "ladder": BELOW_STUDY | {"mini", "study"},
     # the commands
-    "check_data": BASE | {"data", "tasks"},
+    "check_data": BASE | {"data", "data_checks", "tasks"},
+    "data_checks": BASE | {"data", "tasks"},
     "mine": BASE | {"data", "model", "retrieval"},
     "prepare_tfds": BASE | {"data"},
     "score": BASE | {"data", "tasks"},

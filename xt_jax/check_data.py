@@ -3,8 +3,8 @@
     python -m xt_jax.check_data --data_dir=DATA --tokenizer=FacebookAI/xlm-roberta-base
 
 Faults are what no run could read or use; the check goes on after each, so that one call names
-every faulty file. Warnings are what looks like a mistake. What the official lists hold and the
-source does not is told and is no fault. Exit status: 0 without a fault, 1 with one (with --strict
+every faulty file. Warnings are what looks like a mistake. Official splits that the source does not
+hold are listed and are no fault. Exit status: 0 without a fault, 1 with one (with --strict
 also for a warning or a missing piece), 2 where nothing could be checked.
 """
 
@@ -19,12 +19,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from xt_jax import command
-from xt_jax.data import survey
+from xt_jax.data.lengths import Ruler, tokens_ruler, words_ruler
 from xt_jax.data.sources import SOURCES, Source, open_source
 from xt_jax.data.tokenize import FILES, load_tokenizer
+from xt_jax.data_checks import Missing, Report, Row, check
 from xt_jax.errors import ConfigError, UserError
 from xt_jax.files import atomic_write_text
-from xt_jax.tasks.audit import Missing, Remark, Report, Row, check
 from xt_jax.tasks.family import Task
 from xt_jax.tasks.table import FAMILIES, TASKS
 
@@ -39,32 +39,31 @@ _TOP = 3  # labels shown where there are more
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; the exit status."""
+    """Runs the command; returns the exit status."""
     options = _parser().parse_args(argv)
     try:
-        source = _open(options.source, options.data_dir)
-        ruler = _ruler(options.tokenizer)
-        report = check(source, ruler, options.task, options.language)
+        report = check(
+            _open(options.source, options.data_dir),
+            _ruler(options.tokenizer),
+            options.task,
+            options.language,
+        )
         if not report.rows and not report.faults:
             raise ConfigError(
                 "Nothing of these tasks and languages was found.",
                 where=f"--data_dir={options.data_dir}",
                 remedy=f"{_FOLDER}; looked at first: "
-                + ", ".join(piece.expected for piece in report.missing[:3]),
+                + ", ".join(missing.expected for missing in report.missing[:3]),
             )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.output:
-        atomic_write_text(options.output, as_json(report))
+        text = json.dumps(asdict(report), ensure_ascii=False, indent=1) + "\n"
+        atomic_write_text(options.output, text)
     print("\n".join(as_lines(report, options.data_dir)))
     wrong = report.faults or (options.strict and (report.warnings or report.missing))
     return 1 if wrong else 0
-
-
-def as_json(report: Report) -> str:
-    """All of it, as one object: unit, rows, missing, faults, warnings."""
-    return json.dumps(asdict(report), ensure_ascii=False, indent=1) + "\n"
 
 
 def as_lines(report: Report, directory: str) -> Iterator[str]:
@@ -73,20 +72,25 @@ def as_lines(report: Report, directory: str) -> Iterator[str]:
     Args:
         directory: file names are given relative to it where they lie below it.
     """
+    start = str(directory).rstrip("/") + "/" if directory else ""
     yield f"Lengths are counted in {report.unit}."
     for task in TASKS.values():
         rows = [row for row in report.rows if row.task == task.name]
-        missing = [piece for piece in report.missing if piece.task == task.name]
-        if rows or missing:
-            yield ""
-            yield _heading(task)
-            yield from _table(task, rows, directory)
-            for piece in missing:
-                yield from _missing(piece, directory)
-    yield from _remarks("fault", report.faults)
-    yield from _remarks("warning", report.warnings)
+        absent = [missing for missing in report.missing if missing.task == task.name]
+        if rows or absent:
+            yield from ("", _heading(task))
+        if rows:
+            yield from _table(task, rows, start)
+        for missing in absent:
+            yield from _missing(missing, start)
+    for kind, remarks in (("fault", report.faults), ("warning", report.warnings)):
+        if remarks:
+            yield from ("", f"{_plural(len(remarks), kind)}:")
+        for remark in remarks:
+            yield f"{remark.where}: {remark.problem}"
+            yield f"    what to do: {remark.remedy}"
     examples = sum(row.examples for row in report.rows)
-    lacking = sum(len(piece.languages) for piece in report.missing)
+    lacking = sum(len(missing.languages) for missing in report.missing)
     yield ""
     yield (
         f"{_plural(len(report.rows), 'file')} with {examples:,} examples read; "
@@ -104,33 +108,23 @@ def _heading(task: Task) -> str:
     return f"{task.name} ({'; '.join(parts)})"
 
 
-def _table(task: Task, rows: Sequence[Row], directory: str) -> Iterator[str]:
-    if not rows:
-        return
+def _table(task: Task, rows: Sequence[Row], start: str) -> Iterator[str]:
     limit = f">{task.recipe.max_length}"
     cells = [["split", "language", "examples", "p50", "p95", "max", limit, "labels", "file"]]
     for row in rows:
-        lengths = row.lengths
-        cells.append(
-            [
-                row.split,
-                row.language,
-                f"{row.examples:,}",
-                *(f"{length:,}" for length in (lengths.p50, lengths.p95, lengths.max)),
-                f"{100 * lengths.over:.2g} %" if lengths.over else "0",
-                _balance(task, row),
-                _relative(row.file, directory) + (" (substitute)" if row.substitute else ""),
-            ]
-        )
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+        sizes = (row.examples, row.lengths.p50, row.lengths.p95, row.lengths.max)
+        over = f"{100 * row.lengths.over:.2g} %" if row.lengths.over else "0"
+        file = row.file.replace(start, "") if start else row.file
+        file += " (substitute)" if row.substitute else ""
+        numbers = [f"{size:,}" for size in sizes]
+        cells.append([row.split, row.language, *numbers, over, _balance(task, row), file])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
-        yield (
-            "  "
-            + "  ".join(
-                cell.rjust(width) if 2 <= column <= 6 else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
+        aligned = (
+            cell.rjust(width) if 2 <= column <= 6 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
+        yield ("  " + "  ".join(aligned)).rstrip()
 
 
 def _balance(task: Task, row: Row) -> str:
@@ -148,31 +142,16 @@ def _balance(task: Task, row: Row) -> str:
     return ", ".join(shown + rest)
 
 
-def _missing(piece: Missing, directory: str) -> Iterator[str]:
-    text = (
-        f"missing: {piece.split} {' '.join(piece.languages)} "
-        f"(looked first at {_relative(piece.expected, directory)})"
-    )
-    yield from textwrap.wrap(
+def _missing(missing: Missing, start: str) -> list[str]:
+    expected = missing.expected.replace(start, "") if start else missing.expected
+    text = f"missing: {missing.split} {' '.join(missing.languages)} (looked first at {expected})"
+    return textwrap.wrap(
         text, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
     )
 
 
-def _remarks(kind: str, remarks: Sequence[Remark]) -> Iterator[str]:
-    if remarks:
-        yield ""
-        yield f"{_plural(len(remarks), kind)}:"
-    for remark in remarks:
-        yield f"{remark.where}: {remark.problem}"
-        yield f"    what to do: {remark.remedy}"
-
-
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
-def _relative(path: str, directory: str) -> str:
-    return path.replace(str(directory).rstrip("/") + "/", "") if directory else path
 
 
 def _open(name: str, directory: str) -> Source:
@@ -183,15 +162,13 @@ def _open(name: str, directory: str) -> Source:
         raise ConfigError(error.problem, where=f"--data_dir={directory}", remedy=remedy) from error
 
 
-def _ruler(name: str) -> survey.Ruler:
+def _ruler(name: str) -> Ruler:
     """Of the tokenizer of that name; without one, the default's if it is on this machine."""
-    if name == WORDS:
-        return survey.words_ruler()
     path = name or _downloaded(DEFAULT_TOKENIZER)
-    if not path:
-        return survey.words_ruler()
+    if name == WORDS or not path:
+        return words_ruler()
     try:
-        return survey.tokens_ruler(load_tokenizer(path), name or DEFAULT_TOKENIZER)
+        return tokens_ruler(load_tokenizer(path), name or DEFAULT_TOKENIZER)
     except ConfigError as error:
         where = f"--tokenizer={name}"
         raise ConfigError(error.problem, where=where, remedy=error.remedy) from error
