@@ -29,7 +29,7 @@ def test_answers_are_the_words_asked_for_where_they_stand(code):
     asked = [(passage, question) for passage in drawn for question in passage.questions]
     for example, (passage, (said, k)) in zip(examples, asked, strict=True):
         assert example.question == text(language, said)
-        assert example.context == passages.told(language, passage.sentences)
+        assert example.context == passages.passage_text(language, passage.sentences)
         if k is None:
             assert example.answers == ()
             continue
@@ -38,7 +38,7 @@ def test_answers_are_the_words_asked_for_where_they_stand(code):
         roles = {"thing", "number"} if said.asked == "thing" else {said.asked}
         words = say(language, passage.sentences[k])
         assert answer == write([w for w in words if w.role in roles], language.spaces)[0]
-        before = len(passages.told(language, passage.sentences[:k]))
+        before = len(passages.passage_text(language, passage.sentences[:k]))
         assert before <= start < before + 1 + len(text(language, passage.sentences[k]))
 
 
@@ -139,7 +139,7 @@ def test_choices_are_all_different_in_every_language(draw):
             assert example.label == str(choice.label)
             asked = choice.question and text(language, choice.question)
             if choice.context:
-                assert example.text == passages.told(language, choice.context)
+                assert example.text == passages.passage_text(language, choice.context)
                 assert all(option.startswith(asked or "") for option in example.choices)
             else:
                 assert example.text == asked

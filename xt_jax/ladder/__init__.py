@@ -1,1 +1,1 @@
-"""Publishing a pretrained mini encoder, and measuring how it has aligned the languages."""
+"""Publishes pretrained mini encoders, and measures how well they align the languages."""

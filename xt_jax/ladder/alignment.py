@@ -78,7 +78,7 @@ def measure(
 def unshared(
     text: str, other: str, spans: Sequence[tuple[int, int]], *, latin: bool = True
 ) -> list[int]:
-    """1 for each token of `text` that its translation `other` does not have too, else 0.
+    """Marks the tokens of `text` that its translation `other` does not have too: 1, else 0.
 
     Punctuation, ASCII digits and words that `other` has are left out. A word is a run of letters,
     Han apart, or of digits, and the same in capitals.
@@ -110,7 +110,12 @@ def features(
     *,
     latin: bool = True,
 ) -> Features:
-    """A feature a text; `counted` marks all tokens, or those that are `unshared` with `others`."""
+    """Tokenised texts, whose `counted` marks all tokens or those that are `unshared`.
+
+    Args:
+        others: the translations; None: all tokens count.
+        latin: see `unshared`.
+    """
     encoded = tokenizer(list(texts), return_offsets_mapping=True, return_attention_mask=False)
     rows = dict(encoded)
     spans = rows.pop("offset_mapping")
@@ -125,7 +130,7 @@ def features(
 
 
 def embeddings(encoder: models.Encoder, sets: Sequence[Features]) -> Iterator[np.ndarray]:
-    """[N, L+1, D] for each set, fp32: mean over the `counted` tokens at every depth."""
+    """Embeds each set: [N, L+1, D] fp32, the mean over the `counted` tokens at every depth."""
     mesh = make_mesh()
     graphdef, params = nnx.split(encoder)
     params = place_params(params, mesh, "replicated")
@@ -135,7 +140,7 @@ def embeddings(encoder: models.Encoder, sets: Sequence[Features]) -> Iterator[np
 
 
 def retrieval(english: np.ndarray, foreign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Percent of sentences nearest to their own translation, at each layer: en-x and x-en [L+1].
+    """Percent of sentences whose nearest one is their translation, by layer: en-x, x-en [L+1].
 
     Args:
         english, foreign: [N, L+1, D], row i of one translates row i of the other.
@@ -152,20 +157,24 @@ def retrieval(english: np.ndarray, foreign: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def word_pairs(language: Language, tokenizer: Tokenizer) -> list[tuple[str, str]]:
-    """(English word, the language's) for each concept, without those that share a word or piece."""
+    """Pairs of an English word and its translation, without those that share a word or piece."""
     pairs = dict.fromkeys((word(ENGLISH, e), word(language, e)) for e in entries())
     return [pair for pair in pairs if all(pair) and not _overlap(*pair, tokenizer)]
 
 
 def word_vectors(table: np.ndarray, words: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
-    """[W, D]: mean of the rows of `table` [vocabulary, D] of each word's pieces, signs left out."""
+    """Vectors of words [W, D]: the mean of the embeddings of their pieces, signs left out.
+
+    Args:
+        table: [vocabulary, D].
+    """
     return np.stack([table[_pieces(w, tokenizer)].mean(axis=0) for w in words])
 
 
 def translation(
     pairs: Sequence[tuple[str, str]], english: np.ndarray, foreign: np.ndarray
 ) -> tuple[float, float]:
-    """(accuracy, chance) in percent: whose nearest foreign word is a translation of theirs.
+    """Accuracy and chance, in percent, of the nearest foreign word as a word's translation.
 
     Args:
         pairs: words with a translation each.

@@ -65,7 +65,7 @@ def probe(pretrained: Pretrained, texts: dict[str, list[str]]) -> list[Score]:
 
 
 def as_lines(scores: Sequence[Score], layers: Sequence[int]) -> Iterator[str]:
-    """A table for sentences and one for words.
+    """Formats scores as a table for sentences and one for words.
 
     Args:
         scores: of one model, and of the same architecture with random weights.

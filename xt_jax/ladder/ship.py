@@ -44,7 +44,7 @@ def ship(
     output: epath.PathLike = ENCODERS,
     tokenizer: epath.PathLike | None = None,
 ) -> epath.Path:
-    """Writes `<output>/<name>/`, all of it or nothing; one that is there is replaced.
+    """Writes the folder of a mini encoder, `<output>/<name>/`, as a whole or not at all.
 
     Args:
         trained: the folder of a finished `mlm` phase, or a `best/step-<n>/` in it.
@@ -72,7 +72,7 @@ def ship(
 def dev_losses(
     folder: epath.Path, tokenizer: Tokenizer, data_dir: epath.Path, max_length: int
 ) -> dict[str, float]:
-    """By language, the mean cross-entropy (nats) of the masked tokens of `mlm/dev-<lang>.txt`.
+    """The mean cross-entropy (nats) of the masked tokens of `mlm/dev-<lang>.txt`, by language.
 
     Which tokens are masked does not depend on the model.
 
@@ -112,7 +112,7 @@ def _text_of(workdir: epath.Path) -> epath.Path:
 
 
 def _trained(folder: epath.Path) -> tuple[epath.Path, Record]:
-    """(the folder of the weights, what the phase says of itself and how it went)."""
+    """The folder of the best weights, and the phase's record with its best step and seconds."""
     phase = folder.parent.parent if folder.parent.name == "best" else folder
     missing = [name for name in (FILE, "done.json", "log.jsonl") if not (phase / name).exists()]
     record = {} if missing else json.loads((phase / FILE).read_text())
@@ -133,7 +133,7 @@ def _trained(folder: epath.Path) -> tuple[epath.Path, Record]:
 
 
 def _seconds(lines: Sequence[Record]) -> float:
-    """Of training and evaluation; the clock starts anew where a killed run went on."""
+    """The seconds of training and evaluation in a log, whose clock a resumed run starts anew."""
     clock = [line["seconds"] for line in lines]
     ends = [now for now, then in zip(clock, [*clock[1:], 0.0], strict=True) if then < now]
     return sum(ends)

@@ -59,7 +59,7 @@ def _check(names: Sequence[str], known: Sequence[str], where: str) -> None:
         raise ConfigError(
             f"The mini world has no {', '.join(unknown)}.",
             where=where,
-            remedy=f"use some of {','.join(known)}",
+            remedy=f"use one or more of {','.join(known)}",
         )
 
 

@@ -42,7 +42,7 @@ SPOKEN = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything.
+    """How many examples of the world are written, and of which tasks.
 
     Attributes:
         train: English training examples of a task.
@@ -74,8 +74,10 @@ class Sizes:
 class Made(NamedTuple):
     """How a task's meanings are drawn, said and written.
 
-    `share` of the training size; `translated`: whether the training set is told in any language;
-    `tagged`: whether `Sizes.tagged` counts.
+    Attributes:
+        share: of the training size.
+        translated: whether the training set is written in other languages too.
+        tagged: whether `Sizes.tagged` counts.
     """
 
     draw: Callable[[Random, int], Any]

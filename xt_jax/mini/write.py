@@ -52,7 +52,7 @@ def _is_made(target: epath.Path, fingerprint: str) -> bool:
         return mark.read_text() == fingerprint
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(
-            "There is something here that xt_jax.mini did not write.",
+            "There is a file or folder that xt_jax.mini did not write.",
             where=target,
             remedy="name a new folder",
         )

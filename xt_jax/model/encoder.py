@@ -61,7 +61,7 @@ class Encoder(nnx.Module):
         token_type_ids: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """Last hidden states of packed rows.
+        """The last hidden states of packed rows.
 
         Args:
             input_ids: [B, T].
@@ -279,12 +279,16 @@ def with_options(encoder: Encoder, **changes: Any) -> Encoder:
 
 
 def param_path(key_path: tuple) -> str:
-    """`layers/attention/query/kernel` from a key path of `jax.tree_util` over an nnx state."""
+    """The path of a parameter, such as `layers/attention/query/kernel`.
+
+    Args:
+        key_path: of `jax.tree_util` over an nnx state.
+    """
     return "/".join(str(k.key) for k in key_path if isinstance(k, jax.tree_util.DictKey))
 
 
 def count_params(encoder: Encoder) -> tuple[int, int]:
-    """(parameters without the embeddings, all parameters) of a real or abstract encoder.
+    """Counts the parameters of a real or abstract encoder: without its embeddings, and all.
 
     A pooler and an MLM head are no part of it; XLM-R base counts 85.1 M and 277.5 M.
     """

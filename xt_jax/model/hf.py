@@ -6,7 +6,7 @@ import collections
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -69,10 +69,8 @@ def load(
     """
     folder = resolve_folder(path_or_hub_id)
     config = _read_config(folder, dtype=dtype, remat=remat, attention=attention)
-    entries = hf_table.encoder_entries(config)
     with open_weights(folder) as tensors:
-        abstract = abstract_encoder(config)
-        return _read_params(tensors, folder, config, abstract, entries, put, with_head=False)
+        return _encoder_mapping(abstract_encoder(config)).read(tensors, folder, put)
 
 
 def check(folder: str | os.PathLike) -> None:
@@ -83,10 +81,8 @@ def check(folder: str | os.PathLike) -> None:
     """
     folder = resolve_folder(folder)
     config = _read_config(folder)
-    entries = hf_table.encoder_entries(config)
     with open_weights(folder) as tensors:
-        params = _params_by_path(abstract_encoder(config))
-        _match(tensors, entries, params, config, folder, with_head=False)
+        _encoder_mapping(abstract_encoder(config)).match(tensors, folder)
 
 
 def load_model(
@@ -127,10 +123,8 @@ def load_model(
     )
     if head_type is MlmHead:
         _check_tied(values, folder)
-    entries = hf_table.model_entries(config, head_type.entries(config))
     with open_weights(folder) as tensors:
-        model = _read_params(tensors, folder, config, abstract, entries, put, with_head=True)
-    return model, labels
+        return _model_mapping(abstract, config).read(tensors, folder, put), labels
 
 
 def load_mlm_head(path_or_hub_id: str | os.PathLike, *, put: Put | None = None) -> MlmHead | None:
@@ -148,7 +142,7 @@ def load_mlm_head(path_or_hub_id: str | os.PathLike, *, put: Put | None = None) 
         if not of_head:
             return None
         _check_tied(read_json(folder / CONFIG), folder)
-        return _read_params(of_head, folder, config, abstract, entries, put, with_head=True)
+        return _Mapping(abstract, entries, config).read(of_head, folder, put)
 
 
 def save(
@@ -178,9 +172,12 @@ def save(
         ConfigError: a number of labels that is not the head's, or labels without a head that
             has some.
     """
-    head = encoder_or_model.head if isinstance(encoder_or_model, Model) else None
-    encoder = encoder_or_model.encoder if isinstance(encoder_or_model, Model) else encoder_or_model
-    config = encoder.config
+    if isinstance(encoder_or_model, Model):
+        head, config = encoder_or_model.head, encoder_or_model.encoder.config
+        mapping = _model_mapping(encoder_or_model, config)
+    else:
+        head, config = None, encoder_or_model.config
+        mapping = _encoder_mapping(encoder_or_model)
     values = {
         "architectures": [
             hf_table.architecture(config, "Model" if head is None else head.hf_class)
@@ -189,17 +186,12 @@ def save(
         "dtype": "float32",
         **_head_values(head, labels),
     }
-    if head is None:
-        entries = hf_table.encoder_entries(config)
-    else:
-        entries = hf_table.model_entries(config, head.entries(config))
-    params = _params_by_path(encoder_or_model)
 
     def file_name(tensor: str) -> str:
         return tensor if head is None else hf_table.full_name(tensor, config)
 
-    shapes = {file_name(name): shape for name, shape in _hf_shapes(entries, params, config).items()}
-    tensors = ((file_name(n), array) for n, array in _hf_tensors(entries, params, config))
+    shapes = {file_name(name): shape for name, shape in mapping.shapes().items()}
+    tensors = ((file_name(name), array) for name, array in mapping.tensors())
     if not hosts.is_first():
         collections.deque(tensors, maxlen=0)  # takes part in fetching them
         return
@@ -258,54 +250,98 @@ def _label_values(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _params_by_path(module: nnx.Module) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_leaves_with_path(nnx.state(module))
-    return {param_path(path): leaf for path, leaf in leaves}
+class _Mapping(NamedTuple):
+    """The parameters of a module, real or abstract, and the tensors that hold them in a file."""
+
+    module: Any
+    entries: Sequence[hf_table.Entry]
+    config: EncoderConfig
+
+    def params(self) -> dict[str, Any]:
+        """The parameters by path."""
+        leaves = jax.tree_util.tree_leaves_with_path(nnx.state(self.module))
+        return {param_path(path): leaf for path, leaf in leaves}
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the tensors by canonical name."""
+        params, shapes = self.params(), {}
+        for entry in self.entries:
+            shape = params[entry.path].shape[1 if entry.stacked else 0 :]
+            for name in entry.tensors(self.config.num_layers):
+                shapes[name] = shape[::-1] if entry.transposed else shape
+        return shapes
+
+    def tensors(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The tensors with their canonical names, in the order of `shapes`, fetched one by one."""
+        params = self.params()
+        for entry in self.entries:
+            param = params[entry.path]
+            for layer, name in enumerate(entry.tensors(self.config.num_layers)):
+                array = np.asarray(hosts.get(param[layer] if entry.stacked else param))
+                yield name, array.T if entry.transposed else array
+
+    def read(self, tensors: dict[str, Tensor], folder: epath.Path, put: Put | None) -> Any:
+        """The module with the parameters that `tensors` hold; they must be exactly its own."""
+        put = put or (lambda path, array: jax.device_put(array))
+        by_path = {entry.path: entry for entry in self.entries}
+        by_name = self.match(tensors, folder)
+        graphdef, state = nnx.split(self.module)
+
+        def read_one(key_path, leaf) -> jax.Array:
+            entry = by_path[param_path(key_path)]
+            parts = [by_name[name] for name in entry.tensors(self.config.num_layers)]
+            return put(entry.path, _read_param(entry, parts, leaf.shape))
+
+        return nnx.merge(graphdef, jax.tree_util.tree_map_with_path(read_one, state))
+
+    def match(self, tensors: dict[str, Tensor], folder: epath.Path) -> dict[str, Tensor]:
+        """The tensors by canonical name, when they are exactly those of the module.
+
+        Raises:
+            WeightsError: lists everything missing, unknown, repeated or of another shape or type.
+        """
+        expected, with_head = self.shapes(), not isinstance(self.module, Encoder)
+        by_name: dict[str, Tensor] = {}
+        faults = []
+        for file_name, tensor in tensors.items():
+            name = hf_table.canonical_name(file_name)
+            if name not in expected:
+                if not hf_table.is_dropped(name, with_head=with_head):
+                    faults.append(f"unknown: {file_name} {tensor.shape}")
+            elif name in by_name:
+                faults.append(f"repeated under another prefix: {file_name}")
+            else:
+                by_name[name] = tensor
+                if tensor.shape != expected[name]:
+                    faults.append(f"wrong shape: {file_name} {tensor.shape}, not {expected[name]}")
+                elif not tensor.is_float:
+                    faults.append(f"wrong type: {file_name} {tensor.dtype}, not a float")
+        faults += [f"missing: {name} {expected[name]}" for name in expected if name not in by_name]
+        if faults:
+            pre_norm = any("self_attn_layer_norm" in name for name in tensors)
+            remedy = "check that config.json belongs to these weights"
+            if pre_norm and not self.config.pre_norm:
+                remedy = "these are pre-LN weights: set model_type to xlm-roberta-xl in config.json"
+            raise WeightsError(
+                f"{len(faults)} tensors do not fit the {self.config.model_type} model of "
+                "config.json:\n    " + "\n    ".join(faults),
+                where=folder,
+                remedy=remedy,
+            )
+        return by_name
 
 
-def _hf_shapes(entries, params, config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """Shape by canonical tensor name of what the parameters are in a Hugging Face file."""
-    shapes = {}
-    for entry in entries:
-        shape = params[entry.path].shape[1 if entry.stacked else 0 :]
-        for name in entry.tensors(config.num_layers):
-            shapes[name] = shape[::-1] if entry.transposed else shape
-    return shapes
+def _encoder_mapping(encoder: Encoder) -> _Mapping:
+    return _Mapping(encoder, hf_table.encoder_entries(encoder.config), encoder.config)
 
 
-def _hf_tensors(entries, params, config: EncoderConfig) -> Iterator[tuple[str, np.ndarray]]:
-    for entry in entries:
-        param = params[entry.path]
-        for layer, name in enumerate(entry.tensors(config.num_layers)):
-            array = np.asarray(hosts.get(param[layer] if entry.stacked else param))
-            yield name, array.T if entry.transposed else array
+def _model_mapping(model: Model, config: EncoderConfig) -> _Mapping:
+    return _Mapping(model, hf_table.model_entries(config, model.head.entries(config)), config)
 
 
-def _read_params(
-    tensors: dict[str, Tensor],
-    folder,
-    config: EncoderConfig,
-    abstract,
-    entries,
-    put: Put | None,
-    *,
-    with_head: bool,
-):
-    """`abstract` with its parameters; the tensors must be exactly those of `entries`."""
-    put = put or (lambda path, array: jax.device_put(array))
-    by_path = {entry.path: entry for entry in entries}
-    graphdef, state = nnx.split(abstract)
-    by_name = _match(tensors, entries, _params_by_path(abstract), config, folder, with_head)
+def _read_param(entry: hf_table.Entry, parts: list[Tensor], shape: tuple[int, ...]) -> np.ndarray:
+    """One parameter in float32, of its tensors in a file: one, or one for each layer."""
 
-    def read(key_path, leaf) -> jax.Array:
-        entry = by_path[param_path(key_path)]
-        parts = [by_name[name] for name in entry.tensors(config.num_layers)]
-        return put(entry.path, _read_param(entry, parts, leaf.shape))
-
-    return nnx.merge(graphdef, jax.tree_util.tree_map_with_path(read, state))
-
-
-def _read_param(entry, parts: list[Tensor], shape: tuple[int, ...]) -> np.ndarray:
     def read(part: Tensor) -> np.ndarray:
         return part.read().T if entry.transposed else part.read()
 
@@ -315,42 +351,3 @@ def _read_param(entry, parts: list[Tensor], shape: tuple[int, ...]) -> np.ndarra
     for row, part in zip(array, parts, strict=True):
         row[...] = read(part)
     return array
-
-
-def _match(
-    tensors: dict[str, Tensor], entries, params, config: EncoderConfig, folder, with_head: bool
-) -> dict[str, Tensor]:
-    """Tensors by canonical name, when they are exactly those of the table.
-
-    Raises:
-        WeightsError: lists everything missing, unknown, repeated or of another shape or type.
-    """
-    expected = _hf_shapes(entries, params, config)
-    by_name: dict[str, Tensor] = {}
-    faults = []
-    for file_name, tensor in tensors.items():
-        name = hf_table.canonical_name(file_name)
-        if name not in expected:
-            if not hf_table.is_dropped(name, with_head=with_head):
-                faults.append(f"unknown: {file_name} {tensor.shape}")
-        elif name in by_name:
-            faults.append(f"repeated under another prefix: {file_name}")
-        else:
-            by_name[name] = tensor
-            if tensor.shape != expected[name]:
-                faults.append(f"wrong shape: {file_name} {tensor.shape}, not {expected[name]}")
-            elif not tensor.is_float:
-                faults.append(f"wrong type: {file_name} {tensor.dtype}, not a float")
-    faults += [f"missing: {name} {expected[name]}" for name in expected if name not in by_name]
-    if faults:
-        pre_norm = any("self_attn_layer_norm" in name for name in tensors)
-        remedy = "check that config.json belongs to these weights"
-        if pre_norm and not config.pre_norm:
-            remedy = "these are pre-LN weights: set model_type to xlm-roberta-xl in config.json"
-        raise WeightsError(
-            f"{len(faults)} tensors do not fit the {config.model_type} model of config.json:\n    "
-            + "\n    ".join(faults),
-            where=folder,
-            remedy=remedy,
-        )
-    return by_name

@@ -41,7 +41,7 @@ class Tensor(NamedTuple):
 
 
 def resolve_folder(path_or_hub_id: str | os.PathLike) -> epath.Path:
-    """The folder itself, or a snapshot of the hub repository of that name.
+    """The folder of that path, or a snapshot of the hub repository of that name.
 
     Only config.json and the weights are fetched; the `.bin` file only where there are no
     safetensors.
@@ -62,7 +62,7 @@ def resolve_folder(path_or_hub_id: str | os.PathLike) -> epath.Path:
 
 
 def read_json(path: epath.Path) -> dict[str, Any]:
-    """A JSON object.
+    """Reads a file that holds a JSON object.
 
     Raises:
         WeightsError: no such file, or not a JSON object.
@@ -160,7 +160,7 @@ def write_safetensors(
 
 @contextlib.contextmanager
 def replace_folder(folder: epath.Path) -> Iterator[epath.Path]:
-    """A temporary folder beside `folder` that takes its name when the block ends well.
+    """Gives a temporary folder, which takes the name of `folder` when the block ends well.
 
     A folder of that name is moved aside first and removed last, so after a kill there is always
     a complete one: the old, the new, or the old as `.NAME.old`, which the next call moves back.
@@ -181,7 +181,7 @@ def replace_folder(folder: epath.Path) -> Iterator[epath.Path]:
 
 
 def weights_fingerprint(path_or_hub_id: str | os.PathLike) -> str:
-    """sha256 (hex) over the names and contents of config.json and of the weight files."""
+    """A digest of weights: sha256 over names and contents of config.json and the weight files."""
     folder = resolve_folder(path_or_hub_id)
     digest = hashlib.sha256()
     for file in [folder / CONFIG, *weight_files(folder)]:

@@ -25,7 +25,7 @@ class Entry(NamedTuple):
         return "{layer}" in self.hf
 
     def tensors(self, num_layers: int) -> list[str]:
-        """The Hugging Face names, in the order of the layers."""
+        """The Hugging Face names of the parameter's tensors, in the order of the layers."""
         return [self.hf.format(layer=i) for i in range(num_layers if self.stacked else 1)]
 
 

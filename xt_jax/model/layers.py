@@ -1,4 +1,4 @@
-"""The few parts that encoder and heads are made of.
+"""The layers that encoder and heads are made of, and their dropout and random keys.
 
 Parameters are float32, whatever computes. In bfloat16 the products are of bfloat16 arrays; sums
 over tokens, statistics and transcendental functions are float32, forward and backward.
@@ -140,12 +140,12 @@ def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
 
 
 def dropout_key(seed: int, platform: str = "") -> jax.Array:
-    """The key of a seed, of `key_impl(platform)`; that of update k is folded from it and k."""
+    """The random key of a seed for dropout; update k folds k into it."""
     return jax.random.key(seed, impl=key_impl(platform))
 
 
 def key_impl(platform: str = "") -> str:
-    """The cheaper kind of random bits for dropout on `platform` (default: JAX's default backend).
+    """The random generator that makes dropout cheapest on a platform ("": JAX's default backend).
 
     threefry2x32 on a CPU, where it took 0.4 times as long as rbg (XLM-R base, 8 rows of 192
     tokens); rbg on a TPU, which has an instruction for it, and on a GPU.
@@ -154,7 +154,7 @@ def key_impl(platform: str = "") -> str:
 
 
 def exact_key(key: jax.Array) -> jax.Array:
-    """A threefry key that follows from `key`, for draws which are few and must be reproducible.
+    """A threefry key derived from `key`, for draws which are few and must be reproducible.
 
     `jax.random` with an rbg key gives other numbers under `jax.vmap` than alone.
     """
@@ -164,7 +164,7 @@ def exact_key(key: jax.Array) -> jax.Array:
 
 
 def rows_stay(x: jax.Array) -> jax.Array:
-    """x, whose rows stay where they are along `data`.
+    """Keeps the rows of x on the devices of the mesh axis `data` that hold them.
 
     Left to itself the compiler may move the activations of prediction, which has no backward pass,
     in place of the parameters, which are cut along the same axis under FSDP.
@@ -177,7 +177,7 @@ def rows_stay(x: jax.Array) -> jax.Array:
 
 
 def split_key(key: jax.Array | None, n: int) -> list[jax.Array | None]:
-    """n independent keys, or n times None."""
+    """Splits a random key into n independent ones; None gives n times None."""
     return [None] * n if key is None else list(jax.random.split(key, n))
 
 

@@ -1,4 +1,4 @@
-"""Encoders by name: the published ladder, the mini one, and random ones without weights.
+"""Encoders by name: published ones, the mini ones of the embedded world, and random sizes.
 
 Dimensions of the published models are those of their hub pages; when weights are loaded, the
 config.json beside them decides.
@@ -138,7 +138,7 @@ ALIASES = {
 
 
 def preset(name: str, vocab_size: int | None = None) -> Preset:
-    """The preset of a published name, hub id, alias, mini or random size.
+    """Looks up a preset by its name, alias or hub id.
 
     Args:
         name: a key of PRESETS or ALIASES, or a hub id of PRESETS.

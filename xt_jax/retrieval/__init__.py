@@ -1,4 +1,4 @@
-"""Sentences as vectors, exact neighbours among them, and translations found that way."""
+"""Sentence embeddings, exact nearest-neighbour search, and mining of translations."""
 
 from xt_jax.retrieval.encode import ALL_LAYERS, SentenceEncoder
 from xt_jax.retrieval.mining import mine

@@ -1,4 +1,4 @@
-"""A tile of queries against one block of the corpus: the pure part of `cosine_topk`.
+"""Compares a tile of queries with one block of the corpus: the pure part of `cosine_topk`.
 
 Dimensions: T queries, B corpus rows in G groups of M consecutive ones, D embedding, k neighbours.
 """
@@ -18,7 +18,7 @@ ROWS = 32
 
 
 class Rows(NamedTuple):
-    """Rows to be compared: the cosine of two is the product of their values and their scales.
+    """Normalised rows: the cosine of two is the product of their values and of their scales.
 
     Attributes:
         values: [R, D] fp32 of unit norm, or bfloat16 with 2 <= largest magnitude < 8.
@@ -30,7 +30,7 @@ class Rows(NamedTuple):
 
 
 class Block(NamedTuple):
-    """`Rows` as they are multiplied with: the first members of all groups, the second ones, ...
+    """Corpus rows in the order in which they are multiplied: first members of all groups first.
 
     Attributes:
         values: [M * G, D].
@@ -42,7 +42,7 @@ class Block(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The nearest rows so far, nearest first; of equals the lowest index.
+    """The k nearest corpus rows of each query so far, nearest first; of equals the lowest index.
 
     Attributes:
         scores: [T, k] fp32; -inf where there is none.
@@ -54,12 +54,12 @@ class Best(NamedTuple):
 
 
 def none(tile: int, k: int) -> Best:
-    """Nothing found yet."""
+    """A `Best` without neighbours, to start from."""
     return Best(jnp.full((tile, k), -jnp.inf, jnp.float32), jnp.full((tile, k), -1, jnp.int32))
 
 
 def prepare(x: jax.Array, dtype: Any) -> Rows:
-    """`x` [R, D] for products in `dtype`, fp32 or bfloat16."""
+    """Normalises rows `x` [R, D] for products in `dtype`, fp32 or bfloat16."""
     x = x.astype(jnp.float32)
     # By a power of two, which rounds nothing, lest squares of small or large values vanish.
     power = _inverse_power(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
@@ -71,14 +71,14 @@ def prepare(x: jax.Array, dtype: Any) -> Rows:
 
 
 def group(rows: Rows) -> Block:
-    """B rows as a block: groups lie side by side, so that their best members are one reduction."""
+    """Orders B rows as a block, in which the best member of every group is one reduction."""
     values = rows.values.reshape(-1, MEMBERS, rows.values.shape[1]).swapaxes(0, 1)
     scale = None if rows.scale is None else rows.scale.reshape(-1, MEMBERS).T
     return Block(values.reshape(rows.values.shape), scale)
 
 
 def merge(best: Best, tile: Rows, block: Block, first: jax.Array, count: jax.Array) -> Best:
-    """`best` of what came before and of the block.
+    """Updates the nearest rows of a tile with those of one more block.
 
     Groups are ranked by their best members. A row among the k best is in one of the k best groups,
     or each of those would have a member before it: a higher score, or an equal one earlier. One

@@ -21,12 +21,12 @@ Pool = Callable[[jax.Array], jax.Array]  # [R, T, D] -> [R, S, D] fp32
 
 
 def tatoeba_layer(num_layers: int) -> int:
-    """The published layer for 24 and 12 layers; 7/12 of the depth, rounded, for others."""
+    """The layer read for Tatoeba: the published one of 24 and 12 layers, else 7/12 of the depth."""
     return TATOEBA_LAYER.get(num_layers, max(1, round(num_layers * 14 / 24)))
 
 
 def segment_means(segment_ids: jax.Array, segments: int, counted: jax.Array | None = None) -> Pool:
-    """Means over each segment's tokens; 0 for an empty one.
+    """A pooling: the mean over each segment's tokens, 0 for an empty segment.
 
     With special tokens, this is the pooling of XTREME's Tatoeba (google-research/xtreme,
     third_party/evaluate_retrieval.py) and of jiant (nyu-mll/jiant, jiant/tasks/retrieval.py).
@@ -51,7 +51,7 @@ def segment_means(segment_ids: jax.Array, segments: int, counted: jax.Array | No
 
 
 def segment_firsts(starts: jax.Array) -> Pool:
-    """The state of each segment's first token (<s> or [CLS]).
+    """A pooling: the state of each segment's first token (<s> or [CLS]).
 
     Args:
         starts: [R, S], the first column of each segment; anything where there is none.
@@ -68,7 +68,7 @@ def pooled_hidden_states(
     *,
     token_type_ids: jax.Array | None = None,
 ) -> jax.Array:
-    """[R, S, L+1, D] fp32: what `pool` makes of every hidden state of packed rows [R, T]."""
+    """Pools the hidden states of packed rows [R, T] at every depth: [R, S, L+1, D] fp32."""
     rows = (input_ids, positions, segment_ids)
     pooled = encoder.all_hidden_states(*rows, token_type_ids=token_type_ids, keep=pool)
     return jnp.moveaxis(pooled, 0, 2)
@@ -84,6 +84,6 @@ def pooled_hidden_state(
     layer: int,
     token_type_ids: jax.Array | None = None,
 ) -> jax.Array:
-    """[R, S, D]: `pooled_hidden_states` at one `layer` (0..L); the layers above are not run."""
+    """Pools the hidden state at one `layer` (0 to L): [R, S, D]; layers above are not run."""
     rows = (input_ids, positions, segment_ids)
     return pool(encoder.hidden_state(layer, *rows, token_type_ids=token_type_ids))

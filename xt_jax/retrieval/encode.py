@@ -1,4 +1,4 @@
-"""Sentences to vectors with one encoder: packed, in a few static shapes, one layer or all."""
+"""Turns sentences into vectors with one encoder, packed, in few static shapes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SHORTEST = 64  # tokens of a row
 
 
 class SentenceEncoder:
-    """Embeds sentences: mean or first token of a hidden state of one encoder.
+    """Embeds sentences as the mean or the first token of a hidden state of an encoder.
 
     It can be handed to MTEB and to the evaluators of sentence-transformers as a model.
 
@@ -132,7 +132,7 @@ class SentenceEncoder:
         truncate_dim: int | None = None,
         **__: Any,
     ) -> Any:
-        """[n, D] fp32, or [n, L+1, D] of all layers; [D] of a single string.
+        """Embeds sentences: [n, D] fp32, or [n, L+1, D] of all layers; [D] of a single string.
 
         Args:
             sentences: strings, or as MTEB gives them: batches with a list of strings under `text`.
@@ -165,16 +165,16 @@ class SentenceEncoder:
         return tensor if convert_to_tensor else list(tensor)
 
     def similarity(self, a: Any, b: Any) -> np.ndarray:
-        """[n, m] fp32 cosines of rows [n, D] and [m, D]; 0 with a row of norm zero."""
+        """Cosines [n, m] fp32 of rows [n, D] with rows [m, D]; 0 with a row of norm zero."""
         return _rows(a) @ _rows(b).T
 
     def similarity_pairwise(self, a: Any, b: Any) -> np.ndarray:
-        """[n] fp32 cosines of equal rows of two arrays [n, D]."""
+        """Cosines [n] fp32 of each row of `a` [n, D] with the same row of `b`."""
         return (_rows(a) * _rows(b)).sum(-1)
 
     @property
     def mteb_model_meta(self) -> Any:
-        """What MTEB asks of a model's name; needs mteb."""
+        """The name and revision that MTEB files results under; needs mteb."""
         from mteb.models import ModelMeta
 
         return ModelMeta.create_empty({"name": f"xt_jax/{self.name}", "revision": "local"})
@@ -182,7 +182,7 @@ class SentenceEncoder:
     def stream(
         self, texts: Sequence[str], *, chunk: int = _CHUNK, show_progress_bar: bool | None = False
     ) -> Iterator[np.ndarray]:
-        """[chunk, D] at a time, the last one shorter; held in memory are two chunks at most."""
+        """Embeds texts chunk by chunk: [chunk, D], the last one shorter, two in memory at most."""
         hidden = None if show_progress_bar is None else not show_progress_bar
         with tqdm(total=len(texts), unit="sentence", disable=hidden, leave=False) as bar:
             for start in range(0, len(texts), chunk):
@@ -210,7 +210,7 @@ class SentenceEncoder:
         return ragged(rows, {"example": range(len(texts))})
 
     def _shape(self, features: Features) -> Shape:
-        """Rows of 64, 128, 256, ... tokens: every chunk fits one of few compiled programs."""
+        """The shape of a step: rows of 64, 128, 256, ... tokens, so few programs are compiled."""
         longest, length = int(features.lengths.max()), ceil(_SHORTEST, row_multiple())
         while length < longest:
             length *= 2

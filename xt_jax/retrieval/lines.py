@@ -20,7 +20,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Lines(Sequence[str]):
-    """The lines of a UTF-8 file, or some of them by `rows`; 8 bytes of memory a line.
+    """The lines of a UTF-8 file, or those at `rows`, as a sequence; 8 bytes of memory a line.
 
     Raises:
         DataError: the file cannot be opened, is empty, or is not UTF-8 (with the line).
@@ -34,7 +34,7 @@ class Lines(Sequence[str]):
         self.rows: np.ndarray = np.arange(len(self._ends))
 
     def take(self, rows: np.ndarray) -> Lines:
-        """Only these lines, in this order."""
+        """The lines at these places only, in this order."""
         taken = object.__new__(Lines)
         taken.path, taken._bytes, taken._ends = self.path, self._bytes, self._ends
         taken.rows = self.rows[rows]
@@ -78,7 +78,7 @@ class Lines(Sequence[str]):
 
 
 def distinct(lines: Lines) -> tuple[Lines, np.ndarray]:
-    """The first of each distinct line with something in it but white space, and how often each is.
+    """The first of each distinct line that is not blank, and how often the line occurs.
 
     Lines that differ in white space at their ends are equal.
     """

@@ -25,7 +25,7 @@ _ROWS = 256  # rows whose neighbours are scored at a time
 
 
 class Candidates(NamedTuple):
-    """Pairs of a source and a target, best first; no source and no target in two of them.
+    """Scored pairs of a source and a target, best first; no source and no target in two pairs.
 
     Attributes:
         source, target: [C] row indices, or ids.
@@ -41,12 +41,12 @@ class Candidates(NamedTuple):
         return list(zip(self.source.tolist(), self.target.tolist(), strict=True))
 
     def take(self, index: np.ndarray) -> Candidates:
-        """Those at `index`, or where a mask is true."""
+        """The candidates at `index`, or where a mask is true."""
         return Candidates(self.source[index], self.target[index], self.score[index])
 
 
 def unify(texts: Sequence[str]) -> np.ndarray:
-    """[U] index of the first occurrence of each distinct text, ascending."""
+    """Indices [U] of the first occurrence of each distinct text, ascending."""
     first: dict[str, int] = {}
     for i, text in enumerate(texts):
         first.setdefault(text, i)
@@ -54,7 +54,7 @@ def unify(texts: Sequence[str]) -> np.ndarray:
 
 
 def repeated(texts: Sequence[str]) -> np.ndarray:
-    """[N] whether a text occurs more than once, but for white space round it.
+    """Whether each text [N] occurs more than once, white space round it aside.
 
     The official evaluation takes part in mining with one of the copies and then drops what was
     found for it, since the sentence does not say which id is meant.
@@ -73,7 +73,7 @@ def mine(
     retrieval: str = "max",
     search: Search = cosine_topk,
 ) -> Candidates:
-    """Pairs of rows that fit each other better than their neighbours do.
+    """Mines pairs of rows that fit each other better than their neighbours do.
 
     A pair is scored by its cosine against the mean cosine of the `k` nearest neighbours of both
     its rows (of all, where there are fewer). Each row proposes the best-scored of its neighbours;
@@ -123,7 +123,7 @@ def mine(
 
 
 def fit_threshold(candidates: Candidates, gold: Collection[Pair]) -> float:
-    """The score from which on candidates have the best F1 against `gold`.
+    """The threshold on scores that gives the best F1 against `gold`.
 
     It lies in the middle between the last candidate to keep and the next one; it is the score of
     the last one where none follows, and 0 where no candidate is right. Candidates of equal score
@@ -155,7 +155,7 @@ def fit_threshold(candidates: Candidates, gold: Collection[Pair]) -> float:
 
 
 def above(candidates: Candidates, threshold: float) -> Candidates:
-    """Those that score `threshold` or more."""
+    """The candidates that score `threshold` or more."""
     return candidates.take(candidates.score >= threshold)
 
 

@@ -30,7 +30,7 @@ Merge = Callable[[Best, Rows, Block, jax.Array, jax.Array], Best]
 
 
 class Sizes(NamedTuple):
-    """How much is looked at together.
+    """How many rows are compared at a time.
 
     Attributes:
         tile: queries.
@@ -118,7 +118,7 @@ def cosine_topk(
 def lower(
     n_queries: int, n_corpus: int, dim: int, k: int, mesh: Mesh, *, kernel: str = "xla"
 ) -> jax.stages.Lowered:
-    """The program with which `cosine_topk` compares a tile of fp32 queries with a block."""
+    """Lowers the program with which `cosine_topk` compares a tile of fp32 queries with a block."""
     devices = tuple(mesh.devices.flat)
     platform = devices[0].platform
     tile, rows = _lengths(n_queries, n_corpus, len(devices), 0, platform, kernel)

@@ -35,7 +35,7 @@ class Utterance(NamedTuple):
     exclaimed: bool = False
 
     def meaning(self) -> tuple[tuple[Scene, ...], str]:
-        """All that is said, but for order and tone."""
+        """The meaning of an utterance: all that it says, without its order and tone."""
         if not self.asked:
             return self.scenes, ""
         unsaid = ("thing", "number", "look") if self.asked == "thing" else (self.asked,)
@@ -44,7 +44,7 @@ class Utterance(NamedTuple):
 
 
 def say(language: Language, utterance: Utterance) -> Words:
-    """The utterance as a sentence."""
+    """Says an utterance in a language, as words with their tags."""
     first, *rest = utterance.scenes
     if utterance.asked:
         words = language.question(first, utterance.asked, utterance.order)
@@ -66,4 +66,5 @@ def _marks(language: Language, utterance: Utterance) -> tuple[str, str]:
 
 
 def text(language: Language, utterance: Utterance) -> str:
+    """Says an utterance in a language, as running text."""
     return write(say(language, utterance), language.spaces)[0]

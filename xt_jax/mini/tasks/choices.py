@@ -10,7 +10,7 @@ from xt_jax.data.examples import ChoiceExample
 from xt_jax.mini import concepts as world
 from xt_jax.mini.languages import ORDERS, Utterance, say, text
 from xt_jax.mini.scenes import HABITS, STOCK, USES, Scene, draw_scene, possible
-from xt_jax.mini.tasks.passages import draw_passage, told
+from xt_jax.mini.tasks.passages import draw_passage, passage_text
 from xt_jax.mini.words import Language, write
 
 
@@ -85,7 +85,7 @@ def choice_examples(language: Language, choices: Sequence[Choice]) -> list[Choic
     """The question stands before each answer where there is a context too, else it is the text."""
     examples = []
     for i, (context, question, scenes, label) in enumerate(choices):
-        start = told(language, context)
+        start = passage_text(language, context)
         if question is None:
             options = [text(language, Utterance((scene,))) for scene in scenes]
         else:

@@ -80,7 +80,7 @@ def knowable(scene: Scene, other: Scene, asked: str) -> bool:
     """
     unknown = ("thing", "number", "look") if asked == "thing" else (asked,)
     named = [part for part in Scene._fields if part not in unknown]
-    return any(_agree(scene, told, named) for told in retold(other))
+    return any(_agree(scene, version, named) for version in retold(other))
 
 
 def retold(scene: Scene) -> list[Scene]:

@@ -156,17 +156,17 @@ def _premise(
         "contradiction": not hypothesis.negated,
         "neutral": rng.random() < 0.5,
     }[label]
-    told = _numbered(rng, hypothesis._replace(negated=negated))
+    statement = _numbered(rng, hypothesis._replace(negated=negated))
     others = list(others)
     if label != "neutral":
-        base = _more(rng, told, 0.35) if not negated else _less(rng, told, 0.5)
+        base = _more(rng, statement, 0.35) if not negated else _less(rng, statement, 0.5)
     elif rng.random() < 0.5:
-        told, others = _other_roles(rng, told, others)
-        base = rng.choice((_more, _less))(rng, told, 0.4)
+        statement, others = _other_roles(rng, statement, others)
+        base = rng.choice((_more, _less))(rng, statement, 0.4)
     elif rng.random() < 0.5:
-        base = _more(rng, told, 0.5) if negated else _less(rng, told, 0.5)
+        base = _more(rng, statement, 0.5) if negated else _less(rng, statement, 0.5)
     else:
-        base = _more(rng, _less(rng, told, 0.5), 0.35)
+        base = _more(rng, _less(rng, statement, 0.5), 0.35)
     place = rng.randint(0, len(others))
     return [*others[:place], base, *others[place:]]
 

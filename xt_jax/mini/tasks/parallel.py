@@ -84,8 +84,8 @@ def _near(rng: Random, utterance: Utterance) -> Utterance:
     while True:
         other = draw_scene(rng, without=[s.agent for s in utterance.scenes])
         part = rng.choice(("agent",) if first.verb == "live" else ("agent", "place", "time"))
-        mine, value = getattr(first, part), getattr(other, part)
+        own, value = getattr(first, part), getattr(other, part)
         changed = first._replace(**{part: value})
         fits = possible(changed) and not is_text(changed)
-        if fits and None not in (mine, value) and mine != value:
+        if fits and None not in (own, value) and own != value:
             return Utterance((changed, *rest), rng.choice(ORDERS))

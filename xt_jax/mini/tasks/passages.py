@@ -91,7 +91,7 @@ def span_examples(
     return examples
 
 
-def told(language: Language, sentences: Sequence[Utterance]) -> str:
+def passage_text(language: Language, sentences: Sequence[Utterance]) -> str:
     """Sentences one after the other."""
     return (" " if language.spaces else "").join(text(language, s) for s in sentences)
 

@@ -18,7 +18,7 @@ from xt_jax.mini.scenes import (
     possible,
 )
 from xt_jax.mini.tasks.drawing import roles_of
-from xt_jax.mini.tasks.passages import told
+from xt_jax.mini.tasks.passages import passage_text
 from xt_jax.mini.words import Language
 
 Story = tuple[Utterance, ...]
@@ -48,7 +48,7 @@ def meanings(story: Story) -> Hashable:
 
 
 def text_examples(language: Language, stories: Sequence[Story]) -> list[TextExample]:
-    return [TextExample(str(i), told(language, story)) for i, story in enumerate(stories)]
+    return [TextExample(str(i), passage_text(language, story)) for i, story in enumerate(stories)]
 
 
 def _in_some_order(rng: Random, scene: Scene, asked: str = "") -> Utterance:
