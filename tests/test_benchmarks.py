@@ -62,23 +62,16 @@ def needs_torch():
         pytest.skip("the other side of the benchmarks is PyTorch (extra `bench`)")
 
 
+def small_finetune(pieces) -> list[str]:
+    mnli, _, tokenizer = pieces
+    sizes = "--size=tiny --layers=1 --batch_size=8 --max_examples=64 --steps=1"
+    return [f"--mnli={mnli}", f"--tokenizer={tokenizer}", *sizes.split()]
+
+
 @pytest.mark.parity
 def test_finetune_trains_both_sides_from_the_same_loss(run, pieces, needs_torch):
-    mnli, _, tokenizer = pieces
-    result = run(
-        "finetune.py",
-        f"--mnli={mnli}",
-        f"--tokenizer={tokenizer}",
-        "--size=tiny",
-        "--layers=1",
-        "--batch_size=8",
-        "--max_examples=64",
-        "--steps=1",
-        "--repeats=2",
-        "--breakdown",
-        "--threads=1",
-        "--peers=plain,grouped",
-    )
+    flags = ("--repeats=2", "--breakdown", "--threads=1", "--peers=plain,grouped")
+    result = run("finetune.py", *small_finetune(pieces), *flags)
     assert result["equal_losses"]
     assert set(result["peers"]) == {"plain", "grouped"}
     assert result["ratio"] == result["peers"]["plain"]["ratio"]
@@ -99,20 +92,8 @@ def test_finetune_trains_both_sides_from_the_same_loss(run, pieces, needs_torch)
 
 
 def test_finetune_says_where_the_time_goes(run, pieces, tmp_path):
-    mnli, _, tokenizer = pieces
-    result = run(
-        "finetune.py",
-        f"--mnli={mnli}",
-        f"--tokenizer={tokenizer}",
-        "--size=tiny",
-        "--layers=1",
-        "--batch_size=8",
-        "--max_examples=64",
-        "--steps=1",
-        "--repeats=1",
-        "--peers=none",
-        f"--profile={tmp_path / 'trace'}",
-    )
+    flags = ("--repeats=1", "--peers=none", f"--profile={tmp_path / 'trace'}")
+    result = run("finetune.py", *small_finetune(pieces), *flags)
     assert result["peers"] == {}
     assert result["ratio"] is None
     parts = result["profile_seconds"]
@@ -123,15 +104,8 @@ def test_finetune_says_where_the_time_goes(run, pieces, tmp_path):
 @pytest.mark.parity
 def test_evaluate_gives_the_labels_of_transformers(run, pieces, needs_torch):
     _, xnli, tokenizer = pieces
-    result = run(
-        "evaluate.py",
-        f"--xnli_dir={xnli}",
-        f"--tokenizer={tokenizer}",
-        "--size=tiny",
-        "--repeats=2",
-        "--peer_batches=4,16",
-        "--threads=1",
-    )
+    flags = ("--size=tiny", "--repeats=2", "--peer_batches=4,16", "--threads=1")
+    result = run("evaluate.py", f"--xnli_dir={xnli}", f"--tokenizer={tokenizer}", *flags)
     assert result["equal_labels"] >= 0.999
     assert result["languages"] == ["de", "en"]
     assert result["examples"] == 80
@@ -142,16 +116,8 @@ def test_evaluate_gives_the_labels_of_transformers(run, pieces, needs_torch):
 
 
 def test_scaling_counts_what_devices_compute_and_send(run, tmp_path):
-    result = run(
-        "scaling.py",
-        f"--output={tmp_path}",
-        "--base=512,2,64",
-        "--tokens=512,1024",
-        "--layers=",
-        "--hidden=",
-        "--devices=1,2",
-        "--steps=1",
-    )
+    flags = "--base=512,2,64 --tokens=512,1024 --layers= --hidden= --devices=1,2 --steps=1"
+    result = run("scaling.py", f"--output={tmp_path}", *flags.split())
     one, two = result["points"]["devices"]
     assert one["collective_bytes"] == 0
     # The gradient of every parameter, in float32: the embeddings and two layers of width 64.

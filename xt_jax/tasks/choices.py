@@ -20,12 +20,12 @@ from xt_jax.errors import DataError
 from xt_jax.model.heads import ChoiceHead, Model, take_tokens
 from xt_jax.model.layers import split_key
 from xt_jax.tasks import pairs
-from xt_jax.tasks.family import Family
-from xt_jax.tasks.packed import Batch, Sums, run_encoder
+from xt_jax.tasks.family import Family, Labels, Outputs
+from xt_jax.tasks.packed import Batch, Sums, encode, run_encoder
 
 
 def tokenize(
-    examples: Sequence[ChoiceExample], tokenizer: Tokenizer, labels: Sequence[str], **limits: int
+    examples: Sequence[ChoiceExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
     """One feature per choice, the longer text cut first where both do not fit `max_length`.
 
@@ -39,19 +39,12 @@ def tokenize(
                 where=f"example {example.id}",
                 remedy="leave the example out, or complete it",
             )
-    if not examples:
-        return ragged({"input_ids": []}, {"example": [], "choice": [], "label": []})
-    encoded = tokenizer(
-        [e.text for e in examples for _ in e.choices],
-        [choice for e in examples for choice in e.choices],
-        truncation="longest_first",
-        max_length=limits["max_length"],
-        return_attention_mask=False,
-    )
+    texts = [e.text for e in examples for _ in e.choices]
+    each_choice = [choice for e in examples for choice in e.choices]
     index = {label: i for i, label in enumerate(labels)}
     gold = [index[e.label] if e.label is not None else -1 for e in examples]
     return ragged(
-        dict(encoded),
+        encode(tokenizer, limits["max_length"], texts, each_choice),
         {
             "example": (i for i in range(len(examples)) for _ in labels),
             "choice": (c for _ in examples for c in range(len(labels))),
@@ -80,21 +73,11 @@ def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     }
 
 
-def decode(
-    outputs: dict[str, np.ndarray],
-    features: Features,
-    examples: Sequence[ChoiceExample],
-    labels: Sequence[str],
-) -> list[str]:
+def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list[str]:
     """The choice with the highest score, one per example."""
     scores = np.empty((len(examples), len(labels)), np.float32)
     scores[features.fields["example"], features.fields["choice"]] = outputs["score"]
     return [labels[choice] for choice in np.argmax(scores, axis=1)]
-
-
-def group(labels: Sequence[str]) -> int:
-    """Features of an example."""
-    return len(labels)
 
 
 def _same_example(choice: jax.Array) -> jax.Array:
@@ -118,5 +101,5 @@ FAMILY = Family(
     decode=decode,
     example_scores=pairs.example_scores,
     chance=pairs.chance,
-    group=group,
+    group=len,
 )

@@ -27,8 +27,11 @@ from xt_jax.tasks.submission.formats import FileFormat
 INTERMEDIATE, TARGET = "intermediate", "target"
 AT_LAYER = "{metric}@layer={layer}"  # the name of a metric at another hidden state than the task's
 
-Outputs = dict[str, np.ndarray]
-Scores = dict[str, float] | None  # None: the examples have no labels
+Array = np.ndarray
+Outputs = dict[str, Array]
+Labels = Sequence[str]
+Metrics = dict[str, float]
+Scores = Metrics | None  # None: the examples have no labels
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Evaluation:
     search: Search = cosine_topk
 
 
-def _one(labels: Sequence[str]) -> int:
+def _one(labels: Labels) -> int:
     return 1
 
 
@@ -130,13 +133,13 @@ class Family:
     example: type
     tokenize: Callable[..., Features]
     predict: Callable[..., Any]
-    score: Callable[..., dict[str, float]]
+    score: Callable[..., Metrics]
     head: Callable[[EncoderConfig, int, nnx.Rngs], Head] | None = None
     loss: Callable[..., Any] | None = None
     decode: Callable[..., list] | None = None
-    example_scores: Callable[..., np.ndarray] | None = None
+    example_scores: Callable[..., Array] | None = None
     chance: Callable[[Task, int], float | None] = _never
-    group: Callable[[Sequence[str]], int] = _one
+    group: Callable[[Labels], int] = _one
     min_length: int = 8
     kinds: tuple[str, ...] = ()
     submission: FileFormat | None = None
@@ -168,7 +171,7 @@ class Family:
 
     def scores(
         self, task: Task, examples: Sequence[Any], predictions: Sequence, language: str
-    ) -> dict[str, float]:
+    ) -> Metrics:
         """Every metric of the task, 0..100, in its order.
 
         Args:

@@ -26,9 +26,9 @@ from xt_jax.retrieval.mining import (
     unify,
 )
 from xt_jax.tasks import retrieval
-from xt_jax.tasks.family import AT_LAYER, Evaluation, Family, Scores, Task
+from xt_jax.tasks.family import AT_LAYER, Array, Evaluation, Family, Labels, Metrics, Scores, Task
 from xt_jax.tasks.metrics.basic import f1_ratios, set_counts, set_scores
-from xt_jax.tasks.packed import Batch
+from xt_jax.tasks.packed import Batch, encode
 from xt_jax.tasks.submission import formats
 
 ORACLE = "{metric}@oracle_threshold"
@@ -36,16 +36,11 @@ ByLayer = dict[int, Candidates]
 
 
 def tokenize(
-    examples: Sequence[MiningExample], tokenizer: Tokenizer, labels: Sequence[str], **limits: int
+    examples: Sequence[MiningExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
     """One feature per sentence, cut at `max_length`."""
-    texts = [e.text for e in examples]
-    if not texts:
-        return ragged({"input_ids": []}, {"example": []})
-    encoded = tokenizer(
-        texts, truncation=True, max_length=limits["max_length"], return_attention_mask=False
-    )
-    return ragged(dict(encoded), {"example": range(len(texts))})
+    encoded = encode(tokenizer, limits["max_length"], [e.text for e in examples])
+    return ragged(encoded, {"example": range(len(examples))})
 
 
 def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
@@ -114,22 +109,12 @@ def _distinct(examples: Sequence[MiningExample], rows: np.ndarray) -> tuple[np.n
     return rows[first], repeated(texts)[first]
 
 
-def score(
-    task: Task,
-    examples: Sequence[MiningExample],
-    predictions: Sequence[tuple[str, str]],
-    language: str,
-) -> dict[str, float]:
+def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
     """F1, precision and recall of the pairs of ids."""
     return set_scores(gold_pairs(examples), map(tuple, predictions))
 
 
-def example_scores(
-    task: Task,
-    examples: Sequence[MiningExample],
-    predictions: Sequence[tuple[str, str]],
-    language: str,
-) -> np.ndarray:
+def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
     """Of each foreign sentence twice its right pairs, of its predicted and gold ones.
 
     Every pair has exactly one foreign sentence; the English ones contribute nothing. The threshold

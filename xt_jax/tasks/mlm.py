@@ -24,7 +24,7 @@ from xt_jax.errors import ConfigError
 from xt_jax.model.heads import MlmHead, Model, take_tokens
 from xt_jax.model.hf import load_mlm_head
 from xt_jax.model.layers import exact_key, split_key
-from xt_jax.tasks.family import Family, Task
+from xt_jax.tasks.family import Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.packed import Batch, Sums, run_encoder
 
 PERCENT = 15  # of the tokens of a row are masked
@@ -45,7 +45,7 @@ class Masked(NamedTuple):
 
 
 def tokenize(
-    examples: Sequence[TextExample], tokenizer: Tokenizer, labels: Sequence[str], **limits: int
+    examples: Sequence[TextExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
     """Each line's tokens, cut where they do not fit `max_length`; an empty line gives nothing.
 
@@ -121,12 +121,7 @@ def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     }
 
 
-def decode(
-    outputs: dict[str, np.ndarray],
-    features: Features,
-    examples: Sequence[TextExample],
-    labels: Sequence[str],
-) -> list[tuple[float, int]]:
+def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list:
     """(sum of the losses, masked tokens) of each example; their mean is over tokens."""
     example = features.fields["example"]
     total = np.bincount(example, outputs["loss"], len(examples))
@@ -193,12 +188,7 @@ def _words(tokenizer: Tokenizer) -> tuple[int, int]:
     return int(longest[0]), int(longest[-1]) + 1
 
 
-def score(
-    task: Task,
-    examples: Sequence[TextExample],
-    predictions: Sequence[tuple[float, int]],
-    language: str,
-) -> dict[str, float]:
+def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
     """Minus the mean loss over masked tokens."""
     losses, counts = zip(*predictions, strict=True)
     return {"neg_loss": -sum(losses) / max(sum(counts), 1)}

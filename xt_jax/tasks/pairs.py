@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from xt_jax.data.examples import PairExample
@@ -15,35 +14,23 @@ from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
 from xt_jax.model.heads import ClassificationHead, Model, take_tokens
 from xt_jax.model.layers import split_key
-from xt_jax.tasks.family import Family, Task
+from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics.basic import accuracy, binary_f1, matches, over_one
-from xt_jax.tasks.packed import Batch, Sums, run_encoder
+from xt_jax.tasks.packed import Batch, Sums, encode, run_encoder
 from xt_jax.tasks.submission import formats
 
 _ERRORS = 2  # standard errors above chance that are still chance
 
 
 def tokenize(
-    examples: Sequence[PairExample], tokenizer: Tokenizer, labels: Sequence[str], **limits: int
+    examples: Sequence[PairExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
     """One feature per pair, the longer text cut first where both do not fit `max_length`."""
-    if not examples:
-        return ragged({"input_ids": []}, {"example": [], "label": []})
-    encoded = tokenizer(
-        [e.text_a for e in examples],
-        [e.text_b for e in examples],
-        truncation="longest_first",
-        max_length=limits["max_length"],
-        return_attention_mask=False,
-    )
+    sides = [e.text_a for e in examples], [e.text_b for e in examples]
     index = {label: i for i, label in enumerate(labels)}
-    return ragged(
-        dict(encoded),
-        {
-            "example": range(len(examples)),
-            "label": [index[e.label] if e.label is not None else -1 for e in examples],
-        },
-    )
+    gold = [index[e.label] if e.label is not None else -1 for e in examples]
+    encoded = encode(tokenizer, limits["max_length"], *sides)
+    return ragged(encoded, {"example": range(len(examples)), "label": gold})
 
 
 def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
@@ -65,12 +52,7 @@ def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     return {"fields": {"label": jnp.argmax(logits, axis=-1)}, "tokens": {}}
 
 
-def decode(
-    outputs: dict[str, np.ndarray],
-    features: Features,
-    examples: Sequence[PairExample],
-    labels: Sequence[str],
-) -> list[str]:
+def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list[str]:
     """One label per example."""
     predictions = [""] * len(examples)
     for example, label in zip(features.fields["example"], outputs["label"], strict=True):
@@ -78,9 +60,7 @@ def decode(
     return predictions
 
 
-def score(
-    task: Task, examples: Sequence[PairExample], predictions: Sequence[str], language: str
-) -> dict[str, float]:
+def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
     """Accuracy, and F1 of the label "1" where the task has it (QQP)."""
     gold = [e.label for e in examples]
     scores = {"accuracy": accuracy(gold, predictions)}
@@ -89,9 +69,7 @@ def score(
     return scores
 
 
-def example_scores(
-    task: Task, examples: Sequence[PairExample], predictions: Sequence[str], language: str
-) -> np.ndarray:
+def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
     """1 of 1 where the label is right."""
     return over_one(matches([e.label for e in examples], predictions))
 

@@ -17,23 +17,19 @@ from xt_jax.model.encoder import Encoder
 from xt_jax.retrieval.embed import pooled_hidden_states, segment_means
 from xt_jax.retrieval.mining import Search
 from xt_jax.retrieval.topk import cosine_topk
-from xt_jax.tasks.family import AT_LAYER, Evaluation, Family, Scores, Task
+from xt_jax.tasks.family import AT_LAYER, Array, Evaluation, Family, Labels, Metrics, Scores, Task
 from xt_jax.tasks.metrics.basic import accuracy, matches, over_one
-from xt_jax.tasks.packed import Batch
+from xt_jax.tasks.packed import Batch, encode
 from xt_jax.tasks.submission import formats
 
 
 def tokenize(
-    examples: Sequence[SentenceExample], tokenizer: Tokenizer, labels: Sequence[str], **limits: int
+    examples: Sequence[SentenceExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
     """Two features per pair, each cut at `max_length`."""
     texts = [text for e in examples for text in (e.english, e.translation)]
-    if not texts:
-        return ragged({"input_ids": []}, {"example": []})
-    encoded = tokenizer(
-        texts, truncation=True, max_length=limits["max_length"], return_attention_mask=False
-    )
-    return ragged(dict(encoded), {"example": [i // 2 for i in range(len(texts))]})
+    encoded = encode(tokenizer, limits["max_length"], texts)
+    return ragged(encoded, {"example": [i // 2 for i in range(len(texts))]})
 
 
 def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
@@ -65,16 +61,12 @@ def nearest_foreign(embeddings: np.ndarray, search: Search = cosine_topk) -> np.
     return np.concatenate([indices.T for indices in nearest])
 
 
-def score(
-    task: Task, examples: Sequence[SentenceExample], predictions: Sequence[int], language: str
-) -> dict[str, float]:
+def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
     """Share of English sentences whose nearest foreign one is their translation."""
     return {"accuracy": accuracy([e.match for e in examples], predictions)}
 
 
-def example_scores(
-    task: Task, examples: Sequence[SentenceExample], predictions: Sequence[int], language: str
-) -> np.ndarray:
+def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
     """1 of 1 where the nearest sentence is the translation."""
     return over_one(matches([e.match for e in examples], predictions))
 

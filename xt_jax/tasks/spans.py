@@ -20,7 +20,7 @@ from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
 from xt_jax.model.heads import Model, SpanHead, segment_mask
 from xt_jax.model.layers import split_key
-from xt_jax.tasks.family import Family, Task
+from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics import squad
 from xt_jax.tasks.metrics.basic import over_one
 from xt_jax.tasks.packed import Batch, Sums, run_encoder
@@ -54,7 +54,7 @@ class _Window(NamedTuple):
 
 
 def tokenize(
-    examples: Sequence[SpanExample], tokenizer: Tokenizer, labels: Sequence[str], **limits: int
+    examples: Sequence[SpanExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
     """Every window of every context; host arrays hold the characters of each context token.
 
@@ -117,12 +117,7 @@ def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     return {"fields": {}, "tokens": {"start": logits[..., 0], "end": logits[..., 1]}}
 
 
-def decode(
-    outputs: dict[str, np.ndarray],
-    features: Features,
-    examples: Sequence[SpanExample],
-    labels: Sequence[str],
-) -> list[str]:
+def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list[str]:
     """The best answer of each example, as text of its original context; "" where none is valid."""
     return [text for _, text in best_answers(outputs, features, examples)]
 
@@ -221,16 +216,12 @@ def _cross_entropy(logits: jax.Array, mask: jax.Array, target: jax.Array) -> jax
     return jax.nn.logsumexp(each, axis=-1) - chosen
 
 
-def score(
-    task: Task, examples: Sequence[SpanExample], predictions: Sequence[str], language: str
-) -> dict[str, float]:
+def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
     """Exact match and F1, answers normalised as the task's scorer does in that language."""
     return squad.answer_scores(gold_answers(examples), predictions, task.normaliser(language))
 
 
-def example_scores(
-    task: Task, examples: Sequence[SpanExample], predictions: Sequence[str], language: str
-) -> np.ndarray:
+def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
     """F1 of each question."""
     each = squad.each_answer(gold_answers(examples), predictions, task.normaliser(language))
     return over_one([f1 / 100 for _, f1 in each])

@@ -10,23 +10,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from xt_jax.data.examples import ANSWERABLE, UNANSWERABLE, SpanExample
+from xt_jax.data.examples import ANSWERABLE, UNANSWERABLE
 from xt_jax.data.packing import Features
 from xt_jax.tasks import spans
-from xt_jax.tasks.family import Task
+from xt_jax.tasks.family import Array, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics.basic import over_one
-from xt_jax.tasks.metrics.squad_v2 import Prediction, each_best_f1, squad_v2_scores
+from xt_jax.tasks.metrics.squad_v2 import each_best_f1, squad_v2_scores
 from xt_jax.tasks.spans import best_answers, gold_answers
 
 _CHANCE = 51.0  # percent F1; half the questions have no answer, and saying so takes no learning
 
 
-def decode(
-    outputs: dict[str, np.ndarray],
-    features: Features,
-    examples: Sequence[SpanExample],
-    labels: Sequence[str],
-) -> list[tuple[str, float]]:
+def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list:
     """(best answer, null odds) of each example; high odds mean that there is no answer.
 
     Odds are the lowest score of `<s>` over the example's windows less the best answer's, which
@@ -42,16 +37,12 @@ def decode(
     ]
 
 
-def score(
-    task: Task, examples: Sequence[SpanExample], predictions: Sequence[Prediction], language: str
-) -> dict[str, float]:
+def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
     """What the official script says, at the thresholds on null odds that suit these questions."""
     return squad_v2_scores(gold_answers(examples), predictions)
 
 
-def example_scores(
-    task: Task, examples: Sequence[SpanExample], predictions: Sequence[Prediction], language: str
-) -> np.ndarray:
+def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
     """What each question contributes to the best F1."""
     return over_one(each_best_f1(gold_answers(examples), predictions))
 

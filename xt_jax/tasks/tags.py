@@ -20,7 +20,7 @@ from xt_jax.data.packing import IGNORE, Features
 from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
 from xt_jax.model.heads import Model, TaggingHead
 from xt_jax.model.layers import split_key
-from xt_jax.tasks.family import Family, Task
+from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics.basic import f1_ratios
 from xt_jax.tasks.metrics.tagging import entity_counts, entity_scores, tag_accuracy, tag_counts
 from xt_jax.tasks.packed import Batch, Sums, run_encoder
@@ -30,7 +30,7 @@ _CHANCE = 5.0  # percent F1 of a tag for every word, whatever the word
 
 
 def tokenize(
-    examples: Sequence[TagExample], tokenizer: Tokenizer, labels: Sequence[str], **limits: int
+    examples: Sequence[TagExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
     """One or more features per sentence; the host array `word` is -1 but on first subwords.
 
@@ -81,12 +81,7 @@ def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     return {"fields": {}, "tokens": {"tag": jnp.argmax(logits, axis=-1)}}
 
 
-def decode(
-    outputs: dict[str, np.ndarray],
-    features: Features,
-    examples: Sequence[TagExample],
-    labels: Sequence[str],
-) -> list[list[str]]:
+def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list:
     """One tag per word of every example.
 
     Raises:
@@ -132,18 +127,14 @@ def _split(words: Sequence[str], pieces: dict[str, list[int]], room: int) -> lis
     return parts
 
 
-def score(
-    task: Task, examples: Sequence[TagExample], predictions: Sequence[list[str]], language: str
-) -> dict[str, float]:
+def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
     """Accuracy over words, and the scores of entities where the task has them."""
     gold = _gold(examples)
     entities = entity_scores(gold, predictions) if "f1" in task.metrics else {}
     return {**entities, "accuracy": tag_accuracy(gold, predictions)}
 
 
-def example_scores(
-    task: Task, examples: Sequence[TagExample], predictions: Sequence[list[str]], language: str
-) -> np.ndarray:
+def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
     """Right tags of all tags, or twice the right entities of the predicted and the gold ones."""
     gold = _gold(examples)
     if task.metrics[0] == "accuracy":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from etils import epath
@@ -76,15 +77,9 @@ def _sorted_lines(examples: Sequence[SentenceExample], predictions: Sequence[int
     return "".join(f"{int(predictions[i])}\n" for i in english_order(examples))
 
 
-def _score_labels(part: Part) -> tuple[Scores, list[str]]:
-    return _accuracy(part, files.read_labels)
-
-
-def _score_json_labels(part: Part) -> tuple[Scores, list[str]]:
-    return _accuracy(part, files.read_json_labels)
-
-
-def _accuracy(part: Part, read: Callable[[epath.Path], list]) -> tuple[Scores, list[str]]:
+def _score_labels(
+    part: Part, read: Callable[[epath.Path], list] = files.read_labels
+) -> tuple[Scores, list[str]]:
     predicted, gold = read(part.prediction), read(part.label)
     if not gold or "" in gold:
         raise DataError(
@@ -195,7 +190,7 @@ NEAREST = _written(_score_labels, _sorted_lines, lambda examples: [e.match for e
 TAGS = _written(_score_tags, _tag_lines, lambda examples: [e.tags for e in examples])
 PAIRS = _written(_score_pairs, _pair_lines, _gold_pairs)
 ANSWERS = FileFormat("json", _score_answers, _answer_map, write_squad)
-JSON_LABELS = FileFormat("jsonl", _score_json_labels)
+JSON_LABELS = FileFormat("jsonl", partial(_score_labels, read=files.read_json_labels))
 RANKINGS = FileFormat("json", _score_rankings)
 
 
