@@ -1,8 +1,4 @@
-"""`xt_jax.score` and the task metrics against the official scorers' figures; 1e-9, fixed.
-
-How the figures were made: `reference/make_score_reference.py`, and conformance/README.md of the
-shared data.
-"""
+"""`xt_jax.score` and the task metrics against the official scorers' figures."""
 
 from __future__ import annotations
 
@@ -12,27 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from submissions import MADE_UP, STORED, TOLERANCE, assert_equal, made_up, ref, verdict
 
 from xt_jax import score as command
 from xt_jax.data.examples import MiningExample, PairExample, SpanExample, TagExample
 from xt_jax.tasks.benchmarks import BENCHMARKS, XTREME
 from xt_jax.tasks.metrics.squad_v2 import squad_v2_scores
-from xt_jax.tasks.submission.official import evaluate, score_file
+from xt_jax.tasks.submission.official import score_file
 from xt_jax.tasks.table import FAMILIES, TASKS
 
-REFERENCE = Path(__file__).parent / "reference"
-sys.path.insert(0, str(REFERENCE))
-import score_inputs as ref  # noqa: E402
-
-TOLERANCE = 1e-9
 ENTRIES = {entry.folder: entry for entry in XTREME.entries}
-STORED = json.loads((REFERENCE / "scores.json").read_text())
-
-
-def assert_equal(found, expected):
-    found, expected = ref.flat(found), ref.flat(expected)
-    assert found.keys() == expected.keys()
-    assert found == pytest.approx(expected, rel=0, abs=TOLERANCE)
 
 
 def score(task, examples, predictions, language):
@@ -167,24 +152,13 @@ def test_squad_v2(shared, kind):
 @pytest.fixture(params=["xtreme", "xtreme-r"])
 def submission(request, tmp_path):
     """(version, folder) of predictions and labels for every task and language, all made up."""
-    ref.write_made_up(tmp_path, request.param, BENCHMARKS[request.param].languages)
-    return request.param, tmp_path
-
-
-@pytest.fixture
-def xtreme(tmp_path):
-    ref.write_made_up(tmp_path, "xtreme", BENCHMARKS["xtreme"].languages)
-    return tmp_path
-
-
-def verdict(folder, version="xtreme", **options):
-    return evaluate(folder / "predictions", folder / "labels", version, **options)
+    return request.param, made_up(tmp_path, request.param)
 
 
 def test_a_whole_submission(submission):
     version, folder = submission
     found = verdict(folder, version)
-    assert_equal(found.scores, STORED["made up"][version])
+    assert_equal(found.scores, MADE_UP[version])
     assert list(found.scores)[: 5 - (version == "xtreme-r")] == [
         *(["all_task"] if version == "xtreme" else []),
         *"classification tagging qa retrieval".split(),
@@ -230,17 +204,18 @@ def test_the_command(submission, tmp_path_factory):
         f"--output={output}",
     )
     assert done.returncode == 0, done.stderr
-    assert_equal(json.loads(output.read_text()), STORED["made up"][version])
+    assert_equal(json.loads(output.read_text()), MADE_UP[version])
     for task, languages in BENCHMARKS[version].languages.items():
         assert not languages or f"\n{task}" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
-    udpos = STORED["made up"][version]["udpos"]["avg_f1"]
+    udpos = MADE_UP[version]["udpos"]["avg_f1"]
     assert f"f1 {udpos:.2f}" in done.stdout
     assert "accuracy* " in done.stdout
     assert done.stderr.count("note: ") == len(done.stderr.splitlines())
 
 
-def test_the_command_fails_plainly(xtreme):
+def test_the_command_fails_plainly(tmp_path):
+    xtreme = made_up(tmp_path)
     (xtreme / "predictions" / "xnli" / "test-de.tsv").write_text("a\n")
     folders = f"--predictions={xtreme / 'predictions'}", f"--labels={xtreme / 'labels'}"
     done = run_command(*folders, f"--output={xtreme / 'scores.json'}")

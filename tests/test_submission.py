@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from submissions import MADE_UP, TOLERANCE, assert_equal, made_up, ref, verdict
 
 from xt_jax import score as command
 from xt_jax.data import formats
@@ -20,29 +19,16 @@ from xt_jax.data.examples import (
     TagExample,
 )
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.tasks.benchmarks import BENCHMARKS, XTREME
+from xt_jax.tasks.benchmarks import XTREME
 from xt_jax.tasks.submission import write as submission
 from xt_jax.tasks.submission.official import evaluate
 from xt_jax.tasks.submission.write import write, write_labels
 from xt_jax.tasks.table import TARGETS, TASKS
 
-REFERENCE = Path(__file__).parent / "reference"
-sys.path.insert(0, str(REFERENCE))
-import score_inputs as ref  # noqa: E402
-
-TOLERANCE = 1e-9
-MADE_UP = json.loads((REFERENCE / "scores.json").read_text())["made up"]
-
-
-def verdict(folder, version="xtreme", **options):
-    return evaluate(folder / "predictions", folder / "labels", version, **options)
-
 
 @pytest.fixture
 def xtreme(tmp_path):
-    """A folder of predictions and labels for every task and language, made up."""
-    ref.write_made_up(tmp_path, "xtreme", BENCHMARKS["xtreme"].languages)
-    return tmp_path
+    return made_up(tmp_path)
 
 
 # --- written --------------------------------------------------------------------------------
@@ -204,7 +190,7 @@ def test_tasks_left_out_count_in_no_group(xtreme):
     found = verdict(xtreme)
     expected = MADE_UP["xtreme"]
     left = {k: expected[k] for k in "tagging qa pawsx panx udpos tatoeba xquad mlqa tydiqa".split()}
-    assert ref.flat(found.scores) == pytest.approx(ref.flat(left), rel=0, abs=TOLERANCE)
+    assert_equal(found.scores, left)
     alone = [note for note in found.notes if "nothing to compare it with" in note]
     assert [note.partition(":")[0] for note in alone] == [
         str(xtreme / "predictions" / "bucc2018"),
@@ -306,7 +292,7 @@ def test_nothing_to_score(xtreme):
 )
 def test_malformed_files(tmp_path, name, text, problem, line):
     version = "xtreme-r" if "mewslix" in name or "xcopa" in name else "xtreme"
-    ref.write_made_up(tmp_path, version, BENCHMARKS[version].languages)
+    made_up(tmp_path, version)
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError) as error:
         verdict(tmp_path, version)
@@ -333,5 +319,4 @@ def test_lines_are_read_as_the_official_scorer_reads_them(xtreme):
             ends = ("\n", "\r\n", "\r")
             text = "".join(f"\u3000{line} {ends[i % 3]}" for i, line in enumerate(lines))
             path.write_bytes(text.rstrip().encode())
-    found = ref.flat(verdict(xtreme).scores)
-    assert found == pytest.approx(ref.flat(MADE_UP["xtreme"]), rel=0, abs=TOLERANCE)
+    assert_equal(verdict(xtreme).scores, MADE_UP["xtreme"])
