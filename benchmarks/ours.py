@@ -31,7 +31,7 @@ from xt_jax.model.sharding import make_mesh, place_batch, place_params, row_mult
 from xt_jax.tasks.recipes import Recipe  # noqa: E402
 from xt_jax.tasks.table import FAMILIES  # noqa: E402
 from xt_jax.train import folding  # noqa: E402
-from xt_jax.train.batches import Stream, batch_stream  # noqa: E402
+from xt_jax.train.batches import TrainedTask, batch_stream  # noqa: E402
 from xt_jax.train.optim import make_optimizer  # noqa: E402
 from xt_jax.train.step import StepSpec, TrainState, compile_step, init_state  # noqa: E402
 from xt_jax.train.throughput import PEAK_TFLOPS, train_flops  # noqa: E402
@@ -308,7 +308,7 @@ def training_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """The loop's own stream, made ahead in a thread."""
     unused: Any = None
-    stream = Stream(work.task, unused, (plan,), features)
+    stream = TrainedTask(work.task, unused, (plan,), features)
     return batch_stream([stream], np.zeros(plan.steps, np.int32), pad_id, make_mesh())
 
 

@@ -30,8 +30,8 @@ from xt_jax.data.packing import Features, materialise, plan_training
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.model.pretrained import Pretrained, open_pretrained
 from xt_jax.model.sharding import make_mesh, place_batch, place_param, place_params, row_multiple
-from xt_jax.study.opening import open_data
-from xt_jax.study.reader import Reader
+from xt_jax.study.build import open_data
+from xt_jax.study.datasets import Reader
 from xt_jax.tasks.table import FAMILIES, TASKS
 from xt_jax.train.optim import make_optimizer
 from xt_jax.train.step import StepSpec, compile_step, init_state
@@ -54,7 +54,7 @@ def prepare(args: argparse.Namespace, cache: epath.Path) -> tuple[Pretrained, Fe
     read, tokenizer = open_data(config, cache)
     source = open_pretrained(config.model, tokenizer)
     key = fingerprint(source.tokenizer)
-    reader = Reader(config, source.tokenizer, key, source.config.max_length, read, cache)
+    reader = Reader(source.tokenizer, key, read, cache)
     found = reader.find("mnli", "train", "en")[:1]
     return source, reader.dataset(TASK, TASK.recipe, "train", found).features
 

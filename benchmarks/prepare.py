@@ -41,20 +41,16 @@ def prepare_once(data: str, tokenizer: str) -> dict[str, float]:
     """What a run does before its first step, timed after the imports."""
     from etils import epath
 
-    from xt_jax.config import Config, DataConfig
     from xt_jax.data.packing import plan_training
     from xt_jax.data.sources import open_source
     from xt_jax.data.tokenize import fingerprint, load_tokenizer
-    from xt_jax.study.reader import Reader
+    from xt_jax.study.datasets import Reader
     from xt_jax.tasks.table import TASKS
 
     loaded = load_tokenizer(tokenizer)
-    config = Config(data=DataConfig(dir=data))
     key = fingerprint(loaded)
     began = time.perf_counter()
-    reader = Reader(
-        config, loaded, key, 512, open_source("files", data), epath.Path(data) / "cache"
-    )
+    reader = Reader(loaded, key, open_source("files", data), epath.Path(data) / "cache")
     task = TASKS["mnli"]
     train = reader.dataset(task, task.recipe, "train", reader.find("mnli", "train", "en")[:1])
     ready = time.perf_counter()

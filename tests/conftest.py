@@ -40,9 +40,9 @@ def quick_to_compile(request):
 def one_device(monkeypatch):
     """Studies run on one of the devices: the real vocabulary eight times over is slow."""
     from xt_jax.model.sharding import make_mesh
-    from xt_jax.study import opening
+    from xt_jax.study import build
 
-    monkeypatch.setattr(opening, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))
+    monkeypatch.setattr(build, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from xt_jax.config import Config, DataConfig, ModelConfig, parse_arg, unknown_fi
 from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError, DataError, UserError, WeightsError
 from xt_jax.model import pretrained as encoders
-from xt_jax.study import opening, runner
+from xt_jax.study import build, runner
 
 TARGETS = ("xnli", "pawsx", "udpos", "panx", "xquad", "tatoeba")  # those that the world has
 LANGUAGES = ("en", "de")
@@ -134,7 +134,7 @@ def test_missing_training_data_leaves_the_task_out_only_when_allowed(data, confi
     (data / "paws_x" / "train-en.tsv").unlink()
     assert str(data / "paws_x" / "train-en.tsv") in opened().where
     config.allow_missing = True
-    study = opening.open_study(config, epath.Path(data.parent / "work"))
+    study = build.build_study(config, epath.Path(data.parent / "work"))
     assert "pawsx" not in study.targets
     assert "xnli" in study.targets
 
@@ -178,7 +178,7 @@ def test_a_small_official_file_gives_way_to_a_stand_in_only_when_files_may_be_mi
     )
 
     def rows_trained_on() -> int:
-        study = opening.open_study(config, epath.Path(tmp_path / "work"))
+        study = build.build_study(config, epath.Path(tmp_path / "work"))
         return len(study.targets["pawsx"].train.examples)
 
     assert rows_trained_on() == 4
@@ -194,7 +194,7 @@ def test_fewer_examples_are_spaced_over_a_file_that_is_sorted_by_label(data, con
     path.write_text(header + "".join(sorted(lines, key=lambda line: line.split("\t")[-1])))
     config.data.max_train_examples = 30
     train = (
-        opening.open_study(config, epath.Path(tmp_path / "work"))
+        build.build_study(config, epath.Path(tmp_path / "work"))
         .intermediates["mnli"]
         .parts[0]
         .train
@@ -203,10 +203,10 @@ def test_fewer_examples_are_spaced_over_a_file_that_is_sorted_by_label(data, con
 
 
 def test_a_damaged_cache_is_made_again(config, tmp_path):
-    first = opening.open_study(config, epath.Path(tmp_path / "work"))
+    first = build.build_study(config, epath.Path(tmp_path / "work"))
     for path in (tmp_path / "work" / "cache").glob("*.npz"):
         path.write_bytes(path.read_bytes()[:100])
-    again = opening.open_study(config, epath.Path(tmp_path / "work"))
+    again = build.build_study(config, epath.Path(tmp_path / "work"))
     before, after = (s.targets["panx"].train.features for s in (first, again))
     np.testing.assert_array_equal(before.tokens["input_ids"], after.tokens["input_ids"])
 
@@ -287,7 +287,7 @@ def weights(config, tmp_path, mini_tokenizer) -> Path:
 
 
 def test_a_weights_folder_that_fits_is_loaded(config, weights, tmp_path):
-    study = opening.open_study(config, epath.Path(tmp_path / "work"))
+    study = build.build_study(config, epath.Path(tmp_path / "work"))
     encoder = study.trainer.source.load(None, lambda path, array: jax.numpy.asarray(array))
     stored = load_file(weights / "model.safetensors")
     np.testing.assert_array_equal(

@@ -11,9 +11,9 @@ from xt_jax.data.packing import Features, plan_training
 from xt_jax.errors import ConfigError
 from xt_jax.records import results
 from xt_jax.study import runner
-from xt_jax.study.mixing import plan_phase
-from xt_jax.study.prepare import Phase, TaskData
-from xt_jax.study.reader import Dataset
+from xt_jax.study.datasets import Dataset
+from xt_jax.study.schedule import plan_phase
+from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import TASKS, per_example
 

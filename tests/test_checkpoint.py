@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from etils import epath
-from training import CONFIG, job_in, new_params, spec_of
+from training import CONFIG, new_params, run_in, spec_of
 
 from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
 from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.train.checkpoint import Checkpoints
-from xt_jax.train.loop import NOT_BEGUN, At, _States, fit
+from xt_jax.train.loop import NOT_BEGUN, Position, SavedStates, fit
 from xt_jax.train.step import TrainState, init_state
 
 
@@ -71,6 +71,10 @@ def test_a_state_is_restored_from_two_to_a_model_to_one(tmp_path):
     assert_equal(restored[0], saved)
 
 
+def at_step(done: int) -> Position:
+    return Position("", done, 0, [NOT_BEGUN])
+
+
 def damage(folder: epath.Path) -> None:
     """Every file loses its second half."""
     for path in Path(folder).rglob("*"):
@@ -88,9 +92,9 @@ def test_a_damaged_state_is_named_and_the_phase_begins_anew(tmp_path, caplog, wh
             scores.append(float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(params))))
             return scores[-1]
 
-        job, params = job_in(folder, evaluate)
+        run, params = run_in(folder, evaluate)
         mesh = make_mesh(devices=jax.devices()[:1])
-        return fit(job, params, CONFIG, TrainConfig(save_every_steps=3), mesh), scores
+        return fit(run, params, CONFIG, TrainConfig(save_every_steps=3), mesh), scores
 
     whole = fit_in(tmp_path)
     (state,) = (epath.Path(tmp_path) / "checkpoints").glob("[0-9]*")
@@ -106,8 +110,8 @@ def test_a_state_of_another_version_is_named_and_not_taken(tmp_path, caplog):
     checkpoints = Checkpoints(epath.Path(tmp_path), 1, 1e9)
     checkpoints.save(3, state_on(1, "replicated", fill=3), {"done": 3})
     checkpoints.close()
-    start, at = state_on(1, "replicated"), At(0, 0, [NOT_BEGUN])
-    state, found = _States(epath.Path(tmp_path), TrainConfig()).restored(start, at)
+    start, at = state_on(1, "replicated"), at_step(0)
+    state, found = SavedStates(epath.Path(tmp_path), TrainConfig()).restored(start, at)
     assert found == at
     assert_equal(state, start)
     assert "of another version" in caplog.text
@@ -115,17 +119,21 @@ def test_a_state_of_another_version_is_named_and_not_taken(tmp_path, caplog):
 
 def test_numbers_that_are_not_finite_are_never_saved(tmp_path):
     """Not in place of the only state that is good."""
-    states = _States(epath.Path(tmp_path), TrainConfig())
+    states = SavedStates(epath.Path(tmp_path), TrainConfig())
     good, start = state_on(4, "fsdp", fill=4), state_on(4, "fsdp")
-    states.save(good, At(3, 0, [NOT_BEGUN]))
+    states.save(good, at_step(3))
     leaves, tree = jax.tree.flatten(good.opt_state)
     at = next(i for i, leaf in enumerate(leaves) if leaf.ndim == 3)
     leaves[at] = leaves[at].at[1, 0, 0].set(jnp.inf)
     with pytest.raises(UserError, match="After step 4 parameters or moments are not") as error:
-        states.save(good._replace(opt_state=tree.unflatten(leaves)), At(4, 0, [NOT_BEGUN]))
+        states.save(
+            good._replace(opt_state=tree.unflatten(leaves)), Position("", 4, 0, [NOT_BEGUN])
+        )
     assert "the state of step 3 is kept" in error.value.remedy
     states.close()
-    restored, found = _States(epath.Path(tmp_path), TrainConfig()).restored(start, At(0, 0, []))
+    restored, found = SavedStates(epath.Path(tmp_path), TrainConfig()).restored(
+        start, Position("", 0, 0, [])
+    )
     assert found.done == 3
     assert_equal(restored, good)
 

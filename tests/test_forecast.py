@@ -13,9 +13,10 @@ from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
 from xt_jax.errors import ConfigError
 from xt_jax.model import preset
 from xt_jax.model.sharding import make_mesh
-from xt_jax.study import forecast, opening, runner
-from xt_jax.study.cost import Cost, cost_of, forward_flops
-from xt_jax.study.plan import Piece
+from xt_jax.study import build, forecast
+from xt_jax.study.cost import Cost, forward_flops, job_costs, planned
+from xt_jax.study.plan import Job
+from xt_jax.study.schedule import phase_seed
 from xt_jax.train.throughput import train_flops
 
 
@@ -58,7 +59,7 @@ def test_steps_in_place_of_epochs_and_of_a_mixture():
 
 def test_the_published_ladder(tmp_path):
     text = forecast.forecast(scaling_study.get_config(), str(tmp_path), 0.4)
-    assert text.startswith("2670 pieces of work\n")
+    assert text.startswith("2670 jobs\n")
     for word in ("minilm-l6 ", "xxl ", "v5e-8", "v4-32", "one H200", "Chip-hours", "40%"):
         assert word in text
     rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
@@ -95,7 +96,7 @@ def test_translated_training_data_count_for_each_language():
 
 def test_what_is_counted_is_what_is_trained(tmp_path, monkeypatch):
     """Tokens of the plan against the slots that the logs of the real run say."""
-    monkeypatch.setattr(opening, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))
+    monkeypatch.setattr(build, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))
     config = Config(
         model=ModelConfig(name="mini-48", random_init=True),
         models=("mini-32", "mini-48"),
@@ -106,29 +107,27 @@ def test_what_is_counted_is_what_is_trained(tmp_path, monkeypatch):
         intermediate=RecipeOverrides(steps=4),
         submission=False,
     )
-    studies = opening.open_studies(config, epath.Path(tmp_path))
-    pieces, costs = runner.planned(config, studies)
+    studies = build.build_studies(config, epath.Path(tmp_path))
+    pieces, costs = planned(config, studies)
     assert len(pieces) == 10
     of = dict(zip(pieces, costs, strict=True))
-    mnli = of[Piece("mini-48", "mnli", (0,))]
+    mnli = of[Job("mini-48", "mnli", (0,))]
     assert mnli.examples == 4 * 32
-    member = studies["mini-48"].trainer.planned(studies["mini-48"].intermediates["mnli"], 0)[1][0]
+    phase = studies["mini-48"].intermediates["mnli"]
+    (member,) = studies["mini-48"].trainer.planner.plan(phase, phase_seed(0, phase)).plans
     assert mnli.tokens == 4 * member.rows * member.length
-    both = of[Piece("mini-48", "direct", (0,), ("xquad", "mlqa"))]
-    alone = cost_of(studies)(Piece("mini-48", "direct", (0,), ("xquad",)))
+    both = of[Job("mini-48", "direct", (0,), ("xquad", "mlqa"))]
+    (alone,) = job_costs(studies, [Job("mini-48", "direct", (0,), ("xquad",))])
     assert both.tokens == alone.tokens
     assert both.flops > alone.flops
-    assert of[Piece("mini-32", "mnli", (0,))].flops < mnli.flops
+    assert of[Job("mini-32", "mnli", (0,))].flops < mnli.flops
     assert (
-        of[Piece("mini-48", "mnli", (0,), ("xnli",))]
-        == of[Piece("mini-48", "direct", (0,), ("xnli",))]
+        of[Job("mini-48", "mnli", (0,), ("xnli",))] == of[Job("mini-48", "direct", (0,), ("xnli",))]
     )
-    parts = [
-        runner.planned(dataclasses.replace(config, shard=f"{i}/3"), studies)[0] for i in (1, 2, 3)
-    ]
+    parts = [planned(dataclasses.replace(config, shard=f"{i}/3"), studies)[0] for i in (1, 2, 3)]
     assert sorted(pieces.index(piece) for part in parts for piece in part) == list(range(10))
     text = forecast.forecast(config, str(tmp_path), 0.4)
-    assert text.startswith("10 pieces of work\n")
+    assert text.startswith("10 jobs\n")
     assert "counted from the data" in text
 
 

@@ -13,7 +13,7 @@ from training import CONFIG, new_params, pair_features, spec_of
 from tpu import hlo
 from xt_jax.data.packing import plan_training
 from xt_jax.model.sharding import make_mesh, place_batch, place_params
-from xt_jax.train.batches import Stream, batch_stream
+from xt_jax.train.batches import TrainedTask, batch_stream
 from xt_jax.train.step import compile_step, init_state
 from xt_jax.train.throughput import train_flops
 
@@ -179,7 +179,7 @@ def test_a_step_is_shared_evenly_and_sends_what_data_parallelism_sends(layout):
         params = place_params(params, mesh, layout)
         spec = spec_of(graphdef, plan.steps)
         state = init_state(params, spec.optimizer, mesh, [0])
-        stream = Stream("pairs", spec, (plan,), features)
+        stream = TrainedTask("pairs", spec, (plan,), features)
         batch = next(batch_stream([stream], np.zeros(plan.steps, np.int32), 1, mesh))
         step = compile_step(spec, state).lower(state, place_batch(batch, mesh)).compile()
         counts = hlo.count(step.as_text())

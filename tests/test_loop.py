@@ -15,9 +15,9 @@ from training import (
     ONE,
     RECIPE,
     Killed,
-    job_in,
-    mixed_job,
+    mixed_run,
     pair_features,
+    run_in,
     weights_sum,
 )
 
@@ -32,11 +32,11 @@ from xt_jax.train.step import compile_step, init_state
 
 
 def test_a_mixture_trains_every_task_and_logs_each_loss(tmp_path):
-    job, params = mixed_job(tmp_path, lambda _: 0.0)
+    run, params = mixed_run(tmp_path, lambda _: 0.0)
     before = jax.tree.map(jnp.copy, params)
     last = []
-    job = dataclasses.replace(job, evaluate=lambda p: last.append(jax.device_get(p)) or 0.0)
-    fit(job, params, CONFIG, TrainConfig(log_every=10), ONE)
+    run.selection.score = lambda p: last.append(jax.device_get(p)) or 0.0
+    fit(run, params, CONFIG, TrainConfig(log_every=10), ONE)
     for head in ("easy", "hard"):
         moved = jax.tree.map(
             lambda a, b: float(jnp.abs(a - b).max()), before["heads"][head], last[-1]["heads"][head]
@@ -48,22 +48,22 @@ def test_a_mixture_trains_every_task_and_logs_each_loss(tmp_path):
 
 
 def test_every_step_brings_the_next_batch_of_its_task(tmp_path):
-    job, _ = mixed_job(tmp_path, lambda _: 0.0)
+    run, _ = mixed_run(tmp_path, lambda _: 0.0)
     seen = [0, 0]
     for task, batch in zip(
-        job.order, batch_stream(job.streams, job.order, job.pad_id, ONE), strict=True
+        run.order, batch_stream(run.tasks, run.order, run.pad_id, ONE), strict=True
     ):
-        stream = job.streams[task]
-        expected = materialise(stream.plans[0], stream.features, seen[task], job.pad_id)
+        stream = run.tasks[task]
+        expected = materialise(stream.plans[0], stream.features, seen[task], run.pad_id)
         np.testing.assert_array_equal(batch["feature"], expected["feature"])
         seen[task] += 1
-    assert seen == [stream.plans[0].steps for stream in job.streams]
+    assert seen == [stream.plans[0].steps for stream in run.tasks]
 
 
 def test_a_task_learns_nothing_from_the_steps_of_another(tmp_path):
     """Adam moves a head without a gradient only by what its own steps left behind."""
-    job, params = mixed_job(tmp_path, lambda _: 0.0)
-    stream = job.streams[0]
+    run, params = mixed_run(tmp_path, lambda _: 0.0)
+    stream = run.tasks[0]
     state = init_state(params, stream.spec.optimizer, ONE, [0])
     hard = jax.device_get(state.params["heads"]["hard"])
     batch = place_batch(materialise(stream.plans[0], stream.features, 0, 1), ONE)
@@ -90,8 +90,8 @@ def test_a_mixture_killed_in_the_middle_ends_with_the_same_numbers(tmp_path, kil
                 raise Killed
             return float(len(sums))
 
-        job, params = mixed_job(folder, evaluate)
-        fit(job, params, CONFIG, config, ONE)
+        run, params = mixed_run(folder, evaluate)
+        fit(run, params, CONFIG, config, ONE)
         return sums
 
     whole = fit_in(tmp_path / "whole")
@@ -116,8 +116,8 @@ def test_a_killed_phase_ends_with_the_same_numbers(tmp_path, killed_at):
             return sums[-1] * (-1) ** len(sums)
 
         saved: list[int] = []
-        job, params = job_in(folder, evaluate, recipe=recipe, saved=saved)
-        return fit(job, params, CONFIG, config, mesh), sums, saved
+        run, params = run_in(folder, evaluate, recipe=recipe, saved=saved)
+        return fit(run, params, CONFIG, config, mesh), sums, saved
 
     whole, sums, _ = fit_in(tmp_path / "whole")
     with pytest.raises(Killed):
@@ -129,8 +129,8 @@ def test_a_killed_phase_ends_with_the_same_numbers(tmp_path, killed_at):
         seen.append(weights_sum(params))
         return seen[-1] * (-1) ** (len(seen) + resumed_at // 2)
 
-    job, params = job_in(tmp_path / "killed", evaluate, recipe=recipe)
-    assert fit(job, params, CONFIG, config, mesh) == whole
+    run, params = run_in(tmp_path / "killed", evaluate, recipe=recipe)
+    assert fit(run, params, CONFIG, config, mesh) == whole
     assert seen == sums[resumed_at // 2 :]
 
 
@@ -142,9 +142,9 @@ def test_a_phase_in_a_relative_folder_is_saved_and_goes_on(tmp_path, monkeypatch
     def killed(params):
         raise Killed
 
-    job, params = job_in(Path("run"), killed)
+    run, params = run_in(Path("run"), killed)
     with pytest.raises(Killed):
-        fit(job, params, CONFIG, config, ONE)
+        fit(run, params, CONFIG, config, ONE)
     assert list((tmp_path / "run" / "checkpoints").glob("[0-9]*"))
 
 
@@ -152,8 +152,8 @@ def test_patience_ends_training_and_the_best_step_is_kept(tmp_path):
     scores = iter([10.0, 30.0, 20.0, 25.0, 40.0])
     saved: list[int] = []
     recipe = dataclasses.replace(RECIPE, epochs=5, eval_every=3, patience=2)
-    job, params = job_in(tmp_path, lambda _: next(scores), recipe=recipe, saved=saved)
-    (progress,) = fit(job, params, CONFIG, TrainConfig(), ONE)
+    run, params = run_in(tmp_path, lambda _: next(scores), recipe=recipe, saved=saved)
+    (progress,) = fit(run, params, CONFIG, TrainConfig(), ONE)
     assert (progress["best"], progress["best_step"], progress["steps"]) == (30.0, 6, 12)
     assert saved == [3, 6]
 
@@ -161,18 +161,18 @@ def test_patience_ends_training_and_the_best_step_is_kept(tmp_path):
 def test_training_learns_and_moves_from_its_start(tmp_path):
     recipe = dataclasses.replace(RECIPE, epochs=12, learning_rate=3e-3)
     features = pair_features(320)
-    job, params = job_in(tmp_path, lambda _: 0.0, recipe=recipe, features=features)
-    (stream,) = job.streams
-    spec = dataclasses.replace(stream.spec, optimizer=make_optimizer(recipe, job.steps))
-    job = dataclasses.replace(job, streams=(dataclasses.replace(stream, spec=spec),))
-    config = TrainConfig(log_every=job.steps)
-    fit(job, params, CONFIG, config, ONE)
+    run, params = run_in(tmp_path, lambda _: 0.0, recipe=recipe, features=features)
+    (stream,) = run.tasks
+    spec = dataclasses.replace(stream.spec, optimizer=make_optimizer(recipe, run.steps))
+    run = dataclasses.replace(run, tasks=(dataclasses.replace(stream, spec=spec),))
+    config = TrainConfig(log_every=run.steps)
+    fit(run, params, CONFIG, config, ONE)
     lines = (tmp_path / "log.jsonl").read_text()
     assert '"loss": 0.0' in lines or '"loss": 0.1' in lines
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-    job, params = job_in(tmp_path, lambda _: 0.0)
+    run, params = run_in(tmp_path, lambda _: 0.0)
     params = jax.tree.map(lambda a: a * jnp.nan, params)
     with pytest.raises(UserError, match="loss is nan at step 1"):
-        fit(job, params, CONFIG, TrainConfig(log_every=1), ONE)
+        fit(run, params, CONFIG, TrainConfig(log_every=1), ONE)

@@ -26,10 +26,10 @@ from xt_jax.mini.tokenizer import train_tokenizer
 from xt_jax.model import pretrained as encoders
 from xt_jax.model.presets import MINI
 from xt_jax.model.sharding import make_mesh
-from xt_jax.study import opening, runner
-from xt_jax.study.mixing import plan_phase
-from xt_jax.study.prepare import Phase, TaskData
-from xt_jax.study.reader import Dataset
+from xt_jax.study import build, runner
+from xt_jax.study.datasets import Dataset
+from xt_jax.study.schedule import plan_phase
+from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import TASKS
 from xt_jax.train.optim import make_optimizer
@@ -117,7 +117,7 @@ def trained(text, folder, tmp_path_factory) -> tuple[Path, str]:
     """(the phase's folder, what the run printed)."""
     workdir = tmp_path_factory.mktemp("pretraining")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))
+        patch.setattr(build, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))
         printed = runner.run(pretraining(text, folder), str(workdir))
     (phase,) = (workdir / "phases").iterdir()
     return phase, printed

@@ -30,7 +30,7 @@ from xt_jax.mini import write as making
 from xt_jax.mini.tasks import entailment
 from xt_jax.mini.tasks.drawing import distinct
 from xt_jax.mini.write import FINGERPRINT, FORMAT
-from xt_jax.study.opening import open_data
+from xt_jax.study.build import open_data
 from xt_jax.tasks.table import DIRECT, TARGETS, TASKS
 
 TINY = Sizes(12, 4, dev=8, parallel=6, pairs=4, alone=6, text=5, translations=("de", "zh"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xt_jax.config import Config, of_model
 from xt_jax.errors import ConfigError
-from xt_jax.study.plan import Piece, graph, share
+from xt_jax.study.plan import Job, graph, share
 
 TARGETS = ("xnli", "xquad", "mlqa", "tatoeba")
 
@@ -56,7 +56,7 @@ def test_seeds_that_are_one_program_are_one_piece():
 
 def test_tasks_without_data_are_not_there_and_without_targets_only_intermediate_phases():
     assert {piece.intermediate for piece in pieces(config(), found=())} == {"direct"}
-    assert pieces(config(), targets=()) == [Piece("a", "mnli", (3,)), Piece("a", "mnli", (4,))]
+    assert pieces(config(), targets=()) == [Job("a", "mnli", (3,)), Job("a", "mnli", (4,))]
 
 
 @given(

@@ -9,7 +9,7 @@ import signal
 import jax
 import pytest
 from test_predict import data_set, echo, predictor_of
-from training import CONFIG, ONE, RECIPE, job_in, weights_sum
+from training import CONFIG, ONE, RECIPE, run_in, weights_sum
 
 from xt_jax import preemption
 from xt_jax.config import TrainConfig
@@ -27,7 +27,7 @@ def watching(monkeypatch):
     preemption.watch()
     yield
     signal.signal(signal.SIGTERM, before)
-    preemption._asked.clear()
+    preemption.REQUEST.asked.clear()
 
 
 def fit_in(folder, *, at_step: int = 0, in_evaluation: int = 0, monkeypatch=None):
@@ -53,10 +53,10 @@ def fit_in(folder, *, at_step: int = 0, in_evaluation: int = 0, monkeypatch=None
     if at_step:
         monkeypatch.setattr(loop, "place_batch", placed)
     recipe = dataclasses.replace(RECIPE, eval_every=EVERY)
-    job, params = job_in(folder, evaluate, recipe=recipe)
+    run, params = run_in(folder, evaluate, recipe=recipe)
     config = TrainConfig(save_every_steps=1000, log_every=100)
     try:
-        return fit(job, params, CONFIG, config, ONE), seen
+        return fit(run, params, CONFIG, config, ONE), seen
     finally:
         monkeypatch and monkeypatch.setattr(loop, "place_batch", place_batch)
 
@@ -72,7 +72,7 @@ def test_a_run_that_is_asked_to_end_saves_the_step_it_is_in(tmp_path, monkeypatc
         fit_in(tmp_path / "asked", at_step=at_step, monkeypatch=monkeypatch)
     assert error.value.code == 143
     assert saved_steps(tmp_path / "asked") == [str(at_step)]
-    preemption._asked.clear()
+    preemption.REQUEST.asked.clear()
     rest, others = fit_in(tmp_path / "asked")
     assert rest == whole
     assert others == scores[at_step // EVERY :]
@@ -83,7 +83,7 @@ def test_in_an_evaluation_it_ends_at_once_and_the_step_is_saved(tmp_path):
     with pytest.raises(Preempted):
         fit_in(tmp_path / "asked", in_evaluation=2)
     assert saved_steps(tmp_path / "asked") == [str(2 * EVERY)]
-    preemption._asked.clear()
+    preemption.REQUEST.asked.clear()
     rest, others = fit_in(tmp_path / "asked")
     assert rest == whole
     assert others == scores[1:]  # the second evaluation is made again
@@ -107,7 +107,7 @@ def test_a_save_in_progress_is_waited_for(tmp_path, monkeypatch):
 
 def test_where_several_processes_predict_they_end_before_the_next_step(monkeypatch):
     """Stood in for by one in which the signal is only noted."""
-    monkeypatch.setattr(preemption, "_deferred", True)
+    monkeypatch.setattr(preemption.REQUEST, "deferred", True)
     predictor, params = predictor_of(echo)
     stream = predictor.stream([data_set(40, 0)])
     assert len(list(predictor(params, stream))) == 1
@@ -119,7 +119,7 @@ def test_where_several_processes_predict_they_end_before_the_next_step(monkeypat
 def test_elsewhere_it_ends_at_once():
     with pytest.raises(Preempted):
         os.kill(os.getpid(), signal.SIGTERM)
-    preemption._asked.clear()
+    preemption.REQUEST.asked.clear()
     with preemption.deferred():
         os.kill(os.getpid(), signal.SIGTERM)
         assert preemption.is_asked()

@@ -14,16 +14,16 @@ from xt_jax.errors import DataError, UserError
 from xt_jax.records import progress as progress_module
 from xt_jax.records.progress import Progress, clock, status_file, time_left
 from xt_jax.records.results import Results
-from xt_jax.study.plan import Piece
-from xt_jax.study.runner import run_pieces
+from xt_jax.study.plan import Job
+from xt_jax.study.runner import run_jobs
 
-PIECES = [
-    Piece("a", "direct", (0,), ("xnli",)),
-    Piece("a", "mnli", (0,)),
-    Piece("a", "mnli", (0,), ("xnli",)),
-    Piece("a", "squad", (0,)),
+JOBS = [
+    Job("a", "direct", (0,), ("xnli",)),
+    Job("a", "mnli", (0,)),
+    Job("a", "mnli", (0,), ("xnli",)),
+    Job("a", "squad", (0,)),
 ]
-NAMES = [piece.name for piece in PIECES]
+NAMES = [job.name for job in JOBS]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def content(path) -> dict:
 
 
 def states(path) -> list[str]:
-    return [piece["state"] for piece in content(path)["jobs"]]
+    return [job["state"] for job in content(path)["jobs"]]
 
 
 def test_the_file_follows_every_change_and_the_time_left_the_pace(clocked, tmp_path):
@@ -47,20 +47,20 @@ def test_the_file_follows_every_change_and_the_time_left_the_pace(clocked, tmp_p
     with Progress(path, NAMES, [1.0, 4.0, 2.0, 3.0], interval=0) as progress:
         assert states(path) == ["waiting"] * 4
         assert time_left(content(path)) == (1.0, None)
-        progress.begin(PIECES[0].name)
+        progress.begin(JOBS[0].name)
         assert states(path) == ["running", *["waiting"] * 3]
         clocked[0] += 10
-        progress.finish(PIECES[0].name)
+        progress.finish(JOBS[0].name)
         assert time_left(content(path)) == (0.9, pytest.approx(90))
-        progress.begin(PIECES[1].name)
+        progress.begin(JOBS[1].name)
         clocked[0] += 1  # found, not made: says nothing of the pace
-        progress.finish(PIECES[1].name)
+        progress.finish(JOBS[1].name)
         assert time_left(content(path)) == (pytest.approx(0.5), pytest.approx(50))
-        progress.begin(PIECES[2].name)
+        progress.begin(JOBS[2].name)
         progress.fail(
-            PIECES[2].name, UserError("The loss is nan.", where="step 3", remedy="smaller steps")
+            JOBS[2].name, UserError("The loss is nan.", where="step 3", remedy="smaller steps")
         )
-        progress.block(PIECES[3].name)
+        progress.block(JOBS[3].name)
         assert states(path) == ["done", "done", "failed", "blocked"]
         assert time_left(content(path)).share == 0
 
@@ -68,11 +68,11 @@ def test_the_file_follows_every_change_and_the_time_left_the_pace(clocked, tmp_p
 def test_two_at_once_are_twice_the_pace(clocked, tmp_path):
     path = epath.Path(tmp_path / "status.json")
     with Progress(path, NAMES, [1.0] * 4, interval=0) as progress:
-        for piece in PIECES[:2]:
-            progress.begin(piece.name, where="node")
+        for job in JOBS[:2]:
+            progress.begin(job.name, where="node")
         clocked[0] += 10
-        for piece in PIECES[:2]:
-            progress.finish(piece.name)
+        for job in JOBS[:2]:
+            progress.finish(job.name)
         assert time_left(content(path)) == (0.5, pytest.approx(10))
 
 
@@ -81,12 +81,12 @@ def test_what_the_command_says(clocked, tmp_path, capsys):
         with Progress(
             epath.Path(tmp_path / status_file(shard)), NAMES, [1.0] * 4, interval=0
         ) as progress:
-            progress.begin(PIECES[0].name)
+            progress.begin(JOBS[0].name)
             clocked[0] += 7200
-            progress.finish(PIECES[0].name)
-            progress.begin(PIECES[1].name, where="node-7")
+            progress.finish(JOBS[0].name)
+            progress.begin(JOBS[1].name, where="node-7")
             clocked[0] += 60
-            progress.fail(PIECES[3].name, UserError("The loss is nan.", remedy="smaller steps"))
+            progress.fail(JOBS[3].name, UserError("The loss is nan.", remedy="smaller steps"))
     status.main([f"--workdir={tmp_path}"])
     out = capsys.readouterr().out
     assert "status.json\n  1 done, 1 running, 1 waiting, 1 failed; 50 % of the work, 4 h" in out
@@ -107,20 +107,20 @@ def test_where_no_study_was_begun(tmp_path):
 def test_a_failure_stops_only_what_needs_it(tmp_path, monkeypatch):
     done = []
 
-    def perform(study, piece, keep):
-        if piece == PIECES[1]:
+    def run_job(study, job, append_rows):
+        if job == JOBS[1]:
             raise UserError("The loss is nan.")
-        done.append(piece)
-        return {("run", piece.name)}
+        done.append(job)
+        return {("run", job.name)}
 
-    monkeypatch.setattr("xt_jax.study.runner.perform", perform)
+    monkeypatch.setattr("xt_jax.study.runner.run_job", run_job)
     study = SimpleNamespace(results=Results.open(tmp_path))
     path = epath.Path(tmp_path / "status.json")
     with Progress(path, NAMES, [1.0] * 4, interval=0) as progress:
-        settings, failures = run_pieces({"a": study}, PIECES, progress)
-    assert done == [PIECES[0], PIECES[3]]
-    assert settings == {("run", piece.name) for piece in done}
-    assert list(failures) == PIECES[1:3]
+        settings, failures = run_jobs({"a": study}, JOBS, progress)
+    assert done == [JOBS[0], JOBS[3]]
+    assert settings == {("run", job.name) for job in done}
+    assert list(failures) == JOBS[1:3]
     assert states(path) == ["done", "failed", "blocked", "done"]
     assert content(path)["jobs"][1]["reason"] == "The loss is nan."
     assert content(path)["command"].startswith("python ")

@@ -22,9 +22,9 @@ from xt_jax.model.sharding import make_mesh
 from xt_jax.records import results
 from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.topk import cosine_topk
-from xt_jax.study import opening, runner, scoring
-from xt_jax.study.prepare import _is_wanted
-from xt_jax.study.reader import Reader
+from xt_jax.study import build, runner, scoring
+from xt_jax.study.datasets import Reader
+from xt_jax.study.task_data import _is_wanted
 from xt_jax.tasks.family import Evaluation
 from xt_jax.tasks.table import FAMILIES, TASKS
 
@@ -114,12 +114,12 @@ def test_without_dev_no_threshold_can_be_fitted(config, data, tmp_path):
     for path in (data / "bucc2018").glob("de-en.dev.*"):
         path.unlink()
     with pytest.raises(DataError, match="bucc: no labelled dev data for de"):
-        opening.open_study(config, epath.Path(tmp_path / "work"))
+        build.build_study(config, epath.Path(tmp_path / "work"))
 
 
 def test_corpora_are_mined_whole(config, tmp_path):
     config.data.max_eval_examples = 10
-    (scored,) = opening.open_study(config, epath.Path(tmp_path / "work")).targets["bucc"].scored
+    (scored,) = build.build_study(config, epath.Path(tmp_path / "work")).targets["bucc"].scored
     assert len(scored.examples) == 180
 
 
@@ -127,7 +127,7 @@ def test_some_of_the_translations_are_found_among_themselves(config, data, tmp_p
     task = TASKS["tatoeba"]
     source = open_source("files", str(data))
     (found,) = source.find("tatoeba", "test", "de")
-    reader = Reader(config, _no_tokenizer, "", 512, source, epath.Path(tmp_path / "cache"))
+    reader = Reader(_no_tokenizer, "", source, epath.Path(tmp_path / "cache"))
     narrowed = reader.given(task, task.recipe, "test", found, found.read(()), 5)
     assert [e.match for e in narrowed.examples] == [0, 1, 2, 3, 4]
     assert not narrowed.official
@@ -197,7 +197,7 @@ def test_a_stand_in_is_no_submission(config, data, tmp_path):
     source = open_source("files", str(data))
     (found,) = source.find("tatoeba", "test", "de")
     substitute = dataclasses.replace(found, substitute=True)
-    reader = Reader(config, _no_tokenizer, "", 512, source, epath.Path(tmp_path / "cache"))
+    reader = Reader(_no_tokenizer, "", source, epath.Path(tmp_path / "cache"))
     task = TASKS["tatoeba"]
     examples = found.read(())
     assert not reader.given(task, task.recipe, "test", substitute, examples).official

@@ -12,7 +12,7 @@ import pytest
 from etils import epath
 from flax import nnx
 from test_study import mini  # noqa: F401
-from training import CONFIG, ONE, RECIPE, Killed, pair_features, spec_of
+from training import CONFIG, ONE, RECIPE, Killed, Selection, pair_features, spec_of
 
 from xt_jax.config import TrainConfig
 from xt_jax.data.packing import plan_training
@@ -21,10 +21,12 @@ from xt_jax.model.heads import Model
 from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.records import results
 from xt_jax.study import runner
-from xt_jax.study.seeds import sensible_seeds, together
+from xt_jax.study.schedule import PhasePlan
+from xt_jax.study.seeds import sensible_seeds
+from xt_jax.study.train import PlannedMember, together
 from xt_jax.tasks.table import FAMILIES
-from xt_jax.train.batches import Stream
-from xt_jax.train.loop import Job, Run, fit
+from xt_jax.train.batches import TrainedTask
+from xt_jax.train.loop import Run, fit
 from xt_jax.train.step import stack_params
 
 pytestmark = pytest.mark.slow
@@ -62,22 +64,20 @@ def fitted(
             raise Killed
         return evaluate()
 
-    def run(seed: int) -> Run:
-        folder_of = epath.Path(folder) / str(seed)
-        return Run(f"s{seed}", seed, lambda params, step, needed: None, folder_of)
-
     spec = spec_of(models[0][0], plans[0].steps, accumulate=config.get("accumulate", 1))
-    job = Job(
-        runs=tuple(map(run, seeds)),
-        streams=(Stream("pairs", spec, tuple(plans), FEATURES),),
+    folder = epath.Path(folder)
+    run = Run(
+        folders={f"s{seed}": folder / str(seed) for seed in seeds},
+        seeds=tuple(seeds),
+        tasks=(TrainedTask("pairs", spec, tuple(plans), FEATURES),),
         order=np.zeros(plans[0].steps, np.int32),
         recipe=RECIPE_OF_SEEDS,
-        evaluate=score,
-        states=epath.Path(folder) / "states",
+        selection=Selection(score),
+        states=folder / "states",
         pad_id=1,
     )
     params = stack_params([place_params(p, mesh, layout) for _, p in models])
-    return fit(job, params, CONFIG, TrainConfig(log_every=4, **config), mesh), seen
+    return fit(run, params, CONFIG, TrainConfig(log_every=4, **config), mesh), seen
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_a_study_of_seeds_together_has_the_rows_of_one_by_one(mini, tmp_path):  
 
 
 def test_together_are_equal_shapes_of_one_task_and_not_too_many():
-    def member(*rows: int) -> SimpleNamespace:
+    def planned(*rows: int) -> PlannedMember:
         plans = [SimpleNamespace(rows=r, length=8, segments=2, steps=5) for r in rows]
-        return SimpleNamespace(plans=plans)
+        return PlannedMember(None, PhasePlan(None, plans))
 
-    members = [member(4), member(4), member(4), member(5), member(4, 4), member(4, 4), member(4)]
-    groups = together(members, lambda m: m.plans, 2)
+    rows = [(4,), (4,), (4,), (5,), (4, 4), (4, 4), (4,)]
+    groups = together([planned(*each) for each in rows], 2)
     assert [len(group) for group in groups] == [2, 1, 1, 1, 1, 1]
 
 

@@ -24,7 +24,7 @@ from xt_jax.model import Encoder
 from xt_jax.model.heads import Model
 from xt_jax.model.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks.table import FAMILIES
-from xt_jax.train.batches import Stream, batch_stream
+from xt_jax.train.batches import TrainedTask, batch_stream
 from xt_jax.train.step import compile_step, init_state
 
 
@@ -40,7 +40,7 @@ def run_steps(devices: int, layout: str, accumulate: int = 1, model_axis: int = 
     step_fn = compile_step(spec, state)
     losses = []
     order = np.zeros(plan.steps, np.int32)
-    stream = Stream("pairs", spec, (plan,), features)
+    stream = TrainedTask("pairs", spec, (plan,), features)
     batches = iter(batch_stream([stream], order, 1, mesh, accumulate=accumulate))
     for _ in range(steps):
         batch = place_batch(next(batches), mesh, axis=int(accumulate > 1))

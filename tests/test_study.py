@@ -16,7 +16,8 @@ from xt_jax.errors import ConfigError, DataError
 from xt_jax.model.sharding import make_mesh
 from xt_jax.preemption import Preempted
 from xt_jax.records import results
-from xt_jax.study import opening, phases, runner, work
+from xt_jax.study import build, evaluate, runner
+from xt_jax.study.phases import Checkpoint, Member
 from xt_jax.tasks.table import FAMILIES, TASKS
 from xt_jax.train import loop
 
@@ -49,7 +50,7 @@ def mini(world, mini_tokenizer_folder):
 
 
 def test_every_labelled_language_of_the_real_data_is_scored(real, tmp_path):
-    study = opening.open_study(real, epath.Path(tmp_path / "work"))
+    study = build.build_study(real, epath.Path(tmp_path / "work"))
     scored = {name: {d.language for d in data.scored} for name, data in study.targets.items()}
     missing = {name: set(TASKS[name].languages) - langs for name, langs in scored.items()}
     assert {name: langs for name, langs in missing.items() if langs} == {
@@ -69,17 +70,17 @@ def test_every_labelled_language_of_the_real_data_is_scored(real, tmp_path):
 def test_the_scored_split_can_be_forced(mini, tmp_path):
     for split in ("dev", "test"):
         mini.data.eval_split = split
-        study = opening.open_study(mini, epath.Path(tmp_path / split))
+        study = build.build_study(mini, epath.Path(tmp_path / split))
         assert {d.split for d in study.targets["xnli"].scored} == {split}
     mini.targets = ("xquad",)
     mini.data.eval_split = "dev"
     with pytest.raises(DataError, match="no labelled dev data"):
-        opening.open_study(mini, epath.Path(tmp_path / "xquad"))
+        build.build_study(mini, epath.Path(tmp_path / "xquad"))
 
 
 def test_dev_examples_for_selection_are_spaced(real, tmp_path):
     real.targets = ("panx",)
-    dev = opening.open_study(real, epath.Path(tmp_path / "work")).targets["panx"].dev
+    dev = build.build_study(real, epath.Path(tmp_path / "work")).targets["panx"].dev
     ids = [int(example.id) for example in dev.examples]
     assert len(ids) == 500
     assert (ids[0], ids[-1]) == (0, 999)
@@ -128,8 +129,8 @@ def test_what_is_left_is_scored_as_it_would_have_been(mini, tmp_path):
 
 
 def test_an_untrained_encoder_is_scored_once_for_all_seeds(mini, tmp_path, monkeypatch):
-    loaded, load = [], work._load
-    monkeypatch.setattr(work, "_load", lambda *args: loaded.append(args) or load(*args))
+    loaded, load = [], evaluate.load_scorer
+    monkeypatch.setattr(evaluate, "load_scorer", lambda *args: loaded.append(args) or load(*args))
     mini.seeds, mini.targets = 3, ("tatoeba",)
     runner.run(mini, str(tmp_path))
     assert len(loaded) == 1
@@ -146,13 +147,13 @@ def test_a_done_phase_keeps_one_best_folder_with_its_tokenizer(mini, tmp_path):
         p.name for p in best.iterdir()
     }
     again = dataclasses.replace(mini, model=ModelConfig(str(best)))
-    opening.open_study(again, epath.Path(tmp_path / "again"))
+    build.build_study(again, epath.Path(tmp_path / "again"))
 
 
 def test_bests_that_a_saved_state_names_are_kept(tmp_path):
     for step in (2, 4, 6):
         (tmp_path / "best" / f"step-{step}").mkdir(parents=True)
-    phases._keep_bests(epath.Path(tmp_path), {2, 6})
+    Member(0, 0, Checkpoint(""), "", epath.Path(tmp_path)).keep_bests({2, 6})
     assert sorted(p.name for p in (tmp_path / "best").iterdir()) == ["step-2", "step-6"]
 
 
@@ -165,7 +166,7 @@ def test_a_study_on_eight_devices_scores_like_on_one(mini, tmp_path, layout, mon
     values = []
     for devices in (1, 8):
         mesh = make_mesh(1, jax.devices()[:devices])
-        monkeypatch.setattr(opening, "make_mesh", lambda _, mesh=mesh: mesh)
+        monkeypatch.setattr(build, "make_mesh", lambda _, mesh=mesh: mesh)
         runner.run(mini, str(tmp_path / str(devices)))
         rows = results.read_rows(tmp_path / str(devices) / "results.jsonl")
         values.append([row["value"] for row in rows])
@@ -182,7 +183,7 @@ def test_a_study_goes_on_on_fewer_devices(mini, tmp_path, monkeypatch, caplog):
     for name, counts in (("whole", (4,)), ("moved", (4, 2))):
         for devices in counts:
             mesh = make_mesh(1, jax.devices()[:devices])
-            monkeypatch.setattr(opening, "make_mesh", lambda _, mesh=mesh: mesh)
+            monkeypatch.setattr(build, "make_mesh", lambda _, mesh=mesh: mesh)
             with monkeypatch.context() as patch, contextlib.suppress(Preempted):
                 if devices == 4 and name == "moved":
                     patch.setattr(loop, "_is_due", stop_after(4, "xnli"))
@@ -209,9 +210,9 @@ def stop_after(steps: int, phase: str):
 
     is_due = loop._is_due
 
-    def stopping(job, step: int) -> bool:
-        if job.runs[0].name.startswith(phase) and step == steps:
+    def stopping(run, step: int) -> bool:
+        if next(iter(run.folders)).startswith(phase) and step == steps:
             raise Preempted
-        return is_due(job, step)
+        return is_due(run, step)
 
     return stopping

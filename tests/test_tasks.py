@@ -18,7 +18,7 @@ from xt_jax.model.heads import Model, head_type_of
 from xt_jax.model.predict import Predictor
 from xt_jax.model.sharding import make_mesh
 from xt_jax.report.statistics.collapse import chance
-from xt_jax.study import reader
+from xt_jax.study import datasets
 from xt_jax.tasks import pairs, spans, spans_or_none, tags
 from xt_jax.tasks.table import ENTITIES, FAMILIES, TASKS, UPOS, per_example
 
@@ -321,24 +321,24 @@ def test_examples_tokenised_some_at_a_time_are_those_tokenised_at_once(
     split, language = ("test", "de") if task == "tatoeba" else ("train", "en")
     files = open_source("files", str(world))
     examples = files.find(task, split, language)[0].read(row.labels)[:20]
-    whole = reader.tokenised(row, examples, mini_tokenizer, **LIMITS)
-    monkeypatch.setattr(reader, "CHUNK", 7)
-    parts = reader.tokenised(row, examples, mini_tokenizer, **LIMITS)
+    whole = datasets.tokenised(row, examples, mini_tokenizer, **LIMITS)
+    monkeypatch.setattr(datasets, "CHUNK", 7)
+    parts = datasets.tokenised(row, examples, mini_tokenizer, **LIMITS)
     np.testing.assert_array_equal(parts.lengths, whole.lengths)
     for group in ("tokens", "fields", "host"):
         for name, array in getattr(whole, group).items():
             np.testing.assert_array_equal(getattr(parts, group)[name], array)
-    assert len(reader.tokenised(row, [], mini_tokenizer, **LIMITS)) == 0
+    assert len(datasets.tokenised(row, [], mini_tokenizer, **LIMITS)) == 0
 
 
 def test_a_file_without_an_example_takes_nothing_from_those_joined_with_it(bert_tokenizer):
-    def part(count: int) -> reader.Dataset:
+    def part(count: int) -> datasets.Dataset:
         examples = [PairExample(str(i), "a b", "c", "neutral") for i in range(count)]
         features = pairs.tokenize(examples, bert_tokenizer, ("neutral",), max_length=16)
         sizes = (len(features),)
-        return reader.Dataset("dev", "en", features, str(count), sizes, lambda: examples)
+        return datasets.Dataset("dev", "en", features, str(count), sizes, lambda: examples)
 
-    both = reader._join([part(0), part(2), part(0), part(1)])
+    both = datasets._join([part(0), part(2), part(0), part(1)])
     assert both.sizes == (0, 2, 0, 1)
     assert "token_type_ids" in both.features.tokens
     assert both.features.fields["example"].tolist() == [0, 1, 2]

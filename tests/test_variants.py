@@ -17,9 +17,10 @@ from xt_jax.data.sources import open_source
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.mini import formats as mini_formats
 from xt_jax.records import results
-from xt_jax.study import opening, runner
+from xt_jax.study import build, runner
 from xt_jax.study.heads import new_models
-from xt_jax.study.mixing import plan_phase
+from xt_jax.study.schedule import plan_phase
+from xt_jax.study.train import train_phase
 from xt_jax.tasks.submission.official import evaluate
 from xt_jax.tasks.table import NLI, TASKS
 
@@ -62,13 +63,16 @@ def config(data, mini_tokenizer_folder, one_device) -> Config:
 
 def opened(config: Config, tmp_path, name: str):
     config.intermediates = (name,)
-    study = opening.open_study(config, epath.Path(tmp_path / "work"))
+    study = build.build_study(config, epath.Path(tmp_path / "work"))
     return study, study.intermediates[name]
 
 
 def planned(study, phase, **mixture):
     return plan_phase(
-        phase, dataclasses.replace(MixtureConfig(), **mixture), 0, study.trainer._plan_batches
+        phase,
+        dataclasses.replace(MixtureConfig(), **mixture),
+        0,
+        study.trainer.planner.plan_batches,
     )
 
 
@@ -123,7 +127,8 @@ def test_a_mixture_with_text_trains_selects_and_serves_a_target(config, tmp_path
 
 def test_text_alone_is_selected_by_its_dev_loss(config, tmp_path):
     study, phase = opened(config, tmp_path, "mlm")
-    (trained,) = study.trainer.train(phase, [study.trainer.start()], "", [0])
+    start = study.trainer.pretrained_checkpoint()
+    (trained,) = train_phase(study.trainer, phase, [start], "", [0])
     assert trained.selected_by == "neg_loss on dev"
     assert (trained.folder / "config.json").exists()
     architecture = json.loads((trained.folder / "config.json").read_text())["architectures"]
@@ -159,7 +164,7 @@ def test_tasks_with_the_same_labels_can_share_a_head(config, tmp_path):
     trainer = study.trainer
     for shared, names in ((True, {"mnli", "squad"}), (False, {"mnli", "squad", "snli"})):
         models = new_models(
-            tasks, trainer.source, None, 0, trainer.mesh, "replicated", shared=shared
+            tasks, trainer.pretrained, None, 0, trainer.mesh, "replicated", shared=shared
         )
         assert set(models.params["heads"]) == names
     assert models.heads == {"mnli": "mnli", "squad": "squad", "snli": "snli"}
@@ -170,10 +175,8 @@ def test_shared_heads_do_not_rename_what_has_one_head(config, tmp_path):
     mixed = opened(config, tmp_path, "mnli+squad")[1]
 
     def key(phase, shared: bool) -> str:
-        mixture = dataclasses.replace(MixtureConfig(), shared_heads=shared)
-        trainer = dataclasses.replace(study.trainer, mixture=mixture)
-        order, plans = planned(study, phase)
-        return trainer._key(phase, trainer.start(), order, plans, 0)
+        trainer = dataclasses.replace(study.trainer, shared_heads=shared)
+        return trainer.member(phase, trainer.pretrained_checkpoint(), 0, "").key
 
     assert key(phase, True) == key(phase, False)
     assert key(mixed, True) != key(mixed, False)

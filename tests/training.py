@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +19,8 @@ from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.tasks import pairs
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import FAMILIES
-from xt_jax.train.batches import Stream
-from xt_jax.train.loop import Job, Run
+from xt_jax.train.batches import TrainedTask
+from xt_jax.train.loop import Run
 from xt_jax.train.optim import make_optimizer
 from xt_jax.train.step import StepSpec
 
@@ -52,37 +53,44 @@ def spec_of(graphdef, steps: int, **changes) -> StepSpec:
     return dataclasses.replace(spec, **changes)
 
 
-def job_in(folder, evaluate, *, recipe=RECIPE, saved=None, features=None) -> tuple[Job, object]:
+@dataclasses.dataclass
+class Selection:
+    """`score` judges; the steps whose parameters are kept are noted in `saved`."""
+
+    score: Callable[[nnx.State], float]
+    saved: list[int] | None = None
+
+    def keep_best(self, member: int, params: nnx.State, step: int, needed: set[int]) -> None:
+        if self.saved is not None:
+            self.saved.append(step)
+
+
+def run_of(folder, tasks, order, recipe, selection: Selection) -> Run:
+    """A run of one member under the name `run` in `folder`."""
+    folder = epath.Path(folder)
+    states = folder / "checkpoints"
+    return Run({"run": folder}, (0,), tuple(tasks), order, recipe, selection, states, pad_id=1)
+
+
+def run_in(folder, score, *, recipe=RECIPE, saved=None, features=None) -> tuple[Run, object]:
     features = features or pair_features()
     plan = plan_training(features.lengths, recipe.batch_size, recipe.epochs, 0)
     graphdef, params = new_params()
-
-    def keep(params: nnx.State, step: int, needed: set[int]) -> None:
-        if saved is not None:
-            saved.append(step)
-
-    job = Job(
-        runs=(Run("job", 0, keep, epath.Path(folder)),),
-        streams=(Stream("pairs", spec_of(graphdef, plan.steps), (plan,), features),),
-        order=np.zeros(plan.steps, np.int32),
-        recipe=recipe,
-        evaluate=evaluate,
-        states=epath.Path(folder) / "checkpoints",
-        pad_id=1,
-    )
-    return job, params
+    task = TrainedTask("pairs", spec_of(graphdef, plan.steps), (plan,), features)
+    order = np.zeros(plan.steps, np.int32)
+    return run_of(folder, [task], order, recipe, Selection(score, saved)), params
 
 
 def weights_sum(params) -> float:
     return float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(params)))
 
 
-def mixed_job(folder, evaluate, *, steps: int = 10, saved=None) -> tuple[Job, object]:
-    """Two tasks of other features and shapes by turns, a head for each."""
-    encoder = Encoder(CONFIG, rngs=nnx.Rngs(0))
+def mixed_run(folder, score) -> tuple[Run, object]:
+    """Ten steps of two interleaved tasks of other features and shapes, a head for each."""
+    encoder, steps = Encoder(CONFIG, rngs=nnx.Rngs(0)), 10
     optimizer = make_optimizer(RECIPE, steps)
     order = task_order(np.array([0.7, 0.3]), steps, 0)
-    streams, heads = [], {}
+    tasks, heads = [], {}
     for i, name in enumerate(("easy", "hard")):
         features = pair_features(120, seed=i)
         batch = 8 * (i + 1)
@@ -91,23 +99,11 @@ def mixed_job(folder, evaluate, *, steps: int = 10, saved=None) -> tuple[Job, ob
         graphdef, params = nnx.split(Model(encoder, FAMILIES["pairs"].head(CONFIG, 2, nnx.Rngs(i))))
         heads[name] = params["head"]
         spec = StepSpec(graphdef, pairs.loss, optimizer, head=name)
-        streams.append(Stream(name, spec, (plan,), features))
+        tasks.append(TrainedTask(name, spec, (plan,), features))
     params = nnx.State({"encoder": params["encoder"], "heads": nnx.State(heads)})
-
-    def keep(params: nnx.State, step: int, needed: set[int]) -> None:
-        if saved is not None:
-            saved.append(step)
-
-    job = Job(
-        runs=(Run("job", 0, keep, epath.Path(folder)),),
-        streams=tuple(streams),
-        order=order,
-        recipe=dataclasses.replace(RECIPE, eval_every=2),
-        evaluate=evaluate,
-        states=epath.Path(folder) / "checkpoints",
-        pad_id=1,
-    )
-    return job, place_params(params, ONE, "replicated")
+    recipe = dataclasses.replace(RECIPE, eval_every=2)
+    run = run_of(folder, tasks, order, recipe, Selection(score))
+    return run, place_params(params, ONE, "replicated")
 
 
 class Killed(Exception):  # noqa: N818

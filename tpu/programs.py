@@ -29,10 +29,10 @@ from xt_jax.model.heads import Model
 from xt_jax.model.predict import Predictor
 from xt_jax.model.sharding import abstract_params, rows_multiple
 from xt_jax.retrieval import topk
+from xt_jax.study.build import Study, build_study
 from xt_jax.study.forecast import OFFICIAL, architecture_of
-from xt_jax.study.opening import Study, open_study
-from xt_jax.study.prepare import Phase, TaskData
 from xt_jax.study.seeds import seeds_within
+from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.tasks.table import FAMILIES, per_example
 from xt_jax.train.optim import make_optimizer
 from xt_jax.train.step import StepSpec, abstract_state, compile_step
@@ -105,7 +105,7 @@ def _small_study(config: Config) -> Study:
     logging.set_verbosity(logging.ERROR)  # what the embedded world lacks is not asked for
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return open_study(small, epath.Path(folder))
+            return build_study(small, epath.Path(folder))
     finally:
         logging.set_verbosity(before)
 

@@ -5,9 +5,8 @@ all in the same order. So whatever decides what to do next (a file that is there
 is asked of the first process and told to the others (`agree`), and the first alone writes. With one
 process nothing here communicates.
 
-On the first alone run, and so must hold no collective: logs (train/log), the status
-(records/progress), a phase's record and best weights (study/phases, model/hf), predictions,
-example_scores and rows (study/work), the report (study/runner).
+The first alone writes, and that must hold no collective: logs (train/log), the status
+(records/progress), best weights (model/hf), everything of study/record, the report (study/runner).
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from typing import Any, NoReturn, TypeVar
 import jax
 import numpy as np
 from absl import logging
-from jax._src import distributed  # its barrier has no public name
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, Sharding
 from jax.sharding import PartitionSpec as P
@@ -72,17 +70,23 @@ def meet(where: str) -> None:
 
 
 def met(where: str, seconds: float) -> bool:
-    """Whether all processes come here in time; no place twice.
+    """Whether all processes reach this call within `seconds`; each `where` can be used once.
 
-    It asks the coordination service and no device: on those the others may be waiting for what this
-    process will never compute.
+    This asks the coordination service and no device: the devices of the others may be waiting for
+    what this process will never compute. `jax.distributed` has no public name for the service's
+    barrier (0.10.2); where a later version has moved it the answer is no, which ends the run.
     """
     if jax.process_count() == 1:
         return True
-    client = distributed.global_state.client
-    assert client is not None
     try:
-        client.wait_at_barrier(where, int(1000 * seconds))
+        from jax._src.distributed import global_state
+
+        barrier = global_state.client.wait_at_barrier  # type: ignore[union-attr]
+    except (ImportError, AttributeError):
+        logging.error("This version of JAX does not tell whether all processes are at %s", where)
+        return False
+    try:
+        barrier(where, int(1000 * seconds))
     except jax.errors.JaxRuntimeError:
         return False
     return True

@@ -2,7 +2,7 @@
 
 Everything that is written is written as a whole, so the run may end anywhere; where training would
 lose the steps since its last save, it asks (`is_asked`) and saves first. Several processes end
-together, where they ask: between steps of training and of prediction, and between pieces.
+together, where they ask: between steps of training and of prediction, and between jobs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,6 @@ from jax.experimental import multihost_utils
 
 EXIT_STATUS = 128 + signal.SIGTERM  # what a shell says of a process that the signal ended
 
-_asked = threading.Event()
-_deferred = False
-_turn = itertools.count()
-
 
 class Preempted(SystemExit):
     """The run was asked to end; the same command carries on."""
@@ -31,24 +27,48 @@ class Preempted(SystemExit):
         super().__init__(EXIT_STATUS)
 
 
+class Request:
+    """Whether this process has been asked to end.
+
+    Attributes:
+        asked: set by the signal.
+        deferred: the signal is only noted; otherwise it raises `Preempted` at once.
+        turns: counts the questions; the processes of a mesh must ask equally often.
+    """
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.deferred = False
+        self.turns = itertools.count()
+
+    def on_signal(self, *_: Any) -> None:
+        """The signal's handler."""
+        self.asked.set()
+        if not self.deferred:
+            raise Preempted
+
+
+# The one state of this module: a process has one handler of a signal, so it has one request.
+REQUEST = Request()
+
+
 def watch() -> None:
     """From now on SIGTERM raises `Preempted` in the main thread, unless it is deferred.
 
     With several processes JAX itself watches for the signal, on all hosts for that of any.
     """
     if jax.process_count() == 1:
-        signal.signal(signal.SIGTERM, _on_signal)
+        signal.signal(signal.SIGTERM, REQUEST.on_signal)
 
 
 @contextlib.contextmanager
 def deferred(is_deferred: bool = True) -> Iterator[None]:
     """Within, the signal is only noted; or, nested with False, raised at once again."""
-    global _deferred
-    before, _deferred = _deferred, is_deferred
+    before, REQUEST.deferred = REQUEST.deferred, is_deferred
     try:
         yield
     finally:
-        _deferred = before
+        REQUEST.deferred = before
 
 
 def is_asked() -> bool:
@@ -58,21 +78,15 @@ def is_asked() -> bool:
     notice, and at no other.
     """
     if jax.process_count() > 1:
-        return multihost_utils.reached_preemption_sync_point(next(_turn))
-    return _asked.is_set()
+        return multihost_utils.reached_preemption_sync_point(next(REQUEST.turns))
+    return REQUEST.asked.is_set()
 
 
 def end_if_asked() -> None:
-    """Where nothing need be saved; else as `is_asked`.
+    """Ends the run if that was asked, where nothing need be saved; else as `is_asked`.
 
     Raises:
         Preempted: the run was asked to end.
     """
     if is_asked():
-        raise Preempted
-
-
-def _on_signal(*_: Any) -> None:
-    _asked.set()
-    if not _deferred:
         raise Preempted

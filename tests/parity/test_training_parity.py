@@ -16,7 +16,7 @@ from xt_jax.data.sources import open_source
 from xt_jax.model.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks import pairs, recipes
 from xt_jax.tasks.table import NLI
-from xt_jax.train.batches import Stream, batch_stream
+from xt_jax.train.batches import TrainedTask, batch_stream
 from xt_jax.train.optim import make_optimizer
 from xt_jax.train.step import StepSpec, compile_step, init_state
 
@@ -105,7 +105,7 @@ def test_twenty_steps_follow_pytorch(hf_model, world, mini_tokenizer, packing):
     with jax.default_matmul_precision("highest"):
         state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh, [0])
         step_fn = compile_step(spec, state)
-        stream = Stream("pairs", spec, (plan,), features)
+        stream = TrainedTask("pairs", spec, (plan,), features)
         for batch in batch_stream([stream], np.zeros(plan.steps, np.int32), 1, mesh):
             state, sums = step_fn(state, place_batch(batch, mesh))
             losses.append(float(sums["loss"][0] / sums["loss"][1]))

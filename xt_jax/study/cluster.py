@@ -1,4 +1,4 @@
-"""The pieces of a study on a Ray cluster: a task each, begun anew where a node was lost.
+"""The jobs of a study on a Ray cluster: a task each, begun anew where a node was lost.
 
 All nodes see one workdir. Workers train and score; the rows come back to the driver, which alone
 writes results, so that their file has one writer.
@@ -19,88 +19,82 @@ from xt_jax.compilation import keep_programs
 from xt_jax.config import Config, RayConfig, digest, of_model
 from xt_jax.errors import ConfigError, UserError
 from xt_jax.records.progress import Progress
-from xt_jax.records.results import Row
-from xt_jax.study.opening import Study, open_study
-from xt_jax.study.plan import Piece
-from xt_jax.study.work import Settings, perform
+from xt_jax.records.results import Results, Row
+from xt_jax.study.build import Study, build_study
+from xt_jax.study.job import Settings, run_job
+from xt_jax.study.plan import Job
 
 LOCAL = "local"
 
 
-def run_pieces(
-    config: Config,
-    workdir: str,
-    studies: dict[str, Study],
-    pieces: Sequence[Piece],
-    progress: Progress,
-) -> tuple[Settings, dict[Piece, UserError]]:
-    """As many at once as the cluster has room for; as `runner.run_pieces`.
+def run_jobs(
+    config: Config, workdir: str, results: Results, jobs: Sequence[Job], progress: Progress
+) -> tuple[Settings, dict[Job, UserError]]:
+    """As many at once as the cluster has room for; as `runner.run_jobs`.
 
     Raises:
         ConfigError: Ray is not installed, or there is no such cluster.
     """
     ray = _connected(config.ray)
     options = _options(config.ray)
-    work = ray.remote(**options)(_work)
     folder = os.path.abspath(workdir) if "://" not in workdir else workdir
+    work = ray.remote(**options)(_work)
     constant = (ray.put(config), folder, jax.config.values["jax_compilation_cache_dir"])
     settings: Settings = set()
-    failures: dict[Piece, UserError] = {}
-    left = list(pieces)
-    running: dict[Any, Piece] = {}
-    while left or running:
-        left = _without_blocked(left, failures, progress)
-        waits = {*left, *running.values()}
-        ready = [piece for piece in left if piece.needs not in waits]
-        for piece in ready[: max(0, _room(ray, options) - len(running))]:
-            left.remove(piece)
-            progress.begin(piece.name, where="Ray")
-            running[work.options(name=piece.name).remote(*constant, piece)] = piece
+    failures: dict[Job, UserError] = {}
+    waiting = list(jobs)
+    running: dict[Any, Job] = {}
+    while waiting or running:
+        waiting = _without_blocked(waiting, failures, progress)
+        unfinished = {*waiting, *running.values()}
+        ready = [job for job in waiting if job.needs not in unfinished]
+        for job in ready[: max(0, _room(ray, options) - len(running))]:
+            waiting.remove(job)
+            progress.begin(job.name, where="Ray")
+            running[work.options(name=job.name).remote(*constant, job)] = job
         if not running:
             continue
         (first,), _ = ray.wait(list(running), num_returns=1)
-        piece = running.pop(first)
+        job = running.pop(first)
         try:
-            rows, its = ray.get(first)
+            rows, of_job = ray.get(first)
         except ray.exceptions.RayError as error:
-            failures[piece] = _reason(error)
-            logging.error("%s failed: %s", piece.name, failures[piece])
-            progress.fail(piece.name, failures[piece])
+            failures[job] = _reason(error)
+            logging.error("%s failed: %s", job.name, failures[job])
+            progress.fail(job.name, failures[job])
             continue
-        studies[piece.model].results.append(rows)
-        settings |= its
-        progress.finish(piece.name)
+        results.append(rows)
+        settings |= of_job
+        progress.finish(job.name)
     return settings, failures
 
 
 def _without_blocked(
-    left: Sequence[Piece], failures: dict[Piece, UserError], progress: Progress
-) -> list[Piece]:
+    waiting: Sequence[Job], failures: dict[Job, UserError], progress: Progress
+) -> list[Job]:
     """Those that need nothing that has failed."""
-    for piece in left:
-        if piece.needs is not None and piece.needs in failures:
-            failures[piece] = failures[piece.needs]
-            progress.block(piece.name)
-    return [piece for piece in left if piece not in failures]
+    for job in waiting:
+        if job.needs is not None and job.needs in failures:
+            failures[job] = failures[job.needs]
+            progress.block(job.name)
+    return [job for job in waiting if job not in failures]
 
 
-def _work(config: Config, workdir: str, cache: str | None, piece: Piece) -> tuple[list, Settings]:
-    """On a worker: (the rows that were not there yet, what `perform` gives)."""
+def _work(config: Config, workdir: str, cache: str | None, job: Job) -> tuple[list, Settings]:
+    """On a worker: (the rows that were not there yet, what `run_job` gives)."""
     if cache:
         keep_programs(cache)
+    own = of_model(config, job.model)
+    key = digest(own, workdir)
+    if key not in _STUDIES:
+        _STUDIES[key] = build_study(own, epath.Path(workdir))
     rows: list[Row] = []
-    settings = perform(_opened(of_model(config, piece.model), workdir), piece, rows.extend)
+    settings = run_job(_STUDIES[key], job, rows.extend)
     return rows, settings
 
 
-_studies: dict[str, Study] = {}  # of this worker, which may get several pieces
-
-
-def _opened(config: Config, workdir: str) -> Study:
-    key = digest(config, workdir)
-    if key not in _studies:
-        _studies[key] = open_study(config, epath.Path(workdir))
-    return _studies[key]
+# Of a worker process, which Ray gives several jobs: what it has built is used again.
+_STUDIES: dict[str, Study] = {}
 
 
 def _connected(config: RayConfig) -> Any:
@@ -127,7 +121,7 @@ def _connected(config: RayConfig) -> Any:
 
 
 def _options(config: RayConfig) -> dict[str, Any]:
-    """What a piece takes, as `ray.remote` names it."""
+    """What a job takes, as `ray.remote` names it."""
     try:
         resources = ast.literal_eval(config.resources)
         numbers = {str(name): float(number) for name, number in resources.items()}
@@ -146,7 +140,7 @@ def _options(config: RayConfig) -> dict[str, Any]:
 
 
 def _room(ray: Any, options: dict[str, Any]) -> int:
-    """How many pieces the nodes that are alive take at once; 1 where a node is yet to come."""
+    """How many jobs the nodes that are alive take at once; 1 where a node is yet to come."""
     named = {"CPU": options["num_cpus"], "GPU": options["num_gpus"], **options["resources"]}
     needs = {name: number for name, number in named.items() if number}
     room = sum(
@@ -155,7 +149,7 @@ def _room(ray: Any, options: dict[str, Any]) -> int:
         if node["Alive"]
     )
     if not room:
-        logging.warning("No node has %s for a piece of the study: waiting for one.", needs)
+        logging.warning("No node has %s for a job of the study: waiting for one.", needs)
     return max(1, room)
 
 

@@ -1,24 +1,22 @@
-"""What pieces of a study cost: examples, tokens, and the FLOPs of the encoder's layers."""
+"""What the jobs of a study cost: examples, tokens, and the FLOPs of the encoder's layers."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
+from xt_jax.config import Config
 from xt_jax.model.config import EncoderConfig
-from xt_jax.study.opening import Study
-from xt_jax.study.plan import Piece
-from xt_jax.study.prepare import Phase, TaskData
-from xt_jax.study.reader import Dataset
-from xt_jax.study.work import target_phase
+from xt_jax.study.build import Study
+from xt_jax.study.datasets import Dataset
+from xt_jax.study.plan import Job, graph, share
+from xt_jax.study.schedule import phase_seed
+from xt_jax.study.task_data import Phase, TaskData, target_phase
 from xt_jax.train.throughput import train_flops
 
 
 class Cost(NamedTuple):
-    """At most: patience may end a phase earlier.
+    """What is computed at most: patience may end a phase earlier.
 
     Attributes:
         examples: trained on, each as often as it is.
@@ -39,59 +37,85 @@ class Cost(NamedTuple):
         return Cost(factor * self.examples, factor * self.tokens, factor * self.flops)
 
 
-def cost_of(studies: dict[str, Study]) -> Callable[[Piece], Cost]:
-    """The cost of a piece, of data that is at hand."""
+def planned(config: Config, studies: dict[str, Study]) -> tuple[list[Job], list[Cost]]:
+    """The jobs of the study, or of its shard `config.shard`, and what each costs."""
+    any_study = next(iter(studies.values()))
+    jobs = graph(
+        config,
+        list(studies),
+        set(any_study.intermediates),
+        tuple(any_study.targets),
+        {name: study.trainer.seeds_at_once for name, study in studies.items()},
+    )
+    return shard_of(jobs, job_costs(studies, jobs), config.shard)
 
-    @functools.cache
-    def training(model: str, phase: str, is_target: bool) -> Cost:
-        study = studies[model]
-        part = study.targets[phase] if is_target else None
-        return _training(study, target_phase(part) if part else study.intermediates[phase])
 
-    def cost(piece: Piece) -> Cost:
-        study = studies[piece.model]
-        if not piece.targets:
-            return training(piece.model, piece.intermediate, False).times(len(piece.seeds))
-        first = study.targets[piece.targets[0]]
-        total = training(piece.model, piece.targets[0], True) if first.train else Cost()
-        for name in piece.targets:
-            total = total.plus(_scoring(study, study.targets[name]))
-        return total.times(len(piece.seeds))
+def shard_of(jobs: list[Job], costs: list[Cost], shard: str) -> tuple[list[Job], list[Cost]]:
+    """The jobs of one shard ("": of all), and their costs."""
+    cost_of = dict(zip(jobs, costs, strict=True))
+    if shard:
+        jobs = share(jobs, [cost.flops for cost in costs], shard)
+    return jobs, [cost_of[job] for job in jobs]
 
-    return cost
+
+def job_costs(studies: dict[str, Study], jobs: Sequence[Job]) -> list[Cost]:
+    """The cost of each job, from the batches that are planned for its training.
+
+    All seeds of a phase are taken to cost what the first does: their steps have one shape.
+    """
+    first_seed = min((job.seeds[0] for job in jobs), default=0)
+    phases: dict[tuple[str, str, str], Cost] = {}
+    costs = []
+    for job in jobs:
+        study, cost, phase = studies[job.model], Cost(), trained_phase(studies[job.model], job)
+        if phase is not None:
+            name = (job.model, phase.role, phase.name)
+            if name not in phases:
+                phases[name] = _training(study, phase, first_seed)
+            cost = phases[name]
+        for target in job.targets:
+            cost = cost.plus(_scoring(study, study.targets[target]))
+        costs.append(cost.times(len(job.seeds)))
+    return costs
+
+
+def trained_phase(study: Study, job: Job) -> Phase | None:
+    """What the job trains; None where the encoder is scored as it is."""
+    if not job.targets:
+        return study.intermediates[job.intermediate]
+    data = study.targets[job.targets[0]]
+    return target_phase(data) if data.train is not None else None
 
 
 def forward_flops(config: EncoderConfig, tokens: float, length: float) -> float:
-    """Of a pass without gradients over `tokens` in rows of `length`."""
+    """FLOPs of a pass without gradients over `tokens` in rows of `length`."""
     return train_flops(config, 1, 1) / 3 * tokens + 4.0 * config.num_layers * (
         config.hidden_size * tokens * (length - 1)
     )
 
 
-def _training(study: Study, phase: Phase) -> Cost:
-    config = study.trainer.source.config
-    order, plans = study.trainer.planned(phase, 0)
-    made = np.bincount(order, minlength=len(plans))
-    total = Cost()
-    for plan, steps in zip(plans, made.tolist(), strict=True):
-        rows = plan.rows * steps
-        total = total.plus(
-            Cost(
-                int(plan.splits[steps]),
-                rows * plan.length,
-                train_flops(config, rows, plan.length),
-            )
-        )
-    evaluations = -(-len(order) // phase.recipe.eval_every)
+def _training(study: Study, phase: Phase, seed: int) -> Cost:
+    config = study.trainer.pretrained.config
+    sizes = study.trainer.planner.sizes(phase, phase_seed(seed, phase))
+    rows = [size.rows * size.steps for size in sizes]
+    trained = Cost(
+        sum(size.examples for size in sizes),
+        sum(count * size.length for count, size in zip(rows, sizes, strict=True)),
+        sum(
+            train_flops(config, count, size.length) for count, size in zip(rows, sizes, strict=True)
+        ),
+    )
+    evaluations = -(-sum(size.steps for size in sizes) // phase.recipe.eval_every)
     dev = _passes(config, [part.dev for part in phase.parts if part.dev is not None])
-    return total.plus(Cost(flops=evaluations * dev))
+    return trained.plus(Cost(flops=evaluations * dev))
 
 
 def _scoring(study: Study, data: TaskData) -> Cost:
     datasets = {id(d): d for d in [*data.scored, *data.submitted, *data.fitted.values()]}
-    return Cost(flops=_passes(study.trainer.source.config, list(datasets.values())))
+    return Cost(flops=_passes(study.trainer.pretrained.config, list(datasets.values())))
 
 
 def _passes(config: EncoderConfig, datasets: Sequence[Dataset]) -> float:
+    """FLOPs of one prediction of all examples."""
     lengths = [dataset.features.lengths for dataset in datasets if len(dataset.features)]
     return sum(forward_flops(config, float(x.sum()), float(x.max())) for x in lengths)

@@ -20,10 +20,9 @@ from xt_jax.errors import ConfigError
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.hf_files import read_json
 from xt_jax.records.progress import clock
-from xt_jax.study.cost import Cost
-from xt_jax.study.opening import check_models, open_studies
-from xt_jax.study.plan import Piece, graph, share
-from xt_jax.study.runner import planned
+from xt_jax.study.build import build_studies, check_models
+from xt_jax.study.cost import Cost, planned, shard_of
+from xt_jax.study.plan import Job, graph
 from xt_jax.tasks import recipes
 from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
 from xt_jax.train.throughput import PEAK_TFLOPS, train_flops
@@ -68,23 +67,23 @@ def forecast(config: Config, workdir: str, mfu: float) -> str:
     """
     folder = epath.Path(workdir)
     has_data = config.data.source != "files" or bool(config.data.dir)
-    pieces, costs, params = _counted(config, folder) if has_data else _official(config)
+    jobs, costs, params = _counted(config, folder) if has_data else _official(config)
     note = (
         "counted from the data; patience may end a phase earlier"
         if has_data
         else "of official training sets, since --config.data.dir names none; scoring not counted"
     )
-    parts = [_graph(config, pieces), f"Cost: {note}.\n", _table(pieces, costs, folder, mfu)]
-    parts.append(_disk(pieces, params))
+    parts = [_graph(config, jobs), f"Cost: {note}.\n", _table(jobs, costs, folder, mfu)]
+    parts.append(_disk(jobs, params))
     return "\n".join(parts)
 
 
-Counted = tuple[list[Piece], list[Cost], dict[str, int]]  # parameters of each model
+Counted = tuple[list[Job], list[Cost], dict[str, int]]  # parameters of each model
 
 
 def _counted(config: Config, workdir: epath.Path) -> Counted:
     without_weights = dataclasses.replace(config.model, random_init=True)
-    studies = open_studies(dataclasses.replace(config, model=without_weights), workdir)
+    studies = build_studies(dataclasses.replace(config, model=without_weights), workdir)
     params = {name: study.params[1] for name, study in studies.items()}
     return *planned(config, studies), params
 
@@ -93,21 +92,14 @@ def _official(config: Config) -> Counted:
     check_models(config)
     names = config.models or (config.model.name,)
     targets = () if NONE in config.targets else config.targets or TARGETS
-    pieces = graph(config, names, config.intermediates, targets, dict.fromkeys(names, 1))
+    jobs = graph(config, names, config.intermediates, targets, dict.fromkeys(names, 1))
     encoders = {name: architecture_of(name) for name in names}
     params = {
         name: models.count_params(models.abstract_encoder(encoder))[1]
         for name, encoder in encoders.items()
     }
-    costs = [
-        _official_cost(of_model(config, piece.model), encoders[piece.model], piece)
-        for piece in pieces
-    ]
-    if config.shard:
-        part = share(pieces, [cost.flops for cost in costs], config.shard)
-        of_piece = dict(zip(pieces, costs, strict=True))
-        return part, [of_piece[piece] for piece in part], params
-    return pieces, costs, params
+    costs = [_official_cost(of_model(config, job.model), encoders[job.model], job) for job in jobs]
+    return *shard_of(jobs, costs, config.shard), params
 
 
 def architecture_of(name: str) -> EncoderConfig:
@@ -117,11 +109,11 @@ def architecture_of(name: str) -> EncoderConfig:
     return models.preset(name).config
 
 
-def _official_cost(config: Config, encoder: EncoderConfig, piece: Piece) -> Cost:
-    if piece.targets:
-        trained = TASKS[piece.targets[0]].train
-        return _trained(trained, piece.targets[0], config.target, encoder) if trained else Cost()
-    total, names = Cost(), piece.intermediate.split("+")
+def _official_cost(config: Config, encoder: EncoderConfig, job: Job) -> Cost:
+    if job.targets:
+        trained = TASKS[job.targets[0]].train
+        return _trained(trained, job.targets[0], config.target, encoder) if trained else Cost()
+    total, names = Cost(), job.intermediate.split("+")
     for name in names:
         if name not in TASKS:
             raise ConfigError(f"There is no task `{name}`.", where="--config.intermediates")
@@ -157,39 +149,39 @@ def _trained(names: Sequence[str], task: str, overrides, encoder: EncoderConfig)
     )
 
 
-def _graph(config: Config, pieces: Sequence[Piece]) -> str:
+def _graph(config: Config, jobs: Sequence[Job]) -> str:
     """Who waits for what, in words, and how often there is all of it."""
-    following = list(dict.fromkeys("+".join(p.targets) for p in pieces if p.targets))
-    names = dict.fromkeys(piece.intermediate for piece in pieces)
-    lines = [f"{len(pieces)} pieces of work" + (f", part {config.shard}" if config.shard else "")]
+    following = list(dict.fromkeys("+".join(p.targets) for p in jobs if p.targets))
+    names = dict.fromkeys(job.intermediate for job in jobs)
+    lines = [f"{len(jobs)} jobs" + (f", part {config.shard}" if config.shard else "")]
     targets = ", ".join(following) or "(no target)"
     width = max(map(len, names))
     for name in names:
         start = "the encoder" if name == DIRECT else f"train {name}"
         lines.append(f"  {start:<{max(width + 6, 11)}} -> {targets}")
-    seeds = sorted({seed for piece in pieces for seed in piece.seeds})
-    each = ", ".join(dict.fromkeys(piece.model for piece in pieces))
+    seeds = sorted({seed for job in jobs for seed in job.seeds})
+    each = ", ".join(dict.fromkeys(job.model for job in jobs))
     lines.append(f"for each of: {each}; seeds {', '.join(map(str, seeds))}")
     lines.append("A phase of training is done once; XQuAD and MLQA are two tests of one.\n")
     return "\n".join(lines)
 
 
-def _table(pieces: Sequence[Piece], costs: Sequence[Cost], workdir: epath.Path, mfu: float) -> str:
+def _table(jobs: Sequence[Job], costs: Sequence[Cost], workdir: epath.Path, mfu: float) -> str:
     """A row per model and one for all."""
     hours = {name: _on(name, mfu) for name in _MACHINES}
     measured = _measured(workdir)
     if measured:
         hours["as measured here"] = lambda flops: flops / measured
     header = ["model", "phases", "examples", "tokens", "PFLOP", *hours]
-    count = Counter(piece.model for piece in pieces)
+    count = Counter(job.model for job in jobs)
     total: dict[str, Cost] = {}
-    for piece, cost in zip(pieces, costs, strict=True):
-        total[piece.model] = total.get(piece.model, Cost()).plus(cost)
+    for job, cost in zip(jobs, costs, strict=True):
+        total[job.model] = total.get(job.model, Cost()).plus(cost)
     rows = [[model, str(count[model]), *_cells(total[model], hours)] for model in total]
     everything = Cost()
     for cost in total.values():
         everything = everything.plus(cost)
-    rows.append(["all", str(len(pieces)), *_cells(everything, hours)])
+    rows.append(["all", str(len(jobs)), *_cells(everything, hours)])
     chips = ", ".join(f"{name} has {n} chips" for name, (_, n) in _MACHINES.items() if n > 1)
     notes = [
         f"Time at {mfu:.0%} of the chips' bf16 peak (--mfu), all chips busy; {chips}. Whether a "
@@ -205,12 +197,12 @@ def _table(pieces: Sequence[Piece], costs: Sequence[Cost], workdir: epath.Path, 
     return _aligned([header, *rows]) + "\n" + "\n".join(notes) + "\n"
 
 
-def _disk(pieces: Sequence[Piece], params: dict[str, int]) -> str:
+def _disk(jobs: Sequence[Job], params: dict[str, int]) -> str:
     """What the best weights of all phases come to, float32."""
     phases = Counter[str]()
-    for piece in pieces:
-        if not piece.targets or TASKS[piece.targets[0]].train:
-            phases[piece.model] += len(piece.seeds)
+    for job in jobs:
+        if not job.targets or TASKS[job.targets[0]].train:
+            phases[job.model] += len(job.seeds)
     sizes = {model: 4 * params[model] * count for model, count in phases.items()}
     each = ", ".join(f"{model} {_bytes(size)}" for model, size in sizes.items())
     of = f" ({each})" if len(sizes) > 1 else ""

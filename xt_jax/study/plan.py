@@ -1,4 +1,4 @@
-"""The graph of a study: the pieces of work there are, what each waits for, who does which."""
+"""The graph of a study: its jobs, what each waits for, and the shard that each is in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xt_jax.tasks.table import DIRECT, TASKS
 
 
 @dataclass(frozen=True)
-class Piece:
+class Job:
     """Work that is done in one go: an intermediate phase, or a target phase and its scores.
 
     Attributes:
@@ -30,8 +30,8 @@ class Piece:
     targets: tuple[str, ...] = ()
 
     @property
-    def needs(self) -> Piece | None:
-        """The piece that has to be done before."""
+    def needs(self) -> Job | None:
+        """The job that has to be done before."""
         if not self.targets or self.intermediate == DIRECT:
             return None
         return dataclasses.replace(self, targets=())
@@ -39,9 +39,9 @@ class Piece:
     @property
     def name(self) -> str:
         last = f"-{self.seeds[-1]}" if len(self.seeds) > 1 else ""
-        what = " and ".join(self.targets)
-        what = f"{what} after {self.intermediate}" if what else self.intermediate
-        return f"{self.model}: {what}, seed {self.seeds[0]}{last}"
+        targets = " and ".join(self.targets)
+        trained = f"{targets} after {self.intermediate}" if targets else self.intermediate
+        return f"{self.model}: {trained}, seed {self.seeds[0]}{last}"
 
 
 def graph(
@@ -50,8 +50,8 @@ def graph(
     intermediates: Collection[str],
     targets: Sequence[str],
     at_once: Mapping[str, int],
-) -> list[Piece]:
-    """All pieces, each after the one it needs.
+) -> list[Job]:
+    """All jobs, each after the one it needs.
 
     Seeds are outermost, so that the first results cover every comparison.
 
@@ -66,36 +66,36 @@ def graph(
     for target in targets:
         by_phase[TASKS[target].train or (target,)].append(target)
     branches = [
-        Piece(model, name, tuple(range(first, min(first + at_once[model], end))))
+        Job(model, name, tuple(range(first, min(first + at_once[model], end))))
         for model in models
         for first in range(config.seed, end, at_once[model])
         for name in names
     ]
     branches.sort(key=lambda branch: branch.seeds[0])
     return [
-        dataclasses.replace(branch, targets=tuple(its))
+        dataclasses.replace(branch, targets=tuple(together))
         for branch in branches
-        for its in ([()] if branch.intermediate != DIRECT else []) + list(by_phase.values())
+        for together in ([()] if branch.intermediate != DIRECT else []) + list(by_phase.values())
     ]
 
 
-def share(pieces: Sequence[Piece], costs: Sequence[float], shard: str) -> list[Piece]:
-    """The part `i/n` of the pieces: no phase is in two parts, and the costs are about even.
+def share(jobs: Sequence[Job], costs: Sequence[float], shard: str) -> list[Job]:
+    """The part `i/n` of the jobs: no phase is in two parts, and the costs are about even.
 
-    An intermediate phase stays with its targets; a piece that needs nothing stands alone.
+    An intermediate phase stays with its targets; a job that needs nothing stands alone.
 
     Raises:
         ConfigError: `shard` is not of the form 3/16.
     """
     index, count = parse_shard(shard)
-    groups: dict[Piece, list[int]] = defaultdict(list)
-    for i, piece in enumerate(pieces):
-        groups[piece.needs or piece].append(i)
+    groups: dict[Job, list[int]] = defaultdict(list)
+    for i, job in enumerate(jobs):
+        groups[job.needs or job].append(i)
     load = [0.0] * count
-    mine: list[int] = []
-    for members in sorted(groups.values(), key=lambda group: -sum(costs[i] for i in group)):
+    chosen: list[int] = []
+    for group in sorted(groups.values(), key=lambda group: -sum(costs[i] for i in group)):
         least = load.index(min(load))
-        load[least] += sum(costs[i] for i in members)
+        load[least] += sum(costs[i] for i in group)
         if least == index - 1:
-            mine += members
-    return [pieces[i] for i in sorted(mine)]
+            chosen += group
+    return [jobs[i] for i in sorted(chosen)]

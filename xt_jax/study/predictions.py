@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from xt_jax.files import atomic_write_text
-from xt_jax.study.reader import Dataset
+from xt_jax.study.datasets import Dataset
 from xt_jax.tasks.benchmarks import XTREME
 from xt_jax.tasks.family import Task
 from xt_jax.tasks.submission import write as submission

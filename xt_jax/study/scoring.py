@@ -14,7 +14,7 @@ from xt_jax.model.predict import Predictor
 from xt_jax.model.pretrained import Pretrained
 from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.topk import cosine_topk
-from xt_jax.study.reader import Dataset
+from xt_jax.study.datasets import Dataset
 from xt_jax.tasks.family import Evaluation, Outputs, Scores, Task
 from xt_jax.tasks.table import FAMILIES
 

@@ -1,13 +1,9 @@
-"""Which seeds of a phase are trained as one program."""
+"""How many seeds of a phase are trained as one program."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
-
 import jax
 
-from xt_jax.data.packing import Plan
 from xt_jax.model.config import EncoderConfig
 
 # Weights of the layers up to which one seed leaves an accelerator idle, an estimate: base (85 M) at
@@ -18,27 +14,6 @@ MOST = 8
 SHARE = 1 / 3  # of the device's memory may be parameters, gradients and moments
 BYTES = 16  # a parameter, its gradient and moments
 
-Item = TypeVar("Item")
-
-
-def together(
-    items: Sequence[Item], plans: Callable[[Item], Sequence[Plan]], at_most: int
-) -> list[list[Item]]:
-    """Groups of consecutive items of one task whose steps have one shape; mixtures stay alone."""
-    groups: list[list[Item]] = []
-    for item in items:
-        fits = (
-            groups
-            and len(groups[-1]) < at_most
-            and len(plans(item)) == 1
-            and _shapes(plans(item)) == _shapes(plans(groups[-1][0]))
-        )
-        if fits:
-            groups[-1].append(item)
-        else:
-            groups.append([item])
-    return groups
-
 
 def sensible_seeds(config: EncoderConfig) -> int:
     """How many seeds of this model as one program are faster than one by one, and fit."""
@@ -48,7 +23,7 @@ def sensible_seeds(config: EncoderConfig) -> int:
 
 
 def seeds_within(config: EncoderConfig, room: float | None) -> int:
-    """The same on an accelerator with so many bytes of memory; None: not known."""
+    """As `sensible_seeds` on an accelerator with `room` bytes of memory (None: not known)."""
     dim = config.hidden_size
     layers = config.num_layers * dim * (4 * dim + 2 * config.intermediate_size)
     if layers > IDLE_BELOW:
@@ -56,7 +31,3 @@ def seeds_within(config: EncoderConfig, room: float | None) -> int:
     if room is None:
         return MOST
     return max(1, min(MOST, int(room * SHARE / (BYTES * (layers + config.vocab_size * dim)))))
-
-
-def _shapes(plans: Sequence[Plan]) -> list[tuple[int, ...]]:
-    return [(p.rows, p.length, p.segments, p.steps) for p in plans]

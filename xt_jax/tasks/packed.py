@@ -10,10 +10,8 @@ from typing import Any
 import jax
 
 from xt_jax.data.tokenize import Tokenizer
+from xt_jax.model.batch import Batch, Sums  # noqa: F401
 from xt_jax.model.encoder import Encoder
-
-Batch = dict[str, jax.Array]
-Sums = dict[str, tuple[jax.Array, jax.Array]]  # name -> (sum, weight)
 
 
 def encode(

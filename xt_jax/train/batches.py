@@ -1,4 +1,4 @@
-"""The batches of a phase, step by step."""
+"""The batches of a run, step by step."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from xt_jax.train.step import StepSpec
 
 
 @dataclass(frozen=True)
-class Stream:
-    """One task of a phase: its step, and the batches for it.
+class TrainedTask:
+    """One task of a run: its step, and the batches for it.
 
     Attributes:
-        plans: of each seed, all of one shape.
+        plans: of each member, all of one shape.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Stream:
 
 
 def batch_stream(
-    streams: Sequence[Stream],
+    tasks: Sequence[TrainedTask],
     order: np.ndarray,
     pad_id: int,
     mesh: Mesh,
@@ -41,29 +41,32 @@ def batch_stream(
     """The batches of all steps after the first `begun` in order, made ahead in a thread.
 
     Of each batch, the rows that this process's devices hold. Arrays are [R, ...]; those of several
-    micro-batches [accumulate, R / accumulate, ...]; those of several seeds have a further axis in
+    micro-batches [accumulate, R / accumulate, ...]; those of several members have a further axis in
     front.
 
     Args:
-        order: [steps] which of `streams` each step trains.
+        order: [steps] which of `tasks` each step trains.
     """
-    turn = turns(order)
-    rows = [local_rows(mesh, stream.plans[0].rows, accumulate) for stream in streams]
+    earlier = turns(order)
+    rows = [local_rows(mesh, task.plans[0].rows, accumulate) for task in tasks]
 
-    def make(step: int) -> dict[str, np.ndarray]:
-        task = order[step]
-        stream, at = streams[task], int(turn[step])
+    def batch_of(step: int) -> dict[str, np.ndarray]:
+        task = tasks[order[step]]
+        return _stacked_batch(task, int(earlier[step]), pad_id, rows[order[step]], accumulate)
+
+    return made_ahead(batch_of, range(begun, len(order)))
+
+
+def _stacked_batch(
+    task: TrainedTask, step: int, pad_id: int, rows: np.ndarray | None, accumulate: int
+) -> dict[str, np.ndarray]:
+    """The task's own `step`-th batch, with the axes of micro-batches and of members."""
+    batches = [materialise(plan, task.features, step, pad_id, rows) for plan in task.plans]
+    if accumulate > 1:
         batches = [
-            materialise(plan, stream.features, at, pad_id, rows[task]) for plan in stream.plans
+            {name: a.reshape(accumulate, -1, *a.shape[1:]) for name, a in batch.items()}
+            for batch in batches
         ]
-        if accumulate > 1:
-            batches = [_micro_batches(batch, accumulate) for batch in batches]
-        if len(batches) == 1:
-            return batches[0]
-        return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
-
-    return made_ahead(make, range(begun, len(order)))
-
-
-def _micro_batches(batch: dict[str, np.ndarray], accumulate: int) -> dict[str, np.ndarray]:
-    return {name: a.reshape(accumulate, -1, *a.shape[1:]) for name, a in batch.items()}
+    if len(batches) == 1:
+        return batches[0]
+    return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}

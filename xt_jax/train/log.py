@@ -21,7 +21,7 @@ from xt_jax import hosts
 from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
 from xt_jax.files import AppendedFile
-from xt_jax.tasks.packed import Sums
+from xt_jax.model.batch import Sums
 from xt_jax.train.trackers import Trackers
 
 Values = Mapping[str, float]

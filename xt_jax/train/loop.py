@@ -1,13 +1,13 @@
-"""The one training loop: steps, evaluation on English dev, early stopping, saves, resume."""
+"""The one training loop: steps, evaluation on English dev, early stopping, saved states, resume."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -19,12 +19,12 @@ from jax.sharding import Mesh
 from xt_jax import hosts, preemption
 from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
+from xt_jax.model.batch import Sums
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.sharding import place_batch
 from xt_jax.preemption import Preempted
-from xt_jax.tasks.packed import Sums
 from xt_jax.tasks.recipes import Recipe
-from xt_jax.train.batches import Stream, batch_stream
+from xt_jax.train.batches import TrainedTask, batch_stream
 from xt_jax.train.checkpoint import Checkpoints
 from xt_jax.train.log import Log
 from xt_jax.train.step import TrainState, all_finite, compile_step, init_state, params_of
@@ -34,54 +34,39 @@ Progress = dict[str, Any]
 NOT_BEGUN: Progress = {"best": -math.inf, "best_step": 0, "without_gain": 0, "steps": 0}
 
 
-class At(NamedTuple):
-    """How far a job is.
+class Selection(Protocol):
+    """How the parameters of a run are judged, and where the best are kept."""
 
-    Attributes:
-        done: updates made.
-        evaluated: the last step after which there was an evaluation.
-        seeds: the progress of each.
-    """
+    def score(self, params: nnx.State) -> float:
+        """The score on English dev that is maximised, of the parameters of one member."""
+        ...
 
-    done: int
-    evaluated: int
-    seeds: list[Progress]
+    def keep_best(self, member: int, params: nnx.State, step: int, needed: set[int]) -> None:
+        """Keeps the parameters after `step`, and those of the earlier steps `needed`.
+
+        A state that a killed run goes back to names one of `needed` as its best.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class Run:
-    """One seed of a phase.
+    """One phase of training: of one seed, or of several ("members") as one program.
 
     Attributes:
-        name: shown in the log.
-        seed: of dropout.
-        save_best: keeps the parameters of a step, and those of the earlier steps it is given: a
-            state that a killed run goes back to names one of them.
-        directory: where its log is.
-    """
-
-    name: str
-    seed: int
-    save_best: Callable[[nnx.State, int, set[int]], None]
-    directory: epath.Path
-
-
-@dataclass(frozen=True)
-class Job:
-    """One phase of training: of one seed, or of several as one program.
-
-    Attributes:
-        streams: the tasks; they share the optimizer.
-        order: [steps] which of them each step trains.
-        evaluate: the score to maximise, of the parameters of one seed, on English dev.
+        folders: of each member by its name, which the log shows; the log file goes there.
+        seeds: of dropout, one a member.
+        tasks: what is trained; they share the optimizer.
+        order: [steps] which of the tasks each step trains.
         states: the folder of the saved states.
     """
 
-    runs: tuple[Run, ...]
-    streams: tuple[Stream, ...]
+    folders: dict[str, epath.Path]
+    seeds: tuple[int, ...]
+    tasks: tuple[TrainedTask, ...]
     order: np.ndarray
     recipe: Recipe
-    evaluate: Callable[[nnx.State], float]
+    selection: Selection
     states: epath.Path
     pad_id: int
 
@@ -89,37 +74,62 @@ class Job:
     def steps(self) -> int:
         return len(self.order)
 
+    def batches_digest(self) -> str:
+        """Names the batches of all members, so that a saved state carries on with no others."""
+        digest = hashlib.sha256(self.order.tobytes())
+        for plan in (plan for task in self.tasks for plan in task.plans):
+            digest.update(f"{plan.rows} {plan.length}".encode())
+            for array in (plan.feature, plan.row, plan.slot):
+                digest.update(array.tobytes())
+        return digest.hexdigest()[:16]
+
+
+class Position(NamedTuple):
+    """How far a run is, as it is saved with its state.
+
+    Attributes:
+        batches: `Run.batches_digest`.
+        done: updates made.
+        evaluated: the last step after which there was an evaluation.
+        members: the progress of each.
+    """
+
+    batches: str
+    done: int
+    evaluated: int
+    members: list[Progress]
+
 
 def fit(
-    job: Job, params: nnx.State, model_config: EncoderConfig, config: TrainConfig, mesh: Mesh
+    run: Run, params: nnx.State, model_config: EncoderConfig, config: TrainConfig, mesh: Mesh
 ) -> list[Progress]:
     """Trains until the plan ends or patience does; carries on where an earlier call was killed.
 
-    A seed that is out of patience keeps its best and is computed along until the others are too.
+    A member that is out of patience keeps its best and is computed along until the others are too.
 
     Args:
-        params: of all seeds, as `stack_params` gives them.
+        params: of all members, as `stack_params` gives them.
 
     Returns:
-        Of each seed `best` (score), `best_step`, `steps` (updates made until then).
+        Of each member `best` (score), `best_step`, `steps` (updates made until then).
 
     Raises:
         UserError: the loss or a parameter is not finite, or no batch comes.
         Preempted: the run was asked to end; its state is saved.
     """
-    state = init_state(params, job.streams[0].spec.optimizer, mesh, [run.seed for run in job.runs])
-    states = _States(job.states, config)
-    state, at = states.restored(state, At(0, 0, [NOT_BEGUN for _ in job.runs]))
-    folders = {run.name: run.directory for run in job.runs}
-    log = Log(folders, job.steps, config, begun=at.done, mixed=len(job.streams) > 1)
+    state = init_state(params, run.tasks[0].spec.optimizer, mesh, run.seeds)
+    states = SavedStates(run.states, config)
+    begin = Position(run.batches_digest(), 0, 0, [NOT_BEGUN for _ in run.seeds])
+    state, at = states.restored(state, begin)
+    log = Log(run.folders, run.steps, config, begun=at.done, mixed=len(run.tasks) > 1)
     if at.done:
         logging.info("%s: carrying on after step %d", log.title, at.done)
     batches = batch_stream(
-        job.streams, job.order, job.pad_id, mesh, accumulate=config.accumulate, begun=at.done
+        run.tasks, run.order, run.pad_id, mesh, accumulate=config.accumulate, begun=at.done
     )
-    row_axis = int(len(job.runs) > 1) + int(config.accumulate > 1)
-    step_fns: dict[int, jax.stages.Compiled] = {}
-    meter = _meter(job, model_config)
+    row_axis = int(len(run.seeds) > 1) + int(config.accumulate > 1)
+    programs: dict[int, jax.stages.Compiled] = {}
+    meter = _meter(run, model_config)
     latest: dict[str, Sums] = {}
     with (
         preemption.deferred(),  # the outermost: a save in progress is waited for
@@ -130,26 +140,28 @@ def fit(
     ):
         try:
             while True:
-                if at.evaluated < at.done and _is_due(job, at.done):
+                if at.evaluated < at.done and _is_due(run, at.done):
                     with preemption.deferred(False):
-                        at = _evaluated(job, state, at, log, states)
+                        at = _evaluated(run, state, at, log, states)
                     meter.start(at.done)
-                if at.done == job.steps or all(_out_of_patience(p, job.recipe) for p in at.seeds):
-                    return at.seeds
+                if at.done == run.steps or _out_of_patience(run.recipe, at.members):
+                    return at.members
                 states.save_if_due(state, at)
                 preemption.end_if_asked()
                 with meter.waiting():
                     host_batch = next(batches)
                 batch = place_batch(host_batch, mesh, axis=row_axis)
-                task = int(job.order[at.done])
-                spec, name = job.streams[task].spec, job.streams[task].name
-                if task not in step_fns:
-                    step_fns[task] = log.compiled(compile_step(spec, state).lower(state, batch))
+                index = int(run.order[at.done])
+                task = run.tasks[index]
+                if index not in programs:
+                    programs[index] = log.compiled(
+                        compile_step(task.spec, state).lower(state, batch)
+                    )
                     meter.start(at.done)  # the compilation is not part of the rates
-                state, latest[name] = step_fns[task](state, batch)
+                state, latest[task.name] = programs[index](state, batch)
                 at = at._replace(done=at.done + 1)
                 bar.update()
-                if at.done % config.log_every == 0 or at.done == job.steps:
+                if at.done % config.log_every == 0 or at.done == run.steps:
                     log.losses(at.done, latest, meter.read(at.done))
         except Preempted:
             states.save(state, at)
@@ -157,37 +169,41 @@ def fit(
             raise
 
 
-class _States:
-    """The saved states of a job in `directory`, and the best steps that they name."""
+class SavedStates:
+    """The saved states of a run in `directory`, and the best steps that they name."""
 
     def __init__(self, directory: epath.Path, config: TrainConfig):
-        every = config.save_every_steps, config.save_every_minutes
         self._directory = directory
-        self._checkpoints = Checkpoints(directory, *every)
+        self._checkpoints = Checkpoints(
+            directory, config.save_every_steps, config.save_every_minutes
+        )
         self._saved = 0
         # Of the last two: one may be half written, then the other counts.
         self._best: collections.deque[list[int]] = collections.deque(maxlen=2)
 
-    def restored(self, state: TrainState, at: At) -> tuple[TrainState, At]:
-        """The latest; what is given if there is none of this version of the program."""
-        found = self._checkpoints.restore(state)
-        if found is not None and found[1].keys() == at._asdict().keys():
-            state, at = found[0], At(**found[1])
-        elif found is not None:
-            logging.warning("A saved state is of another version; the phase begins anew")
+    def restored(self, state: TrainState, begin: Position) -> tuple[TrainState, Position]:
+        """The latest; `state` and `begin` if there is none of this program and of these batches."""
+        at, restored = begin, self._checkpoints.restore(state)
+        if restored is not None:
+            if restored[1].keys() != begin._asdict().keys():
+                logging.warning("A saved state is of another version; the phase begins anew")
+            elif restored[1]["batches"] != begin.batches:
+                logging.warning("A saved state is of other batches; the phase begins anew")
+            else:
+                state, at = restored[0], Position(**restored[1])
         self._note(at)
         return state, at
 
-    def named(self, index: int) -> set[int]:
-        """The best steps of a seed whose parameters a restart may ask for."""
-        return {best[index] for best in self._best}
+    def best_steps(self, member: int) -> set[int]:
+        """The best steps of a member whose parameters a restart may ask for."""
+        return {best[member] for best in self._best}
 
-    def save_if_due(self, state: TrainState, at: At) -> None:
+    def save_if_due(self, state: TrainState, at: Position) -> None:
         """To be called after the evaluation of its step: the state then holds its score."""
         if at.done > self._saved and self._checkpoints.is_due(at.done):
             self.save(state, at)
 
-    def save(self, state: TrainState, at: At) -> None:
+    def save(self, state: TrainState, at: Position) -> None:
         """Raises a UserError, and keeps the state before, where a number is not finite."""
         if at.done > self._saved:
             if not all_finite(state):
@@ -204,58 +220,51 @@ class _States:
         """Waits for a save in progress."""
         self._checkpoints.close()
 
-    def _note(self, at: At) -> None:
+    def _note(self, at: Position) -> None:
         self._saved = at.done
-        self._best.append([progress["best_step"] for progress in at.seeds])
+        self._best.append([progress["best_step"] for progress in at.members])
 
 
-def _meter(job: Job, config: EncoderConfig) -> Meter:
-    real, slots, flops = (np.zeros(job.steps) for _ in range(3))
-    for i, stream in enumerate(job.streams):
-        mine = job.order == i
-        for plan in stream.plans:
-            placed = stream.features.lengths[plan.feature].astype(np.int64)
-            real[mine] += np.diff(np.concatenate([[0], np.cumsum(placed)])[plan.splits])
-            slots[mine] += plan.rows * plan.length
-            flops[mine] += train_flops(config, plan.rows, plan.length)
+def _meter(run: Run, config: EncoderConfig) -> Meter:
+    real, slots, flops = (np.zeros(run.steps) for _ in range(3))
+    for i, task in enumerate(run.tasks):
+        steps = run.order == i
+        for plan in task.plans:
+            placed = task.features.lengths[plan.feature].astype(np.int64)
+            real[steps] += np.diff(np.concatenate([[0], np.cumsum(placed)])[plan.splits])
+            slots[steps] += plan.rows * plan.length
+            flops[steps] += train_flops(config, plan.rows, plan.length)
     return Meter(real, slots, flops)
 
 
-def _is_due(job: Job, step: int) -> bool:
+def _is_due(run: Run, step: int) -> bool:
     """Whether an evaluation follows this step."""
-    return step % job.recipe.eval_every == 0 or step == job.steps
+    return step % run.recipe.eval_every == 0 or step == run.steps
 
 
-def _evaluated(job: Job, state: TrainState, at: At, log: Log, states: _States) -> At:
-    """After the evaluation of every seed that is not out of patience."""
-    seeds = [
-        progress
-        if _out_of_patience(progress, job.recipe)
-        else _evaluate(job, i, state, at.done, progress, log, states.named(i))
-        for i, progress in enumerate(at.seeds)
-    ]
-    return At(at.done, at.done, seeds)
+def _evaluated(
+    run: Run, state: TrainState, at: Position, log: Log, states: SavedStates
+) -> Position:
+    """The position after the evaluation of every member that is not out of patience."""
+    members = list(at.members)
+    for member, (name, progress) in enumerate(zip(run.folders, at.members, strict=True)):
+        if _out_of_patience(run.recipe, [progress]):
+            continue
+        params = params_of(state, member)
+        score = hosts.agree(run.selection.score(params))
+        progress = {
+            **progress,
+            "steps": at.done,
+            "without_gain": progress["without_gain"] + 1,
+        }
+        if score > progress["best"]:
+            run.selection.keep_best(member, params, at.done, states.best_steps(member))
+            progress |= {"best": score, "best_step": at.done, "without_gain": 0}
+        members[member] = progress
+        log.write(name, at.done, {"dev": score, "best": progress["best"]})
+    return at._replace(evaluated=at.done, members=members)
 
 
-def _evaluate(
-    job: Job,
-    index: int,
-    state: TrainState,
-    step: int,
-    progress: Progress,
-    log: Log,
-    needed: set[int],
-) -> Progress:
-    """The progress of the seed at `index` after its evaluation."""
-    run, params = job.runs[index], params_of(state, index)
-    score = hosts.agree(job.evaluate(params))
-    progress = {**progress, "steps": step, "without_gain": progress["without_gain"] + 1}
-    if score > progress["best"]:
-        run.save_best(params, step, needed)
-        progress = {**progress, "best": score, "best_step": step, "without_gain": 0}
-    log.write(run.name, step, {"dev": score, "best": progress["best"]})
-    return progress
-
-
-def _out_of_patience(progress: Progress, recipe: Recipe) -> bool:
-    return 0 < recipe.patience <= progress["without_gain"]
+def _out_of_patience(recipe: Recipe, members: list[Progress]) -> bool:
+    """Whether all of them have gone `patience` evaluations without a gain."""
+    return all(0 < recipe.patience <= progress["without_gain"] for progress in members)

@@ -15,8 +15,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from xt_jax import hosts
+from xt_jax.model.batch import Batch, Sums
 from xt_jax.model.layers import dropout_key
-from xt_jax.tasks.packed import Batch, Sums
 
 LossFn = Callable[[Any, Batch, jax.Array | None], Sums]
 

@@ -1,4 +1,4 @@
-"""A study opened: configuration, weights, data and earlier results, read and checked."""
+"""Builds a study: configuration, weights, data and earlier results, read and checked."""
 
 from __future__ import annotations
 
@@ -16,32 +16,37 @@ from xt_jax.data.sources.mini import open_mini
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.errors import ConfigError
 from xt_jax.model.pretrained import open_pretrained
-from xt_jax.model.sharding import RULES, make_mesh
+from xt_jax.model.sharding import RULES, make_mesh, row_multiple, rows_multiple
 from xt_jax.records.results import Results
+from xt_jax.study.datasets import Reader
 from xt_jax.study.phases import Trainer
-from xt_jax.study.prepare import Phase, TaskData, prepare
-from xt_jax.study.reader import Files, Reader
+from xt_jax.study.schedule import Planner
+from xt_jax.study.task_data import Files, Phase, TaskData, prepare
 from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
 
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that the phases of one model share, read and checked."""
+    """Everything that the phases of one model share, read and checked.
+
+    Attributes:
+        params: of the encoder without and with its embeddings.
+    """
 
     trainer: Trainer
     intermediates: dict[str, Phase]
     targets: dict[str, TaskData]
     results: Results
-    params: tuple[int, int]  # of the encoder without and with its embeddings
+    params: tuple[int, int]
 
 
-def open_studies(
+def build_studies(
     config: Config, workdir: epath.Path, results: Results | None = None
 ) -> dict[str, Study]:
     """The study of each model by the name that the configuration gives it.
 
     Args:
-        results: as in `open_study`.
+        results: as in `build_study`.
 
     Raises:
         UserError: anything wrong with configuration, weights or data.
@@ -51,10 +56,12 @@ def open_studies(
     names = config.models or (config.model.name,)
     with hosts.first_ahead("data are read and tokenised"):
         results = results or Results.open(workdir, config.shard, writes=False)
-        return {name: open_study(of_model(config, name), workdir, files, results) for name in names}
+        return {
+            name: build_study(of_model(config, name), workdir, files, results) for name in names
+        }
 
 
-def open_study(
+def build_study(
     config: Config,
     workdir: epath.Path,
     files: Files | None = None,
@@ -68,26 +75,38 @@ def open_study(
     """
     workdir.mkdir(parents=True, exist_ok=True)
     _check(config)
+    _check_languages(config)
     mesh = make_mesh(config.train.model_axis)
     cache = epath.Path(config.data.cache_dir or workdir / "cache")
-    data, tokenizer = open_data(config, cache)
-    source = open_pretrained(config.model, tokenizer)
-    key = fingerprint(source.tokenizer)
-    longest = source.config.max_length
-    files = {} if files is None else files
-    reader = Reader(config, source.tokenizer, key, longest, data, cache, files)
-    intermediates, targets = prepare(reader)
+    source, tokenizer = open_data(config, cache)
+    pretrained = open_pretrained(config.model, tokenizer)
+    reader = Reader(
+        pretrained.tokenizer,
+        fingerprint(pretrained.tokenizer),
+        source,
+        cache,
+        config.allow_missing,
+    )
+    longest = pretrained.config.max_length
+    intermediates, targets = prepare(config, reader, longest, {} if files is None else files)
     _check_something_to_run(config, set(intermediates), set(targets))
-    results = results or Results.open(workdir, config.shard, writes=False)
-    trainer = Trainer(config.train, config.mixture, source, mesh, workdir / "phases")
-    trainer.check_budgets([part for phase in intermediates.values() for part in phase.parts])
-    trainer.check_budgets(targets.values())
+    planner = Planner(
+        config.mixture,
+        config.train.packing,
+        row_multiple(),
+        rows_multiple(config.train, mesh),
+        pretrained.config.hidden_size,
+        cache,
+    )
+    planner.check_budgets([part for phase in intermediates.values() for part in phase.parts])
+    planner.check_budgets(targets.values())
+    shared_heads = config.mixture.shared_heads
     return Study(
-        trainer,
+        Trainer(config.train, shared_heads, pretrained, mesh, planner, workdir / "phases"),
         intermediates,
         targets,
-        results,
-        models.count_params(models.abstract_encoder(source.config)),
+        results or Results.open(workdir, config.shard, writes=False),
+        models.count_params(models.abstract_encoder(pretrained.config)),
     )
 
 
@@ -176,6 +195,29 @@ def _check(config: Config) -> None:
                 where=f"--config.{field}",
                 remedy=f"use a number from {low} to {high}",
             )
+
+
+def _check_languages(config: Config) -> None:
+    if not config.data.intermediate_languages:
+        raise ConfigError(
+            "No language was given for the intermediate tasks.",
+            where="--config.data.intermediate_languages",
+            remedy="use en, or leave the field out",
+        )
+    if config.data.eval_split not in ("auto", "dev", "test"):
+        raise ConfigError(
+            f"There is no split `{config.data.eval_split}` to score.",
+            where="--config.data.eval_split",
+            remedy="use auto, dev or test",
+        )
+    known = {lang for task in TASKS.values() for lang in task.languages}
+    unknown = [lang for lang in config.languages if lang not in known]
+    if unknown:
+        raise ConfigError(
+            f"No task has the languages {', '.join(unknown)}.",
+            where="--config.languages",
+            remedy="repeat the flag for each ISO 639-1 code, out of: " + " ".join(sorted(known)),
+        )
 
 
 def _check_something_to_run(config: Config, intermediates: set[str], targets: set[str]) -> None:

@@ -3,28 +3,156 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
+from etils import epath
 
-from xt_jax.config import MixtureConfig
+from xt_jax import hosts
+from xt_jax.config import MixtureConfig, digest
 from xt_jax.data.mixture import smoothed_draws, task_order, task_shares
-from xt_jax.data.packing import Plan
+from xt_jax.data.packing import Plan, check_budget, plan_training
 from xt_jax.data.shape import NoRoomError
 from xt_jax.errors import ConfigError
-from xt_jax.study.prepare import MLM, Phase, TaskData
+from xt_jax.files import atomic_write_text
+from xt_jax.study.task_data import MLM, Phase, TaskData
 from xt_jax.tasks.table import per_example
 
+FORMAT = 1  # raise it when the same data, recipe and seed come to give other batches
 REFERENCE_SEED = 0
+MOST_KEPT = 20_000_000  # placements of plans that wait in memory for their training: some 320 MB
 PlanBatches = Callable[..., Plan]  # plan_training but for what a phase's tasks share
+
+
+class PhasePlan(NamedTuple):
+    """The batches of a phase for one seed.
+
+    Attributes:
+        order: [steps] the index of the task that each step trains.
+        plans: the batches of each task.
+    """
+
+    order: np.ndarray
+    plans: list[Plan]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of each task (rows, columns, segments at most in a row, steps)."""
+        return [(plan.rows, plan.length, plan.segments, plan.steps) for plan in self.plans]
+
+
+class TaskSize(NamedTuple):
+    """How much a phase trains of one task: `steps` of `rows` x `length` tokens with `examples`."""
+
+    rows: int
+    length: int
+    steps: int
+    examples: int
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans the batches of the phases of one model, once for each phase and seed.
+
+    Attributes:
+        packing, row_multiple, rows_multiple, hidden_size: as in `data.packing.plan_training`.
+        cache: the folder of what planned phases have come to, so that a study that is started
+            again need not plan what is trained already.
+    """
+
+    mixture: MixtureConfig
+    packing: bool
+    row_multiple: int
+    rows_multiple: int
+    hidden_size: int
+    cache: epath.Path
+    _plans: dict[str, PhasePlan] = field(default_factory=dict)  # of which only the size was used
+
+    def identity(self, phase: Phase, seed: int) -> str:
+        """Names all that decides the batches, which need not be planned for it."""
+        mixture: dict[str, Any] = {}
+        if len(phase.parts) > 1:
+            mixture = {**dataclasses.asdict(self.mixture), "recipe": phase.recipe}
+            del mixture["shared_heads"], mixture["mlm_languages"]
+        elif phase.parts[0].task.name == MLM:
+            mixture = {"mlm_exponent": self.mixture.mlm_exponent}
+        parts = [
+            [part.task.name == MLM, per_example(part.task), part.recipe, _key(part)]
+            for part in phase.parts
+        ]
+        how = [self.packing, self.row_multiple, self.rows_multiple, self.hidden_size]
+        return digest(FORMAT, parts, seed, mixture, how)
+
+    def plan(self, phase: Phase, seed: int) -> PhasePlan:
+        """The batches, to be trained.
+
+        Raises:
+            ConfigError: a mixture in which a task would get no step.
+        """
+        kept = self._plans.pop(self.identity(phase, seed), None)
+        return kept or plan_phase(phase, self.mixture, seed, self.plan_batches)
+
+    def sizes(self, phase: Phase, seed: int) -> list[TaskSize]:
+        """How much is trained of each task of the phase."""
+        identity = self.identity(phase, seed)
+        path = self.cache / "plans" / f"{identity[:24]}.json"
+        if path.exists():
+            return [TaskSize(*numbers) for numbers in json.loads(path.read_text())]
+        planned = self.plan(phase, seed)
+        kept = [*self._plans.values(), planned]
+        if sum(len(plan.feature) for each in kept for plan in each.plans) <= MOST_KEPT:
+            self._plans[identity] = planned
+        sizes = [TaskSize(p.rows, p.length, p.steps, len(p.feature)) for p in planned.plans]
+        if hosts.is_first():
+            atomic_write_text(path, json.dumps(sizes))
+        return sizes
+
+    def plan_batches(
+        self, lengths: np.ndarray, batch_size: int, epochs: float, seed: int, **options: Any
+    ) -> Plan:
+        """`plan_training` for this model and these devices."""
+        return plan_training(
+            lengths,
+            batch_size,
+            epochs,
+            seed,
+            packing=self.packing,
+            row_multiple=self.row_multiple,
+            rows_multiple=self.rows_multiple,
+            hidden_size=self.hidden_size,
+            **options,
+        )
+
+    def check_budgets(self, parts: Iterable[TaskData]) -> None:
+        """Raises a ConfigError, before anything is trained, where `batch_tokens` are too few."""
+        for part in parts:
+            if part.train is None or not part.recipe.batch_tokens:
+                continue
+            try:
+                check_budget(
+                    part.train.features.lengths,
+                    part.recipe.batch_tokens,
+                    row_multiple=self.row_multiple if self.packing else 8,
+                    rows_multiple=self.rows_multiple,
+                    group=per_example(part.task),
+                )
+            except NoRoomError as error:
+                raise no_room(part, error) from error
+
+
+def phase_seed(seed: int, phase: Phase) -> int:
+    """The seed of a phase's heads, order and dropout, from the study's seed."""
+    return int(digest(seed, phase.name)[:7], 16)
 
 
 def plan_phase(
     phase: Phase, config: MixtureConfig, seed: int, plan_batches: PlanBatches
-) -> tuple[np.ndarray, list[Plan]]:
-    """([steps] which task each step trains, the batches of each task).
+) -> PhasePlan:
+    """The order of the tasks of a phase and the batches of each.
 
     One task alone has the steps or epochs of its recipe. Several have those asked for, else the
     epochs of their recipes together (with sampler=capped those of the examples that count), spread
@@ -36,7 +164,7 @@ def plan_phase(
     if len(phase.parts) == 1:
         (part,) = phase.parts
         plans = [_plan(part, part.recipe.steps, config, seed, plan_batches)]
-        return np.zeros(plans[0].steps, np.int32), plans
+        return PhasePlan(np.zeros(plans[0].steps, np.int32), plans)
     shares = _shares(phase, config)
     order = task_order(shares, _steps(phase, config, plan_batches), seed)
     counts = np.bincount(order, minlength=len(phase.parts))
@@ -51,7 +179,7 @@ def plan_phase(
         _plan(part, int(count), config, seed, plan_batches)
         for part, count in zip(phase.parts, counts, strict=True)
     ]
-    return order, plans
+    return PhasePlan(order, plans)
 
 
 def _shares(phase: Phase, config: MixtureConfig) -> np.ndarray:
@@ -151,3 +279,8 @@ def _examples(part: TaskData) -> int:
     """What a recipe's batches and epochs count: windows of a long text count each."""
     assert part.train is not None
     return len(part.train.features) // per_example(part.task)
+
+
+def _key(part: TaskData) -> str:
+    assert part.train is not None
+    return part.train.key

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from xt_jax.config import Config, digest
+from xt_jax.config import digest
 from xt_jax.data.examples import Example, SentenceExample, counted, is_labelled, takes_label
 from xt_jax.data.mixture import joined
 from xt_jax.data.packing import Features
@@ -52,28 +52,25 @@ class Dataset:
         return self.load()
 
 
-Files = dict[tuple[str, str, str], Any]  # what was read of (task, split, language)
-
-
 @dataclass(frozen=True)
 class Reader:
     """Where examples come from and what turns them into features.
 
     Attributes:
-        longest: tokens that the encoder takes.
-        files: to be scored, read once whatever the number of models.
+        tokenizer_key: names all that the tokenizer does.
+        cache: the folder of tokenised examples.
+        substitutes: whether files of substitute data are found too.
     """
 
-    config: Config
     tokenizer: Tokenizer
     tokenizer_key: str
-    longest: int
     source: Source
     cache: epath.Path
-    files: Files = dataclasses.field(default_factory=dict)
+    substitutes: bool = False
 
     def find(self, task: str, split: str, language: str) -> list[Found]:
-        return self.source.find(task, split, language, substitutes=self.config.allow_missing)
+        """The files of a split that are there, official ones first."""
+        return self.source.find(task, split, language, substitutes=self.substitutes)
 
     def dataset(
         self, task: Task, recipe: Recipe, split: str, found: Sequence[Found], most: int = 0

@@ -1,0 +1,50 @@
+"""Does one job of a study: train what is not trained yet, evaluate, record."""
+
+from __future__ import annotations
+
+from xt_jax.study.build import Study
+from xt_jax.study.evaluate import evaluate_target
+from xt_jax.study.phases import Checkpoint
+from xt_jax.study.plan import Job
+from xt_jax.study.record import AppendRows, TargetRecord
+from xt_jax.study.task_data import target_phase
+from xt_jax.study.train import train_phase
+from xt_jax.tasks.table import DIRECT
+
+Settings = set[tuple[str, str]]  # the (run, data) of rows
+
+
+def run_job(study: Study, job: Job, append_rows: AppendRows) -> Settings:
+    """Does the job; an intermediate phase that it needs is found or trained too.
+
+    Args:
+        append_rows: called with the rows of each data set as soon as it is scored.
+
+    Returns:
+        (run, data) of all rows that belong to the job, those scored earlier included.
+
+    Raises:
+        UserError: the loss is not finite.
+    """
+    starts = intermediate_checkpoints(study, job)
+    after = f"after-{job.intermediate}" if job.intermediate != DIRECT else ""
+    settings: Settings = set()
+    for name in job.targets:
+        data = study.targets[name]
+        trained = starts
+        if data.train is not None:
+            trained = train_phase(study.trainer, target_phase(data), starts, after, job.seeds)
+        for seed, checkpoint in zip(job.seeds, trained, strict=True):
+            record = TargetRecord(study, data, checkpoint, job.intermediate, seed, append_rows)
+            evaluate_target(record)
+            settings |= record.settings
+    return settings
+
+
+def intermediate_checkpoints(study: Study, job: Job) -> list[Checkpoint]:
+    """What each seed's targets start from: the encoder itself, or after the intermediate phase."""
+    starts = [study.trainer.pretrained_checkpoint()] * len(job.seeds)
+    if job.intermediate == DIRECT:
+        return starts
+    phase = study.intermediates[job.intermediate]
+    return train_phase(study.trainer, phase, starts, "", job.seeds)

@@ -1,0 +1,249 @@
+"""Trains the phases of a study, each until its best parameters on English dev are kept."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import optax
+from absl import logging
+from etils import epath
+from flax import nnx
+
+from xt_jax import hosts
+from xt_jax import model as models
+from xt_jax.data.tokenize import save_tokenizer
+from xt_jax.files import atomic_write_text
+from xt_jax.study.datasets import Dataset
+from xt_jax.study.heads import Models, new_models
+from xt_jax.study.phases import Checkpoint, Member, Trainer, selecting
+from xt_jax.study.record import write_phase
+from xt_jax.study.schedule import PhasePlan
+from xt_jax.study.scoring import Scorer
+from xt_jax.study.task_data import MLM, Phase, TaskData
+from xt_jax.tasks.table import FAMILIES
+from xt_jax.train.batches import TrainedTask
+from xt_jax.train.folding import decayed, occurring_words, renumber
+from xt_jax.train.loop import Run, fit
+from xt_jax.train.optim import make_optimizer
+from xt_jax.train.step import StepSpec, model_of, stack_params, task_params
+
+
+def train_phase(
+    trainer: Trainer, phase: Phase, starts: Sequence[Checkpoint], after: str, seeds: Sequence[int]
+) -> list[Checkpoint]:
+    """Trains `phase` for each seed from its start, unless that is done; the best of each.
+
+    Args:
+        after: what was trained before, for the folder's name.
+    """
+    members = [
+        trainer.member(phase, start, seed, after) for start, seed in zip(starts, seeds, strict=True)
+    ]
+    finished = trainer.finished(phase, members)
+    missing = [
+        member for member, checkpoint in zip(members, finished, strict=True) if not checkpoint
+    ]
+    planned = [
+        PlannedMember(member, trainer.planner.plan(phase, member.phase_seed)) for member in missing
+    ]
+    for group in together(planned, trainer.seeds_at_once):
+        _train_group(trainer, phase, group)
+    if missing:
+        finished = trainer.finished(phase, members)
+    assert all(finished)
+    return [checkpoint for checkpoint in finished if checkpoint]
+
+
+class PlannedMember(NamedTuple):
+    """A seed that is to be trained, and its batches."""
+
+    member: Member
+    plan: PhasePlan
+
+
+def together(planned: Sequence[PlannedMember], at_most: int) -> list[list[PlannedMember]]:
+    """Groups of consecutive seeds of one task whose steps have one shape; mixtures stay alone."""
+    groups: list[list[PlannedMember]] = []
+    for each in planned:
+        shapes = each.plan.shapes
+        if (
+            groups
+            and len(groups[-1]) < at_most
+            and len(shapes) == 1
+            and shapes == groups[-1][0].plan.shapes
+        ):
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return groups
+
+
+def _train_group(trainer: Trainer, phase: Phase, group: Sequence[PlannedMember]) -> None:
+    """Trains seeds as one program and writes what came of each, last of all that it is done."""
+    members = [member for member, _ in group]
+    words = _words(trainer, phase)
+    each = [
+        new_models(
+            [part.task for part in phase.parts],
+            trainer.pretrained,
+            member.start.folder,
+            member.phase_seed,
+            trainer.mesh,
+            trainer.config.sharding,
+            shared=trainer.shared_heads,
+            words=words,
+        )
+        for member in members
+    ]
+    order = group[0].plan.order
+    optimizer = make_optimizer(phase.recipe, len(order))
+    run = Run(
+        folders={member.directory.name: member.directory for member in members},
+        seeds=tuple(member.phase_seed for member in members),
+        tasks=tuple(
+            _trained_task(
+                part, each[0], optimizer, trainer.config.accumulate, words,
+                [plan.plans[i] for _, plan in group],
+            )
+            for i, part in enumerate(phase.parts)
+        ),
+        order=order,
+        recipe=phase.recipe,
+        selection=PhaseSelection(
+            phase, members, each, _dev_scorers(trainer, phase, each[0], words), len(order)
+        ),
+        states=trainer.states(members),
+        pad_id=trainer.pretrained.pad_id,
+    )  # fmt: skip
+    _log_shapes(run)
+    params = stack_params([own.params for own in each])
+    progress = fit(run, params, trainer.pretrained.config, trainer.config, trainer.mesh)
+    if hosts.is_first():
+        for (member, plan), reached in zip(group, progress, strict=True):
+            save_tokenizer(trainer.pretrained.tokenizer, member.best(reached["best_step"]))
+            names = {"model": trainer.pretrained.name, "seed": str(member.seed)}
+            write_phase(member.directory, phase, plan.order, plan.plans, reached["steps"], **names)
+    hosts.meet("the best parameters are there")
+    if hosts.is_first():
+        for member, reached in zip(members, progress, strict=True):
+            atomic_write_text(member.done, json.dumps(reached, sort_keys=True) + "\n")
+        run.states.rmtree(missing_ok=True)
+
+
+def _trained_task(
+    part: TaskData,
+    phase_models: Models,
+    optimizer: optax.GradientTransformation,
+    accumulate: int,
+    words: np.ndarray | None,
+    plans: Sequence,
+) -> TrainedTask:
+    """One task of a phase as the training loop takes it."""
+    assert part.train is not None
+    name, loss = part.task.name, FAMILIES[part.task.family].loss
+    assert loss is not None
+    graphdef, head = phase_models.graphdefs[name], phase_models.heads[name]
+    spec = StepSpec(graphdef, loss, optimizer, accumulate, head=head)
+    return TrainedTask(name, spec, tuple(plans), _in_words(part.train, words).features)
+
+
+def _log_shapes(run: Run) -> None:
+    for task in run.tasks:
+        plan = task.plans[0]
+        logging.info(
+            "%s: %s, %d steps of %d x %d tokens, fill %.3f",
+            next(iter(run.folders)), task.name, plan.steps, plan.rows, plan.length,
+            plan.fill(task.features.lengths),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DevScorer:
+    """Scores one task of a phase on its English dev examples."""
+
+    scorer: Scorer
+    head: str
+    dev: Dataset
+
+    def score(self, params: nnx.State) -> float:
+        """The task's first metric, of the parameters of a whole phase."""
+        own = task_params(params, self.head)
+        ((_, _, scores),) = self.scorer.predictions(own, [self.dev])
+        assert scores is not None
+        return scores[self.scorer.task.metrics[0]]
+
+
+def _dev_scorers(
+    trainer: Trainer, phase: Phase, phase_models: Models, words: np.ndarray | None
+) -> list[DevScorer]:
+    """The scorer of each task that selects the checkpoint."""
+    scorers = []
+    for part in selecting(phase):
+        assert part.dev is not None
+        name = part.task.name
+        scorer = Scorer(
+            part.task,
+            phase_models.graphdefs[name],
+            trainer.pretrained,
+            trainer.mesh,
+            trainer.config.packing,
+        )
+        scorers.append(DevScorer(scorer, phase_models.heads[name], _in_words(part.dev, words)))
+    return scorers
+
+
+@dataclass(frozen=True)
+class PhaseSelection:
+    """Judges a phase's parameters and keeps the best of each member (`train.loop.Selection`).
+
+    Attributes:
+        steps: planned.
+    """
+
+    phase: Phase
+    members: Sequence[Member]
+    models: Sequence[Models]
+    scorers: Sequence[DevScorer]
+    steps: int
+
+    def score(self, params: nnx.State) -> float:
+        """The mean of the tasks' first metrics on English dev."""
+        return statistics.mean(scorer.score(params) for scorer in self.scorers)
+
+    def keep_best(self, member: int, params: nnx.State, step: int, needed: set[int]) -> None:
+        """Saves the parameters with all word embeddings, and deletes those not `needed`."""
+        own, kept_in = self.models[member], self.members[member]
+        whole = own.unfolded(params, decayed(self.phase.recipe, self.steps, step))
+        _save(self.phase, own, whole, kept_in.best(step))
+        if hosts.is_first():
+            kept_in.keep_bests(needed | {step})
+
+
+def _save(phase: Phase, phase_models: Models, params: nnx.State, folder: epath.Path) -> None:
+    """The encoder; with its head where there is one task."""
+    task = phase.parts[0].task
+    model = model_of(phase_models.graphdefs[task.name], params, phase_models.heads[task.name])
+    if len(phase.parts) > 1:
+        models.save(model.encoder, folder)
+    else:
+        models.save(model, folder, labels=task.labels or None)
+
+
+def _words(trainer: Trainer, phase: Phase) -> np.ndarray | None:
+    """The word embeddings to train; None for all, which masked language modelling needs."""
+    if not trainer.config.fold_vocabulary or any(p.task.name == MLM for p in phase.parts):
+        return None
+    datasets = [d for part in phase.parts for d in (part.train, part.dev) if d is not None]
+    return occurring_words([d.features for d in datasets], trainer.pretrained.pad_id)
+
+
+def _in_words(dataset: Dataset, words: np.ndarray | None) -> Dataset:
+    """The data set in indices of the words that are trained."""
+    if words is None:
+        return dataset
+    return replace(dataset, features=renumber(dataset.features, words))
