@@ -98,15 +98,12 @@ def test_several_seeds_are_a_mean_and_a_sample_standard_deviation():
         ([0.0, 0.0, 0.0, 2.0], 3.182446 * 0.5),  # 3 degrees; deviation 1, over sqrt(4)
         ([0.0, 2.0] * 5, 2.262157 / 3),  # 9 degrees; deviation sqrt(10 / 9), over sqrt(10)
         ([-4.0, -4.0], 0.0),
+        ([3.0], math.nan),
     ],
 )
 def test_half_the_width_of_a_t_interval(gaps, expected):
-    assert half_width(gaps) == pytest.approx(expected, abs=1e-6)
-
-
-def test_one_seed_has_no_interval():
-    assert math.isnan(half_width([3.0]))
-    assert math.isnan(deviation([3.0]))
+    assert half_width(gaps) == pytest.approx(expected, abs=1e-6, nan_ok=True)
+    assert math.isnan(deviation(gaps)) == math.isnan(expected)
 
 
 def test_the_interval_of_a_gap_is_of_the_means_over_languages():
@@ -183,59 +180,43 @@ def test_a_language_with_other_examples_counts_once_for_all_metrics():
     assert [row["mnli - direct"] for row in table(text, "## base")] == ["", ""]
 
 
-def test_of_several_settings_the_last_counts_and_the_rest_is_counted():
-    rows = rows_of("direct", {"de": 60.0, "sw": 50.0}, run="1e-5")
-    rows += rows_of("direct", {"de": 64.0, "sw": 52.0}, run="3e-5")
-    text = report(rows)
-    assert main_row(text)["direct"] == "58.0"
-    assert "Rows of other settings left out: 2." in text
-    assert main_row(report(rows[2:] + rows[:2]))["direct"] == "55.0"
+FIRST = rows_of("direct", {"de": 60.0, "sw": 50.0}, run="1e-5")
+LATER = rows_of("direct", {"de": 64.0, "sw": 52.0}, run="3e-5")
+LESS = rows_of("direct", {"de": 60.0, "sw": 50.0}, examples="first 30")
+MORE = rows_of("direct", {"de": 66.0})
 
 
-def test_a_mean_over_languages_never_mixes_training_runs():
-    rows = rows_of("direct", {"de": 60.0, "sw": 50.0}, run="1e-5")
-    rows += rows_of("direct", {"de": 64.0}, run="3e-5")
-    text = report(rows)
-    assert main_row(text)["direct"] == "64.0"
-    assert main_row(text)["languages"] == "1"
-    assert "left out: 2." in text
-    text = report(rows, only=keys(rows[:1]))  # sw is of the run that `only` names in de
-    assert main_row(text)["direct"] == "55.0"
-    assert "left out: 1." in text
+@pytest.mark.parametrize(
+    ("rows", "only", "direct", "languages", "left_out"),
+    [
+        (FIRST + LATER, (), "58.0", 2, 2),  # the last counts
+        (LATER + FIRST, (), "55.0", 2, 2),
+        (FIRST + LATER[:1], (), "64.0", 1, 2),  # a mean over languages never mixes runs
+        (FIRST + LATER[:1], keys(FIRST[:1]), "55.0", 2, 1),  # `sw` is of the run named in `de`
+        (LESS + MORE, (), "58.0", 2, 1),  # more examples replace only their own number: 66 and 50
+        (LESS + MORE, keys(LESS[:1]), "55.0", 2, 1),  # `only` names the examples too
+        (LESS[:1] + MORE, [("other run", LESS[0]["data"])], "66.0", 1, 1),
+        (FIRST + [row.copy() for row in FIRST], (), "55.0", 2, 0),  # no other setting
+    ],
+)
+def test_one_setting_counts_and_the_others_are_counted(rows, only, direct, languages, left_out):
+    text = report(rows, only)
+    row = main_row(text)
+    assert (row["direct"], row["languages"]) == (direct, str(languages))
+    if left_out:
+        assert f"Rows of other settings left out: {left_out}." in text
+    else:
+        assert "left out" not in text
 
 
-def test_a_run_scored_on_more_examples_replaces_its_earlier_numbers_only():
-    rows = rows_of("direct", {"de": 60.0, "sw": 50.0}, examples="first 30")
-    rows += rows_of("direct", {"de": 66.0})
-    text = report(rows)
-    assert main_row(text)["direct"] == "58.0"  # 66 and 50
-    assert "left out: 1." in text
-
-
-def test_the_same_number_twice_is_not_another_setting():
-    rows = rows_of("direct", {"de": 60.0})
-    text = report([*rows, *(row.copy() for row in rows)])
-    assert main_row(text)["direct"] == "60.0"
-    assert "left out" not in text
-
-
-def test_rows_of_the_current_configuration_go_before_later_rows():
-    mine = rows_of("mnli", {"de": 61.0, "sw": 51.0}, run="mnli, 1e-5")
+def test_rows_of_the_current_configuration_are_preferred_to_later_rows():
+    current = rows_of("mnli", {"de": 61.0, "sw": 51.0}, run="mnli, 1e-5")
     later = rows_of("mnli", {"de": 71.0, "sw": 75.0}, run="mnli, 3e-5")
-    direct = rows_of("direct", {"de": 60.0, "sw": 48.0})
-    rows = direct + mine + later
-    text = report(rows, only=keys(mine))
-    assert main_row(text)["mnli"] == "56.0"
-    assert main_row(text)["mnli - direct"] == "+2.0"  # direct is not in `only` and still counts
-    assert "left out: 2." in text
+    rows = rows_of("direct", {"de": 60.0, "sw": 48.0}) + current + later
+    row = main_row(report(rows, only=keys(current)))
+    assert row["mnli"] == "56.0"
+    assert row["mnli - direct"] == "+2.0"  # direct is not in `only` and still counts
     assert main_row(report(rows))["mnli"] == "73.0"
-
-
-def test_only_names_the_examples_too():
-    mine = rows_of("direct", {"de": 60.0}, examples="first 30")
-    rows = mine + rows_of("direct", {"de": 66.0})
-    assert main_row(report(rows, only=keys(mine)))["direct"] == "60.0"
-    assert main_row(report(rows, only=[("other run", mine[0]["data"])]))["direct"] == "66.0"
 
 
 def test_direct_comes_first_then_the_intermediate_tasks_by_name():
@@ -284,16 +265,12 @@ def test_layers_have_a_table_of_their_own_with_a_star_at_the_published_one():
 
 
 def test_layers_that_cannot_be_told_apart_have_no_star():
-    text = report(sweep("direct", [{"de": 10.0}, {"de": 10.0}, {"de": 12.0}], 1))
+    rows = sweep("direct", [{"de": 10.0}, {"de": 10.0}, {"de": 12.0}], 1)
+    text = report(rows + rows_of("direct", {"de": 60.0}))
+    assert text.count("by layer") == 1  # xnli has no layers
     layers = table(text, "### tatoeba, accuracy by layer")
     assert [row["layer"] for row in layers] == ["0", "1", "2"]
     assert "the layer that counts" not in text
-
-
-def test_targets_without_layers_have_no_layer_table():
-    rows = sweep("direct", [{"de": 10.0}, {"de": 12.0}], 1) + rows_of("direct", {"de": 60.0})
-    assert report(rows).count("by layer") == 1
-    assert "tatoeba, accuracy by layer" in report(rows)
 
 
 def test_models_have_sections_of_their_own():
@@ -318,34 +295,17 @@ def test_no_results_are_a_sentence(exists, tmp_path):
     assert not list(tmp_path.glob("*.[sp][vn]g"))
 
 
-def test_the_report_is_written_beside_the_results_file(tmp_path):
+def test_the_report_is_written_beside_the_results_file_and_links_its_pictures(tmp_path):
     results = epath.Path(tmp_path) / "results.jsonl"
-    mine, later = (rows_of("direct", {"de": v}, run=str(v)) for v in (60.0, 66.0))
-    append_rows(results, mine + later)
-    text = write_report(results.parent, results.parent, only=keys(mine))
-    assert main_row(text)["direct"] == "60.0"
-    assert main_row((tmp_path / "report.md").read_text())["direct"] == "60.0"
+    current, later = (rows_of("direct", {"de": v}, run=str(v)) for v in (60.0, 66.0))
+    append_rows(results, current + later)
+    text = write_report(results.parent, results.parent, only=keys(current))
+    markdown = (tmp_path / "report.md").read_text()
+    assert main_row(text)["direct"] == main_row(markdown)["direct"] == "60.0"
     assert main_row(write_report(results.parent, results.parent))["direct"] == "66.0"
-
-
-def test_the_report_links_the_pictures_beside_it(tmp_path):
-    results = epath.Path(tmp_path) / "results.jsonl"
-    append_rows(
-        results,
-        [
-            row
-            for i, model in enumerate(("mini-48", "mini-64", "mini-128"))
-            for row in rows_of("direct", {"de": 60.0}, model=model, encoder_params=1000 * 4**i)
-        ],
-    )
-    write_report(results.parent, results.parent)
-    text = (tmp_path / "report.md").read_text()
-    links = re.findall(r"!\[.+\]\((.+)\)", text[: text.index("## mini-48")])
-    assert links == ["scores.svg"]
-    pictures = {name.replace("svg", suffix) for name in links for suffix in ("svg", "png")}
-    written = {path.name for path in tmp_path.iterdir()}
-    texts = {"results.jsonl", "results.csv", "report.md", "report.html"}
-    assert written == texts | pictures
+    assert re.findall(r"!\[.+\]\((.+)\)", markdown) == ["scores.svg"]
+    files = {"results.jsonl", "results.csv", "report.md", "report.html", "scores.svg", "scores.png"}
+    assert {path.name for path in tmp_path.iterdir()} == files
 
 
 def test_a_damaged_results_file_writes_no_report(tmp_path):

@@ -81,25 +81,20 @@ def test_the_answer_is_in_the_first_ten_lines():
 
 
 @pytest.mark.parametrize(
-    ("slope", "gaps", "expected"),
+    ("slope", "gaps", "expected", "probability"),
     [
-        (number(-2.0), (5.0, 3.0, 1.0), "**The gap shrinks with model size.**"),
-        (number(2.0), (1.0, 3.0, 5.0), "**The gap grows with model size.**"),
-        (number(-2.0), (-1.0, -3.0, -5.0), "**The gap falls further below zero with model size.**"),
-        (number(2.0), (-5.0, -3.0, -1.0), "**The gap rises from below zero with model size.**"),
-        (number(-0.9), (1.0, 1.0, 0.5), "**Whether the gap shrinks or grows with model size is op"),
-        (number(0.9), (1.0, 1.0, 1.5), "**Whether the gap shrinks or grows with model size is op"),
+        (number(-2.0, positive=0.03), (5.0, 3.0, 1.0), "The gap shrinks", "shrinks is 97 %"),
+        (number(2.0, positive=0.96), (1.0, 3.0, 5.0), "The gap grows", "grows is 96 %"),
+        (number(-2.0), (-1.0, -3.0, -5.0), "The gap falls further below zero", "zero is 10 %"),
+        (number(2.0), (-5.0, -3.0, -1.0), "The gap rises from below zero", "zero is 90 %"),
+        (number(-0.9), (1.0, 1.0, 0.5), "Whether the gap shrinks or grows", "shrinks is 10 %"),
+        (number(0.9), (1.0, 1.0, 1.5), "Whether the gap shrinks or grows", "grows is 90 %"),
     ],
 )
-def test_what_happens_to_the_gap_in_words(slope, gaps, expected):
-    assert paragraph(studied(slope, gaps)).startswith(expected)
-
-
-def test_the_probability_is_of_what_the_sentence_says():
-    falling = paragraph(studied(number(-2.0, positive=0.03)))
-    assert "the probability that it shrinks is 97 %" in falling
-    rising = paragraph(studied(number(2.0, positive=0.96), (1.0, 3.0, 5.0)))
-    assert "the probability that it grows is 96 %" in rising
+def test_what_happens_to_the_gap_in_words(slope, gaps, expected, probability):
+    text = paragraph(studied(slope, gaps))
+    assert text.startswith(f"**{expected} with model size")
+    assert probability in text
 
 
 def test_one_seed_has_gaps_without_intervals_and_no_certainty():
@@ -112,20 +107,24 @@ def test_one_seed_has_gaps_without_intervals_and_no_certainty():
     assert "probability" not in text
 
 
-def test_one_size_says_so_and_what_to_run():
-    one = analysed(study_rows({"mini-48": 56_544}, ("direct", "mnli"), seeds=3))
-    text = paragraph(one)
-    assert text.startswith("**There is only one size, mini-48: these are the gaps.**")
+@pytest.mark.parametrize(
+    ("sizes", "strong", "remedy"),
+    [
+        (1, "There is only one size, mini-48: these are the gaps.", "To see how they change with"),
+        (2, "There are only 2 sizes: these are the gaps.", "takes 3: run the same command with"),
+    ],
+)
+def test_too_few_sizes_for_a_slope_are_said_with_what_to_run(sizes, strong, remedy):
+    few = dict(list(SMALL.items())[:sizes])
+    study = analysed(study_rows(few, ("direct", "mnli"), seeds=3))
+    text = paragraph(study)
+    assert text.startswith(f"**{strong}** To see how they change")
+    assert remedy in text
     assert "run the same command with another `size=`" in text
-    gap = one.gap("mini-48", "mnli", "")
-    assert f"- **mnli:** {interval(gap.estimate)} points with mini-48." in lines_of(one)
-
-
-def test_two_sizes_are_too_few_for_a_slope():
-    two = dict(list(SMALL.items())[:2])
-    text = paragraph(analysed(study_rows(two, ("direct", "mnli"), seeds=3)))
-    assert text.startswith("**There are only 2 sizes: these are the gaps.** To see how they change")
-    assert "takes 3: run the same command with another `size=`" in text
+    gap = interval(study.gap("mini-48", "mnli", "").estimate)
+    assert any(
+        line.startswith(f"- **mnli:** {gap} points with mini-48") for line in lines_of(study)
+    )
 
 
 def test_sizes_without_a_common_target_have_no_slope():
@@ -215,66 +214,47 @@ def test_many_intermediate_tasks_still_fit_into_ten_lines():
     assert all(f"{name}:" in "\n".join(lines[:10]) for name in names)
 
 
-def test_a_target_that_some_sizes_lack_is_no_obstacle():
-    rows = study_rows(SMALL, ("direct", "mnli"), seeds=3)
-    rows = [r for r in rows if (r["model"], r["target"]) != ("mini-64", "tatoeba")]
-    assert paragraph(analysed(rows)).startswith("**")
-    assert "9 targets" in paragraph(analysed(rows))
-
-
 def test_the_family_with_most_sizes_is_spoken_of_and_the_others_are_named():
-    rows = study_rows(SMALL, ("direct", "mnli"), ("xnli",), seeds=3)
-    rows += study_rows({"xlm-roberta-base": 85_000_000}, ("direct", "mnli"), ("xnli",), seeds=3)
+    targets = ("xnli", "tatoeba")
+    rows = study_rows(SMALL, ("direct", "mnli"), targets, seeds=3)
+    rows = [r for r in rows if (r["model"], r["target"]) != ("mini-64", "tatoeba")]
+    rows += study_rows({"xlm-roberta-base": 85_000_000}, ("direct", "mnli"), targets, seeds=3)
     text = paragraph(analysed(rows))
+    assert text.startswith(("**The gap", "**Whether"))
+    assert "2 targets" in text  # though one size lacks one of them
     assert "From 3 sizes (57 k to 0.79 M encoder parameters)" in text
     assert "1 model of other families or without a gap: below." in text
 
 
-def test_the_command_that_trained_most_phases_is_on_the_first_line():
+def test_the_command_is_on_the_first_line():
     logs = phase_logs(("mini-48",))
-    logs = [replace(logs[0], command="python run.py --seed=1"), *logs[1:]]
-    lines = lines_of(analysed(study_rows(SMALL, seeds=2), phases=logs))
-    assert lines[0] == "`python run.py --seed=0` and 1 other command"
-    assert lines[1] == f"# {TITLE}"
+    study = analysed(study_rows(SMALL, ("direct", "mnli"), ("xnli",), seeds=2))
 
+    def first_line(phases, command: str = "") -> str:
+        return lines_of(replace(study, phases=tuple(phases), command=command))[0]
 
-def test_the_parts_of_a_study_are_one_command():
+    other = [replace(logs[0], command="python run.py --seed=1"), *logs[1:]]
+    assert first_line(other) == "`python run.py --seed=0` and 1 other command"
     shards = [f"python run.py --config.shard={i}/2 --workdir=w" for i in (1, 2)]
-    logs = [replace(log, command=shards[i % 2]) for i, log in enumerate(phase_logs(("mini-48",)))]
-    lines = lines_of(analysed(study_rows(SMALL, seeds=2), phases=logs))
-    assert lines[0] == "`python run.py --workdir=w`"
-
-
-def test_the_command_that_ran_the_study_last_goes_first():
-    study = analysed(study_rows(SMALL, seeds=2), phases=phase_logs(("mini-48",)))
-    assert lines_of(replace(study, command="python run.py"))[0] == "`python run.py`"
+    parts = [replace(log, command=shards[i % 2]) for i, log in enumerate(logs)]
+    assert first_line(parts) == "`python run.py --workdir=w`"  # the shards are one command
+    assert first_line(other, "python run.py") == "`python run.py`"  # the last that ran the study
+    assert first_line([]) == f"# {TITLE}"
 
 
 def test_numbers_in_words():
     assert interval(Estimate(-0.02, math.nan, math.nan, math.nan, 1, False)) == "+0.0"
     assert interval(Estimate(2.04, -0.5, 3.0, 0.9, 3, False)) == "+2.0 [-0.5, +3.0]"
     assert interval(None) == ""
-    assert [percent(p) for p in (0.999, 0.5, 0.004, math.nan)] == [
-        "over 99 %",
-        "50 %",
-        "under 1 %",
-        "",
-    ]
-    assert [size(n) for n in (56_544, 793_088, 85_054_464, 2_832_000_000)] == [
-        "57 k",
-        "0.79 M",
-        "85 M",
-        "2.8 B",
-    ]
+    probabilities = {0.999: "over 99 %", 0.5: "50 %", 0.004: "under 1 %", math.nan: ""}
+    assert [percent(p) for p in probabilities] == [*probabilities.values()]
+    sizes = {56_544: "57 k", 793_088: "0.79 M", 85_054_464: "85 M", 2_832_000_000: "2.8 B"}
+    assert [size(n) for n in sizes] == [*sizes.values()]
     assert [count(n, "seed") for n in (1, 0, 1080)] == ["1 seed", "0 seeds", "1,080 seeds"]
     assert between([1, 3, 2], "seed") == "1-3 seeds"
     assert between([2, 2], "seed") == "2 seeds"
-    assert [listed(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
-        "",
-        "a",
-        "a and b",
-        "a, b and c",
-    ]
+    lists = {"": "", "a": "a", "ab": "a and b", "abc": "a, b and c"}
+    assert [listed(words) for words in lists] == [*lists.values()]
     assert points(-0.04) == "+0.0"
 
 

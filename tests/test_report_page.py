@@ -15,6 +15,7 @@ from xt_jax.report.document import (
     Command,
     Folded,
     Heading,
+    Part,
     Picture,
     Table,
     Text,
@@ -166,12 +167,12 @@ def test_blocks_in_markdown():
         Bullets((Text("one", "a:"), Text("two"))),
         Table([["name", "n"], ["a|b", "1"]]),
         Picture("p", "A picture"),
-        Folded("details", (Heading(3, "Inner"), Text("inside"))),
+        Part("Part", (Folded("details", (Heading(3, "Inner"), Text("inside"))),)),
     ]
     assert to_markdown(blocks) == (
         "`run --x` and 2 others\n# A &lt;b>\n**Lead.** more | of it\n\n- **a:** one\n- two\n\n"
         "| name | n |\n|------|---|\n| a\\|b | 1 |\n\n![A picture](p.svg)\n\n"
-        "### Inner\n\ninside\n"
+        "## Part\n\n### Inner\n\ninside\n"
     )
 
 
@@ -182,7 +183,7 @@ def test_blocks_in_html():
         Text("say `code`", "Lead <"),
         Table([["name", "n"], ["a", "+1.0"]]),
         Picture("p", "T"),
-        Folded("details", (Text("inside"),)),
+        Part("More", (Folded("details", (Text("inside"),)),)),
     ]
     page = to_html(blocks, {"p": svg})
     assert "<h1>A &amp; b</h1>" in page
@@ -190,6 +191,8 @@ def test_blocks_in_html():
     assert '<th scope="row">a</th><td class="n">+1.0</td>' in page
     picture = '<svg viewBox="0 0 1 2" role="img" aria-label="T"><g id="p-a"/></svg>'
     assert f"<figure>{picture}<figcaption>T</figcaption></figure>" in page
+    assert '<nav><a href="#part-0">More</a>' in page
+    assert '<h2 id="part-0">More</h2>' in page
     assert "<details><summary>details</summary>\n<p>inside</p>\n</details>" in page
 
 

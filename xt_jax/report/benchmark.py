@@ -53,20 +53,20 @@ def benchmark_tables(study: StudyResults) -> list[Block]:
 
 
 def task_scores(model: Model) -> pd.DataFrame:
-    """XTREME's scores, 0..100, by intermediate task and seed: of tasks, groups and all nine."""
+    """XTREME's scores, 0..100, by intermediate task and seed: of tasks, groups and all tasks."""
     scores = {}
     for target in model.first:
         if target in XTREME.tasks:
             metrics = XTREME.tasks[target].metrics
-            found = {m: model.grids[target, m] for m in metrics if (target, m) in model.grids}
-            if len(found) == len(metrics):
-                by_metric = pd.DataFrame({m: _by_seed(grid) for m, grid in found.items()})
+            grids = {m: model.grids[target, m] for m in metrics if (target, m) in model.grids}
+            if len(grids) == len(metrics):
+                by_metric = pd.DataFrame({m: _by_seed(grid) for m, grid in grids.items()})
                 scores[target] = _means(by_metric)
     return with_averages(pd.DataFrame(scores).reindex(columns=list(TARGETS)))
 
 
 def with_averages(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores of all nine tasks with the means of groups and of all; NaN where a task is missing."""
+    """Scores of tasks with the means of groups and of all tasks; NaN where a task is missing."""
     groups = {**GROUPS, "mean": TARGETS}
     means = {name: _means(scores[list(tasks)]) for name, tasks in groups.items()}
     return scores.assign(**means).dropna(how="all")
@@ -113,10 +113,10 @@ def _cell(by_seed: pd.Series, column: str) -> str:
 
 def _fewer_languages(study: StudyResults) -> str:
     """The targets of XTREME that lack languages in the model that has fewest."""
-    found = []
+    lacking = []
     for target in study.targets:
         grids = [model.first[target][1] for model in study.models if target in model.first]
         fewest = min(len(grid.languages) for grid in grids)
         if target in XTREME.tasks and fewest < len(TASKS[target].languages):
-            found.append(f"{target} {fewest} of {len(TASKS[target].languages)}")
-    return ", ".join(found)
+            lacking.append(f"{target} {fewest} of {len(TASKS[target].languages)}")
+    return ", ".join(lacking)

@@ -29,11 +29,11 @@ def csv_files(study: StudyResults) -> dict[str, str]:
     return {name: frame.to_csv(index=False) for name, frame in frames.items() if len(frame)}
 
 
-def _cells(found: Gap | Slope) -> dict[str, Any]:
+def _cells(finding: Gap | Slope) -> dict[str, Any]:
     """A cell for each field; an estimate has one for each of its fields, seeds are one cell."""
     cells: dict[str, Any] = {}
-    for field in fields(found):
-        value = getattr(found, field.name)
+    for field in fields(finding):
+        value = getattr(finding, field.name)
         if field.name in ("estimate", "without_collapsed"):
             prefix = "" if field.name == "estimate" else f"{field.name}_"
             for part in fields(Estimate):

@@ -124,11 +124,11 @@ def _languages(study: StudyResults, styles: Styles) -> Iterator[Drawing]:
 
 
 def _layers(study: StudyResults, styles: Styles) -> Iterator[Drawing]:
-    found = sweeps(study)
-    models = [model for model in study.models if any(model.name in by for by in found.values())]
+    swept = sweeps(study)
+    models = [model for model in study.models if any(model.name in by for by in swept.values())]
     title = "Retrieval with the hidden states of each layer"
     for part, name in _parts(models, "retrieval_by_layer"):
-        yield Drawing(name, title, "Retrieval by layer", partial(layer_figure, found, part, styles))
+        yield Drawing(name, title, "Retrieval by layer", partial(layer_figure, swept, part, styles))
 
 
 def _curves(study: StudyResults) -> Iterator[Drawing]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-import pandas as pd
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -59,12 +59,12 @@ def curve_figure(phases: Phases, models: Sequence[str], styles: dict[str, Style]
     figure, panels = (_abreast if len(models) == 1 else _grid)(tasks, models, legend_height(used))
     for key, axes in panels.items():
         for name, style in used.items():
-            of_seeds = [pd.Series(dict(curve)) for curve in curves.get(key, {}).get(name, [])]
-            if of_seeds:
-                by_seed = pd.concat(of_seeds, axis="columns", join="inner").sort_index()
-                steps, low, high = by_seed.index, by_seed.min(axis=1), by_seed.max(axis=1)
-                means = by_seed.mean(axis=1)
-                axes.plot(steps, means, label=name, color=style.colour, linewidth=1.3, zorder=3)
+            by_seed = [dict(curve) for curve in curves.get(key, {}).get(name, [])]
+            steps = sorted(set(by_seed[0]).intersection(*by_seed)) if by_seed else []
+            if steps:
+                values = np.array([[curve[step] for step in steps] for curve in by_seed])
+                low, mean, high = values.min(axis=0), values.mean(axis=0), values.max(axis=0)
+                axes.plot(steps, mean, label=name, color=style.colour, linewidth=1.3, zorder=3)
                 axes.fill_between(steps, low, high, color=style.colour, alpha=0.15, linewidth=0)
         axes.tick_params(labelsize=SMALL - 1)
         axes.locator_params(axis="x", nbins=3)

@@ -130,16 +130,8 @@ def _line(study: StudyResults, models: Sequence[Model], name: str, target: str) 
 
 
 def _draw(axes: Axes, line: Line, style: Style, name: str) -> None:
-    axes.plot(
-        line.sizes,
-        [e.value for e in line.estimates],
-        label=name,
-        color=style.colour,
-        marker=style.marker,
-        markersize=4.5,
-        linewidth=1.5,
-        zorder=3,
-    )
+    values = [e.value for e in line.estimates]
+    axes.plot(line.sizes, values, label=name, zorder=3, **style.line)
     if any(e.has_interval for e in line.estimates):
         lows, highs = zip(*((e.low, e.high) for e in line.estimates), strict=True)
         axes.fill_between(line.sizes, lows, highs, color=style.colour, alpha=0.18, linewidth=0)

@@ -43,31 +43,31 @@ Sweeps = dict[str, dict[str, Sweep]]  # by target and model
 
 def sweeps(study: StudyResults) -> Sweeps:
     """The first metric of each target and model that has scores of at least two layers."""
-    found: Sweeps = {}
+    swept: Sweeps = {}
     for model in study.models:
         for (target, metric), scored in model.grids.items():
             layers = layer_grids(model, target, metric)
-            if len(layers) < 2 or model.name in found.get(target, {}):
+            if len(layers) < 2 or model.name in swept.get(target, {}):
                 continue
             scores: dict[str, dict[int, float]] = {}
             for layer, at_layer in layers.items():
                 for name, values in at_layer.scores.items():
                     scores.setdefault(name, {})[layer] = float(seed_means(values).mean())
             sweep = Sweep(metric, max(layers), scores, counted_layer(layers, scored))
-            found.setdefault(target, {})[model.name] = sweep
-    return {target: found[target] for target in study.targets if target in found}
+            swept.setdefault(target, {})[model.name] = sweep
+    return {target: swept[target] for target in study.targets if target in swept}
 
 
-def layer_figure(found: Sweeps, models: Sequence[Model], styles: dict[str, Style]) -> Figure:
+def layer_figure(swept: Sweeps, models: Sequence[Model], styles: dict[str, Style]) -> Figure:
     """A row for each retrieval task, a column for each model, relative depth across."""
     ring = Line2D([], [], label="the layer that counts", linestyle="", **_ring("0.3"))
     margins = Margins(left=0.9, top=legend_height(styles, 1) + 0.35, bottom=0.6, down=0.15)
-    figure, rows = grid([2.0] * len(found), len(models), margins)
+    figure, rows = grid([2.0] * len(swept), len(models), margins)
     for axes, model in zip(rows[0], models, strict=True):
-        depth = max(by[model.name].last for by in found.values() if model.name in by)
+        depth = max(by[model.name].last for by in swept.values() if model.name in by)
         title = f"{model.name}, {depth} layers"
         axes.set_title(wrapped(title, 100 // len(models)), fontsize=9, fontweight="bold")
-    for (target, by_model), row in zip(found.items(), rows, strict=True):
+    for (target, by_model), row in zip(swept.items(), rows, strict=True):
         top = max(v for s in by_model.values() for by in s.scores.values() for v in by.values())
         for model, axes in zip(models, row, strict=True):
             _draw(axes, by_model.get(model.name), styles)
@@ -82,12 +82,7 @@ def layer_figure(found: Sweeps, models: Sequence[Model], styles: dict[str, Style
 
 
 def _ring(colour: str) -> dict[str, Any]:
-    return {
-        "marker": "o",
-        "markersize": 9,
-        "markerfacecolor": "none",
-        "markeredgecolor": colour,
-    }
+    return {"marker": "o", "ms": 9, "markerfacecolor": "none", "markeredgecolor": colour}
 
 
 def _draw(axes: Axes, sweep: Sweep | None, styles: dict[str, Style]) -> None:
@@ -100,16 +95,7 @@ def _draw(axes: Axes, sweep: Sweep | None, styles: dict[str, Style]) -> None:
         scores = sweep.scores.get(name, {})
         depths = [layer / sweep.last for layer in scores]
         if scores:
-            axes.plot(
-                depths,
-                list(scores.values()),
-                label=name,
-                color=style.colour,
-                marker=style.marker,
-                markersize=4,
-                linewidth=1.3,
-                zorder=3,
-            )
+            axes.plot(depths, list(scores.values()), label=name, zorder=3, **style.line)
         if sweep.counted in scores:
             depth = sweep.counted / sweep.last
             axes.plot(depth, scores[sweep.counted], zorder=2, **_ring(style.colour))

@@ -61,15 +61,6 @@ def _draw(axes: Axes, target: str, models: Sequence[Model], styles: dict[str, St
         points = np.array([(x, means.mean(), deviation(means)) for x, means in seeds])
         if len(points):
             has_bars |= not np.isnan(points[:, 2]).all()
-            axes.errorbar(
-                *points.T,
-                label=name,
-                color=style.colour,
-                marker=style.marker,
-                markersize=5,
-                linewidth=1.2,
-                elinewidth=1.4,
-                capsize=2.5,
-            )
+            axes.errorbar(*points.T, label=name, elinewidth=1.4, capsize=2.5, **style.line)
     size_axis(axes, sizes, 0.2)
     return has_bars

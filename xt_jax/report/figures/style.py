@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -36,6 +36,11 @@ class Style(NamedTuple):
 
     colour: str
     marker: str
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """The options of a line through markers."""
+        return {"color": self.colour, "marker": self.marker, "linewidth": 1.4, "markersize": 4.5}
 
 
 def styles_of(names: Collection[str]) -> dict[str, Style]:
@@ -122,19 +127,10 @@ def legend(
     markers: bool = True,
 ) -> None:
     """One legend above the panels of a `grid`, of which the margin is `legend_height`."""
-    handles: list[Artist] = [
-        Line2D(
-            [],
-            [],
-            label=wrapped(name),
-            linestyle="-" if line else "",
-            linewidth=1.4,
-            color=style.colour,
-            marker=style.marker if markers else "",
-            markersize=5.5,
-        )
-        for name, style in styles.items()
-    ]
+    handles: list[Artist] = []
+    for name, style in styles.items():
+        options = {**style.line, "markersize": 5.5 if markers else 0}
+        handles.append(Line2D([], [], label=wrapped(name), ls="-" if line else "", **options))
     figure.legend(
         handles=[*handles, *more],
         loc="upper center",

@@ -106,12 +106,12 @@ def shifts(example_scores: np.ndarray, draws: int = DRAWS) -> np.ndarray:
     if not n:
         return np.zeros((runs, draws), np.float32)
     is_same = bool((denominators == denominators[:, :1]).all())
-    found = np.empty((runs, draws), np.float32)
+    scores = np.empty((runs, draws), np.float32)
     for first, weights in _weights(n, draws):
         drawn = slice(first, first + len(weights))
         below = n * denominators[:, :1] if is_same else denominators @ weights.T
-        found[:, drawn] = _percent(numerators @ weights.T, below)
-    return found - _percent(numerators.sum(axis=1), denominators.sum(axis=1))[:, None]
+        scores[:, drawn] = _percent(numerators @ weights.T, below)
+    return scores - _percent(numerators.sum(axis=1), denominators.sum(axis=1))[:, None]
 
 
 def estimate(terms: Sequence[Term]) -> Estimate:

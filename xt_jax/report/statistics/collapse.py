@@ -1,4 +1,4 @@
-"""Runs that learnt nothing: their English score is what no learning gives."""
+"""Runs that learnt nothing: their English score is at chance."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def collapsed(rows: Sequence[Row]) -> set[Run]:
     runs: dict[Run, list[Row]] = defaultdict(list)
     for row in rows:
         runs[row["intermediate"], row["target"], row["seed"]].append(row)
-    return {run for run, mine in runs.items() if _is_at_chance(mine)}
+    return {run for run, of_run in runs.items() if _is_at_chance(of_run)}
 
 
 def chance(target: str, n: int) -> float | None:
     """The highest score, 0..100, on `n` examples that still counts as chance; None if any counts.
 
-    Every family says what takes no learning: the same label for all, any span, one tag.
+    Each family defines the score that takes no learning: one label for all, any span, one tag.
     """
     task = TASKS.get(target)
     return None if task is None else FAMILIES[task.family].chance(task, n)

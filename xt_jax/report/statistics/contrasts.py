@@ -119,7 +119,7 @@ def shifts_of(rows: pd.DataFrame, example_scores: ExampleScores) -> Shifts:
         DataError: per-example scores that do not give the row's value.
     """
     scored = rows.drop_duplicates(["run", "data"])
-    found: Shifts = {}
+    known: Shifts = {}
     same_draws = [scored["n"], scored["data"].where(scored["n"] > _MANY, "")]
     for (n, data), of_set in scored.groupby(same_draws):
         counting = _counting(of_set, example_scores) if data else slice(None)
@@ -131,8 +131,8 @@ def shifts_of(rows: pd.DataFrame, example_scores: ExampleScores) -> Shifts:
                 if (array := _checked(row, example_scores)) is not None
             }
             if arrays:
-                found |= zip(arrays, shifts(np.stack(list(arrays.values()))), strict=True)
-    return found
+                known |= zip(arrays, shifts(np.stack(list(arrays.values()))), strict=True)
+    return known
 
 
 def _counting(rows: pd.DataFrame, example_scores: ExampleScores) -> np.ndarray:

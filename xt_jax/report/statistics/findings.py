@@ -1,4 +1,4 @@
-"""What a study found: gaps to direct fine-tuning and how they change with model size."""
+"""What a study shows: gaps to direct fine-tuning and how they change with model size."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Slope:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that a study found.
+    """Everything that a study shows.
 
     Attributes:
         collapsed: (model, intermediate or `direct`, target, seed) of every run at chance.
@@ -115,10 +115,10 @@ def find(rows: pd.DataFrame | Sequence[Row], example_scores: ExampleScores) -> F
     by_model = {str(model): of_model for model, of_model in first.groupby("model", sort=False)}
     shifts = shifts_of(first, example_scores)
     at_chance = {m: collapsed(of_model.to_dict("records")) for m, of_model in by_model.items()}
-    found = {m: list(contrasts(by_model[m], at_chance[m], shifts)) for m in by_model}
+    comparisons = {m: list(contrasts(by_model[m], at_chance[m], shifts)) for m in by_model}
     return Findings(
-        tuple(gap for of_model in found.values() for gap in _gaps(of_model)),
-        tuple(_slopes(ladders(rows), found)),
+        tuple(gap for of_model in comparisons.values() for gap in _gaps(of_model)),
+        tuple(_slopes(ladders(rows), comparisons)),
         tuple((model, *run) for model, runs in at_chance.items() for run in sorted(runs)),
     )
 
@@ -142,9 +142,9 @@ def _p_value(gap: Gap) -> float:
     return 2 * min(gap.estimate.positive, 1 - gap.estimate.positive)
 
 
-def _gaps(found: Sequence[Contrast]) -> Iterator[Gap]:
+def _gaps(comparisons: Sequence[Contrast]) -> Iterator[Gap]:
     """The gaps of one model: each target's mean over languages, each language, means of targets."""
-    for one in found:
+    for one in comparisons:
         views = {"": one.mean, **{language: one.of(language) for language in one.languages}}
         for language, paired in views.items():
             bad = tuple(seed for seed in one.collapsed if seed in paired.seeds)
@@ -158,8 +158,8 @@ def _gaps(found: Sequence[Contrast]) -> Iterator[Gap]:
                 bad,
                 _mean([rest]) if rest else None,
             )
-    for name in direct_first({one.intermediate for one in found}):
-        of_task = [one for one in found if one.intermediate == name]
+    for name in direct_first({one.intermediate for one in comparisons}):
+        of_task = [one for one in comparisons if one.intermediate == name]
         kept = [one.mean_without_collapsed for one in of_task]
         rests = [paired for paired in kept if paired is not None]
         bad = tuple(sorted({seed for one in of_task for seed in one.collapsed}))
@@ -182,10 +182,12 @@ def _mean(parts: Sequence[Paired]) -> Estimate:
     return estimate([Term(1 / len(parts), "", part) for part in parts])
 
 
-def _slopes(families: dict[str, list[str]], found: dict[str, list[Contrast]]) -> Iterator[Slope]:
+def _slopes(
+    families: dict[str, list[str]], comparisons: dict[str, list[Contrast]]
+) -> Iterator[Slope]:
     """The slopes of means over all first, then of one intermediate task, one target, and pairs."""
     for family, models in families.items():
-        of_models = [{one.key: one for one in found.get(model, [])} for model in models]
+        of_models = [{one.key: one for one in comparisons.get(model, [])} for model in models]
         every = list(dict.fromkeys(key for by_key in of_models for key in by_key))
         common = [key for key in every if all(key in by_key for by_key in of_models)]
         names = direct_first({name for name, _ in every})
