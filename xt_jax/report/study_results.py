@@ -14,6 +14,7 @@ from etils import epath
 from xt_jax.errors import DataError
 from xt_jax.languages import Language, language
 from xt_jax.records import example_scores
+from xt_jax.records.progress import status_file
 from xt_jax.records.results import Row, read_all
 from xt_jax.report.phase_logs import PhaseLog, read_phases
 from xt_jax.report.statistics.contrasts import ExampleScores
@@ -165,7 +166,7 @@ def read_study(
     Raises:
         DataError: a malformed line, unless `malformed` takes it; or damaged per-example scores.
     """
-    status = folder / "status.json"  # shards have none, but a command in each phase
+    status = folder / status_file("")  # shards have a command in each phase instead
     command = json.loads(status.read_text()).get("command", "") if status.exists() else ""
     rows = read_all(folder, malformed=malformed)
     scores = partial(example_scores.read, folder)
