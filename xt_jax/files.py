@@ -158,6 +158,11 @@ def read_appended(path: epath.PathLike) -> bytes:
     return b"".join(_parts(epath.Path(path)))
 
 
+def read_appended_lines(path: epath.PathLike) -> list[str]:
+    """The lines of an `AppendedFile`, without one that is being written."""
+    return read_appended(path).decode(errors="replace").split("\n")[:-1]
+
+
 def _parts(path: epath.Path) -> list[bytes]:
     """The content of each part; a file on a disk is one."""
     parts: list[bytes] = []

@@ -10,6 +10,8 @@ from typing import Any
 
 from etils import epath
 
+from xt_jax.files import read_appended
+
 Curve = tuple[tuple[int, float], ...]  # (step, value) with steps that grow
 
 _RECORD = "phase.json"
@@ -63,8 +65,7 @@ def _read(folder: epath.Path) -> PhaseLog | None:
     if name is None or not (folder / _RECORD).exists():
         return None
     record = _parsed((folder / _RECORD).read_text())
-    path = folder / "log.jsonl"
-    lines = [_parsed(line) for line in (path.read_text() if path.exists() else "").split("\n")]
+    lines = [_parsed(line) for line in read_appended(folder / "log.jsonl").decode().split("\n")]
     lines = [line for line in lines if isinstance(line.get("step"), int)]
     try:
         return PhaseLog(
