@@ -55,6 +55,18 @@ def batch(features):
 mask_tokens = jax.jit(mlm.mask_tokens)
 
 
+def words_of(batch) -> int:
+    """The size of the vocabulary: the mask token is the last one."""
+    return int(batch["end_words"].max()) + 1
+
+
+def drawn(batch, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[R, M] columns, which of them are masked, and what stands there then."""
+    masked = mask_tokens(batch, jax.random.key(seed))
+    position, chosen = np.asarray(masked.position), np.asarray(masked.chosen)
+    return position, chosen, np.take_along_axis(np.asarray(masked.input_ids), position, axis=1)
+
+
 @jax.jit
 def loss_of(model: Model, batch, key=None):
     return mlm.loss(model, batch, key)["loss"]
@@ -93,22 +105,13 @@ def test_random_words_are_all_but_special_ones(xlmr_tokenizer, mini_tokenizer, t
     ):
         features = mlm.tokenize([TextExample("0", "a red car")], tokenizer, (), max_length=16)
         fields = {name: array.tolist() for name, array in features.fields.items()}
-        assert fields == {
-            "example": [0],
-            "mask_id": [mask_id],
-            "first_word": [words[0]],
-            "end_words": [words[1]],
-        }
-        has_types = tokenizer is bert_tokenizer
-        assert ("token_type_ids" in features.tokens) == has_types
+        vocabulary = {"mask_id": [mask_id], "first_word": [words[0]], "end_words": [words[1]]}
+        assert fields == {"example": [0], **vocabulary}
+        assert ("token_type_ids" in features.tokens) == (tokenizer is bert_tokenizer)
     assert sorted(xlmr_tokenizer.all_special_ids) == [0, 1, 2, 3, 250_001]
-
-
-def test_a_tokenizer_without_mask_token_is_refused(mini_tokenizer_folder, tmp_path):
-    tokenizer = load_tokenizer(str(mini_tokenizer_folder))
-    tokenizer.mask_token = None
+    bert_tokenizer.mask_token = None
     with pytest.raises(ConfigError, match="no mask token"):
-        mlm.tokenize([TextExample("0", "Anna")], tokenizer, (), max_length=16)
+        mlm.tokenize([TextExample("0", "Anna")], bert_tokenizer, (), max_length=16)
 
 
 def test_masks_keep_to_the_rule(batch, mini_tokenizer):
@@ -162,12 +165,10 @@ def test_masking_statistics():
     columns, shown = np.zeros(length), np.zeros(words + 5)
     pairs = 0
     for seed in range(draws):
-        masked = mask_tokens(batch, jax.random.key(seed))
-        position, chosen = np.asarray(masked.position), np.asarray(masked.chosen)
+        position, chosen, new = drawn(batch, seed)
         assert (chosen.sum(axis=1) == 30).all()
         columns += np.bincount(position[chosen], minlength=length)
-        new = np.take_along_axis(np.asarray(masked.input_ids), position, axis=1)[chosen]
-        shown += np.bincount(new, minlength=words + 5)
+        shown += np.bincount(new[chosen], minlength=words + 5)
         is_masked = np.zeros((rows, length), bool)
         is_masked[np.nonzero(chosen)[0], position[chosen]] = True
         pairs += (is_masked[:, 1:-1] & is_masked[:, 2:]).sum()
@@ -191,9 +192,7 @@ def test_what_becomes_of_a_token_does_not_depend_on_where_it_is():
     batch = synthetic_batch(512, 64, 50)
     by_column = np.zeros((2, 64))
     for seed in range(60):
-        masked = mask_tokens(batch, jax.random.key(seed))
-        position, chosen = np.asarray(masked.position), np.asarray(masked.chosen)
-        new = np.take_along_axis(np.asarray(masked.input_ids), position, axis=1)
+        position, chosen, new = drawn(batch, seed)
         for kind, values in enumerate((chosen, chosen & (new == 54))):
             by_column[kind] += np.bincount(position[values], minlength=64)
     assert np.abs(by_column[1, 1:] / by_column[0, 1:] - 0.8).max() < 0.04
@@ -204,7 +203,7 @@ def test_what_becomes_of_a_token_does_not_depend_on_where_it_is():
 
 
 def test_masks_follow_the_key(batch):
-    model = small_model("mlm", int(batch["end_words"].max()) + 1)
+    model = small_model("mlm", words_of(batch))
     model.encoder = with_options(model.encoder, dropout=0.0, attention_dropout=0.0)
     one, same, other = (mask_tokens(batch, jax.random.key(k)).input_ids for k in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
@@ -216,7 +215,7 @@ def test_masks_follow_the_key(batch):
 
 def test_loss_is_that_of_the_masked_tokens_among_all_logits(batch):
     """Against logits of every token, of which the masked ones are picked on the host."""
-    model = small_model("mlm", int(batch["end_words"].max()) + 1)
+    model = small_model("mlm", words_of(batch))
     total, weight = loss_of(model, batch)
     masked = mask_tokens(batch, jax.random.key(mlm.EVALUATION_SEED))
     hidden = model.encoder(masked.input_ids, batch["positions"], batch["segment_ids"])
@@ -251,7 +250,7 @@ def test_no_array_has_a_logit_for_every_token(batch):
 
 
 def test_the_embedding_learns_from_both_of_its_uses(batch):
-    vocab = int(batch["end_words"].max()) + 1
+    vocab = words_of(batch)
     graphdef, params = nnx.split(small_model("mlm", vocab))
 
     @jax.jit
@@ -271,7 +270,7 @@ def test_the_embedding_learns_from_both_of_its_uses(batch):
 
 def test_a_mesh_masks_and_learns_the_same(batch):
     """The same masks, loss and gradients on one and on eight devices, with dropout."""
-    graphdef, params = nnx.split(small_model("mlm", int(batch["end_words"].max()) + 1))
+    graphdef, params = nnx.split(small_model("mlm", words_of(batch)))
 
     @jax.jit
     @jax.value_and_grad
