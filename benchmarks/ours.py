@@ -23,8 +23,8 @@ from flax import nnx  # noqa: E402
 from work import TASKS, Ragged, Work  # noqa: E402
 
 from xt_jax import model as models  # noqa: E402
+from xt_jax.data.packed_sets import PackedSets  # noqa: E402
 from xt_jax.data.packing import Features, Plan, plan_training  # noqa: E402
-from xt_jax.data.stream import Stream as Sets  # noqa: E402
 from xt_jax.model.config import EncoderConfig  # noqa: E402
 from xt_jax.model.predict import Predictor  # noqa: E402
 from xt_jax.model.sharding import make_mesh, place_batch, place_params, row_multiple  # noqa: E402
@@ -187,7 +187,9 @@ class Prediction:
         self.params = place_params(params, mesh, "replicated")
         ask = FAMILIES[TASKS[work.task]].predict
         self.predictor = Predictor(graphdef, ask, mesh, self.config)
-        self.sets: Sets = self.predictor.stream([load_features(work, name) for name in splits])
+        self.sets: PackedSets = self.predictor.stream(
+            [load_features(work, name) for name in splits]
+        )
 
     def facts(self) -> dict[str, Any]:
         lengths, plan = self._lengths(), self.sets.plan

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from xt_jax.data.examples import MiningExample
-from xt_jax.data.stream import plan_stream
+from xt_jax.data.packed_sets import pack_sets
 from xt_jax.model import Encoder, preset
 from xt_jax.model.predict import Predictor
 from xt_jax.model.sharding import make_mesh
@@ -60,7 +60,7 @@ def test_a_feature_is_a_sentence(mini_tokenizer):
 
 def test_one_layer_is_that_of_all_and_those_above_are_not_run(encoder, mini_tokenizer):
     features = mining.tokenize(corpus(), mini_tokenizer, (), max_length=64)
-    stream = plan_stream([features])
+    stream = pack_sets([features])
     batch = jax.tree.map(jnp.asarray, stream.batch(0, mini_tokenizer.pad_token_id))
     rows = (batch["input_ids"], batch["positions"], batch["segment_ids"])
     layers = encoder.config.num_layers

@@ -255,7 +255,7 @@ def test_steps_that_do_not_fit_take_units_from_others_and_give_theirs():
     given = shape.Shape(2, 120, 8)
     assert pack(lengths[order[0]], 2, 120) is None
     limits = shape.Limits(8, 1, 768)
-    mended, placements, same = shape.fit(lengths, lambda attempt: order, given, limits)
+    mended, placements, same = shape.fit(lengths, lambda seed: order, 0, given, limits)
     assert same == given
     assert [len(step) for step in mended] == [4] * 7
     np.testing.assert_array_equal(np.sort(np.concatenate(mended)), np.arange(28))
@@ -264,7 +264,7 @@ def test_steps_that_do_not_fit_take_units_from_others_and_give_theirs():
         assert (column + lengths[step]).max() <= 120
         assert np.bincount(row, lengths[step]).max() <= 120
         assert len(set(zip(row, slot, strict=True))) == 4
-    assert shape.fit(lengths, lambda attempt: order[:1], given, limits)[2].rows > 2
+    assert shape.fit(lengths, lambda seed: order[:1], 0, given, limits)[2].rows > 2
 
 
 def test_the_longest_unit_stands_with_the_shortest():
@@ -280,7 +280,7 @@ def test_swaps_stay_within_an_epoch():
     lengths = np.array([60, 60, 60, 60, 10, 10, 10, 10], np.int32)
     order = [np.array(step) for step in ([0, 1, 2, 4], [3, 5, 6, 7], [4, 5, 6, 7], [0, 1, 2, 3])]
     fitted, _, same = shape.fit(
-        lengths, lambda attempt: order, shape.Shape(2, 70, 4), shape.Limits(8, 1, 768)
+        lengths, lambda seed: order, 0, shape.Shape(2, 70, 4), shape.Limits(8, 1, 768)
     )
     assert same.rows == 2
     for epoch in (fitted[:2], fitted[2:]):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from xt_jax.data.packed_sets import pack_sets
 from xt_jax.data.packing import Features
-from xt_jax.data.stream import plan_stream
 from xt_jax.model import Encoder, predict
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.predict import Predictor
@@ -140,7 +140,7 @@ def test_many_data_sets_are_one_compile(sets, few_tokens):
 
 
 def test_a_row_holds_one_data_set_and_only_the_last_step_has_empty_rows(sets, few_tokens):
-    stream = plan_stream(sets, devices=2, step_tokens=256)
+    stream = pack_sets(sets, devices=2, step_tokens=256)
     plan = stream.plan
     assert plan.rows % 2 == 0
     which = np.searchsorted(stream.first, plan.feature, side="right") - 1
@@ -167,7 +167,7 @@ def test_rows_of_small_data_sets_fill_the_steps():
         lengths[0] = 256 if language == 7 else lengths[0]
         sets.append(Features(lengths, {}, {"example": np.arange(300, dtype=np.int32)}))
     for devices in (1, 8):
-        stream = plan_stream(sets, devices=devices)
+        stream = pack_sets(sets, devices=devices)
         assert stream.fill >= 0.92
         assert stream.plan.length >= 256
 

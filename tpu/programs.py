@@ -23,8 +23,8 @@ from jax.sharding import PartitionSpec as P
 
 from xt_jax import model as models
 from xt_jax.config import Config, DataConfig, ModelConfig, of_model
+from xt_jax.data.packed_sets import pack_sets
 from xt_jax.data.packing import Features, plan_training
-from xt_jax.data.stream import plan_stream
 from xt_jax.model.heads import Model
 from xt_jax.model.predict import Predictor
 from xt_jax.model.sharding import abstract_params, rows_multiple
@@ -183,7 +183,7 @@ def _prediction(
     graphdef, params = _abstract(encoder, data)
     predictor = Predictor(graphdef, family.predict, mesh, encoder)
     features = data.scored[0].features
-    stream = plan_stream(
+    stream = pack_sets(
         [Features(_lengths(data, 1), {}, {})],
         packing=config.train.packing,
         devices=mesh.shape["data"],

@@ -65,8 +65,8 @@ def turns(order: np.ndarray) -> np.ndarray:
     """[steps] how many earlier steps trained the same task."""
     turn = np.empty_like(order)
     for task in np.unique(order):
-        mine = order == task
-        turn[mine] = np.arange(mine.sum())
+        chosen = order == task
+        turn[chosen] = np.arange(chosen.sum())
     return turn
 
 

@@ -109,8 +109,8 @@ def _balanced(
     window_of_rank = np.repeat(np.arange(windows), sizes)[np.argsort(key, kind="stable")]
     found: list[np.ndarray] = []
     for window in range(windows):
-        mine = ranked[window_of_rank == window][::-1]
-        dealt = _deal(mine, lengths, edges[window + 1] - edges[window], most)
+        units = ranked[window_of_rank == window][::-1]
+        dealt = _deal(units, lengths, edges[window + 1] - edges[window], most)
         found.extend(dealt[i] for i in rng.permutation(len(dealt)))
     return found
 

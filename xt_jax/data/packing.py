@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from xt_jax.data.bins import Placement
 from xt_jax.data.order import step_order, token_order
 from xt_jax.data.shape import (
     Limits,
@@ -157,8 +156,11 @@ def plan_training(
         if packing:
             shape = shape_for_batches(judged, batch_size, epochs, limits)
         order = functools.partial(step_order, units, batch_size, epochs)
-    fitted = fit(units, lambda attempt: order((seed, attempt)[: attempt + 1]), shape, limits)
-    return _in_features(_assemble(*fitted), lengths, group)
+    steps_of_units, placements, shape = fit(units, order, seed, shape, limits)
+    row, slot, column = (np.concatenate(part) for part in zip(*placements, strict=True))
+    splits = np.concatenate([[0], np.cumsum([len(step) for step in steps_of_units])])
+    plan = Plan(*shape, np.concatenate(steps_of_units), row, slot, column, splits)
+    return _in_features(plan, lengths, group)
 
 
 def materialise(
@@ -174,9 +176,9 @@ def materialise(
         other token array: [R, T]; starts (first column), feature (-1 = empty) and every other
         field: [R, S].
     """
-    here = slice(plan.splits[step], plan.splits[step + 1])
+    placed = slice(plan.splits[step], plan.splits[step + 1])
     feature, row, slot, column = (
-        array[here] for array in (plan.feature, plan.row, plan.slot, plan.column)
+        array[placed] for array in (plan.feature, plan.row, plan.slot, plan.column)
     )
     count = plan.rows
     if rows is not None:
@@ -246,18 +248,4 @@ def _in_features(plan: Plan, lengths: np.ndarray, group: int) -> Plan:
         (plan.slot[:, None] * group + member).ravel(),
         (plan.column[:, None] + before).ravel(),
         plan.splits * group,
-    )
-
-
-def _assemble(order: list[np.ndarray], placements: list[Placement], shape: Shape) -> Plan:
-    row, slot, column = (np.concatenate(part) for part in zip(*placements, strict=True))
-    return Plan(
-        shape.rows,
-        shape.length,
-        shape.segments,
-        np.concatenate(order),
-        row,
-        slot,
-        column,
-        np.concatenate([[0], np.cumsum([len(step) for step in order])]),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -60,12 +60,11 @@ class Limits:
         return ceil(int(lengths.max()), self.row_multiple)
 
     def work(self, length: int) -> float:
-        """Of a column of a row."""
+        """The work of one column in a row of that length, attention included."""
         return 1 + length / (6 * self.hidden_size)
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """R rows of T columns with at most `segments` units in a row."""
 
     rows: int
@@ -106,12 +105,13 @@ def shape_for_batches(lengths: np.ndarray, batch_size: int, epochs: float, limit
     lengths = evenly_spaced(lengths, most)
     order = step_order(lengths, batch_size, min(epochs, 2), REFERENCE_SEED)
     mean = float(lengths.mean()) * min(batch_size, max(len(step) for step in order))
+    heaviest = max(int(lengths[step].sum()) for step in order)
     shapes = sorted(
-        _shapes(limits, limits.shortest(lengths), int(mean), _heaviest(lengths, order)),
+        _shapes(limits, limits.shortest(lengths), int(mean), heaviest),
         key=lambda shape: shape.size * limits.work(shape.length),
     )
-    found = (_tried(shape, lengths, order) for shape in shapes)
-    return next(shape for shape in found if shape is not None)
+    fitting = (_tried(shape, lengths, order) for shape in shapes)
+    return next(shape for shape in fitting if shape is not None)
 
 
 def shape_for_tokens(lengths: np.ndarray, tokens: int, limits: Limits) -> tuple[Shape, int]:
@@ -134,8 +134,8 @@ def shape_for_tokens(lengths: np.ndarray, tokens: int, limits: Limits) -> tuple[
         work = steps * shape.size * limits.work(length)
         candidates.append((most * length < NEAR * tokens, work, fill, shape, steps))
     for _, _, fill, shape, steps in sorted(candidates, key=lambda c: c[:3]):
-        some = min(len(sample), -(-in_sample // int(shape.size * fill)))
-        order = token_order(sample, some, some, REFERENCE_SEED)
+        count = min(len(sample), -(-in_sample // int(shape.size * fill)))
+        order = token_order(sample, count, count, REFERENCE_SEED)
         tried = _tried(shape, sample, order)
         if tried is not None:
             return tried, steps
@@ -143,22 +143,29 @@ def shape_for_tokens(lengths: np.ndarray, tokens: int, limits: Limits) -> tuple[
 
 
 def fit(
-    lengths: np.ndarray, order_of: Callable[[int], Order], shape: Shape, limits: Limits
+    lengths: np.ndarray,
+    order_of: Callable[[tuple[int, ...]], Order],
+    seed: int,
+    shape: Shape,
+    limits: Limits,
 ) -> tuple[Order, list[Placement], Shape]:
     """An order with few units swapped between near steps, and each packed into the shape.
 
     Rows are added, as the last resort, where none of `ATTEMPTS` orders can be made to fit.
+
+    Args:
+        order_of: from a seed to the units of each step.
     """
     while True:
         for attempt in range(ATTEMPTS):
-            packed = _packed(lengths, order_of(attempt), shape, FITTED)
+            packed = _packed(lengths, order_of((seed, attempt)[: attempt + 1]), shape, FITTED)
             if packed is not None:
                 return *packed, shape
-        shape = replace(shape, rows=shape.rows + limits.rows_multiple)
+        shape = shape._replace(rows=shape.rows + limits.rows_multiple)
 
 
 def _shapes(limits: Limits, shortest: int, mean: int, heaviest: int) -> Iterator[Shape]:
-    """From what holds a step of `mean` tokens to what holds any."""
+    """Shapes from those that hold a step of `mean` tokens to those that hold the heaviest."""
     for rows in itertools.count(limits.rows_multiple, limits.rows_multiple):
         first = max(shortest, ceil(-(-mean // rows), limits.row_multiple))
         last = max(shortest, ceil(-(-heaviest // rows), limits.row_multiple)) + shortest
@@ -166,10 +173,6 @@ def _shapes(limits: Limits, shortest: int, mean: int, heaviest: int) -> Iterator
             yield Shape(rows, length)
         if (rows - limits.rows_multiple) * shortest > 2 * heaviest:
             return
-
-
-def _heaviest(lengths: np.ndarray, order: Order) -> int:
-    return max(int(lengths[step].sum()) for step in order)
 
 
 def _tried(shape: Shape, lengths: np.ndarray, order: Order) -> Shape | None:
@@ -185,7 +188,7 @@ def _tried(shape: Shape, lengths: np.ndarray, order: Order) -> Shape | None:
         return None
     used = max(int(slot.max()) + 1 for _, slot, _ in fitted[1])
     most = max(len(step) for step in order)
-    return replace(shape, segments=min(most, used + max(2, used // 4)))
+    return shape._replace(segments=min(most, used + max(2, used // 4)))
 
 
 def _packed(
@@ -211,7 +214,7 @@ class _Mender:
         self._ends = np.cumsum([len(step) for step in order])
 
     def mend(self, step: int) -> bool:
-        """Whether the step fits in the end."""
+        """Swaps units until the step fits; returns whether it does."""
         near = np.arange(max(0, step - WINDOW), min(len(self.order), step + WINDOW + 1))
         lightest = near[np.argsort(self._loads[near], kind="stable")][: self._effort.partners]
         for partner in lightest.tolist():
@@ -224,8 +227,8 @@ class _Mender:
 
     def _swap(self, step: int, partner: int) -> bool:
         """The swap that makes both fit, else one that makes `step` lighter; False if none does."""
-        mine, theirs = self.order[step], self.order[partner]
-        gain = self._lengths[mine][:, None] - self._lengths[theirs]
+        heavy, light = self.order[step], self.order[partner]
+        gain = self._lengths[heavy][:, None] - self._lengths[light]
         wanted = max(1, (self._loads[step] - self._loads[partner]) // 2)
         same = self._epoch(step)[:, None] == self._epoch(partner)
         cost = np.where(same & (gain != 0), np.abs(gain - wanted), UNLIMITED)
@@ -234,8 +237,8 @@ class _Mender:
             i, j = np.unravel_index(pair, cost.shape)
             if cost[i, j] == UNLIMITED:
                 break
-            a, b = mine.copy(), theirs.copy()
-            a[i], b[j] = theirs[j], mine[i]
+            a, b = heavy.copy(), light.copy()
+            a[i], b[j] = light[j], heavy[i]
             placed = [self._pack(a), self._pack(b)]
             if placed[1] is not None and placed[0] is not None:
                 better = {step: (a, placed[0]), partner: (b, placed[1])}

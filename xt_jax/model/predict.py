@@ -13,8 +13,9 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from xt_jax import hosts, preemption
+from xt_jax.data.packed_sets import PackedSets, pack_sets
 from xt_jax.data.packing import Features, spread
-from xt_jax.data.stream import Shape, Stream, plan_stream
+from xt_jax.data.shape import Shape
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.sharding import local_rows, place_batch, row_multiple, step_tokens
 
@@ -34,9 +35,9 @@ class Predictor:
 
     def stream(
         self, sets: Sequence[Features], *, packing: bool = True, shape: Shape | None = None
-    ) -> Stream:
+    ) -> PackedSets:
         """The data sets in the given shape, or in one that suits them and the devices."""
-        return plan_stream(
+        return pack_sets(
             sets,
             packing=packing,
             devices=self.mesh.shape["data"],
@@ -47,7 +48,7 @@ class Predictor:
         )
 
     def __call__(
-        self, params: nnx.State, stream: Stream, wanted: Collection[int] | None = None
+        self, params: nnx.State, stream: PackedSets, wanted: Collection[int] | None = None
     ) -> Iterator[tuple[int, Outputs]]:
         """(number of the data set, what `predict_fn` says of each feature, in their order).
 
@@ -78,7 +79,7 @@ class Predictor:
         return _compiled.lower(self.graphdef, params, batch, self.predict_fn)
 
     def _outputs(
-        self, params: nnx.State, stream: Stream, steps: Sequence[int]
+        self, params: nnx.State, stream: PackedSets, steps: Sequence[int]
     ) -> Iterator[tuple[int, dict[str, dict[str, np.ndarray]]]]:
         """(step, outputs on the host), the device one step ahead of the host."""
         pending: tuple[int, Any] | None = None
@@ -112,7 +113,7 @@ class _Gathered:
         assert self._seen.max(initial=0) <= 1, "a feature was predicted twice"
         return bool(self._seen.all())
 
-    def add(self, outputs: dict[str, Outputs], stream: Stream, which: int, at: slice) -> None:
+    def add(self, outputs: dict[str, Outputs], stream: PackedSets, which: int, at: slice) -> None:
         """What a step says of the features placed `at`."""
         plan, features = stream.plan, self._features
         feature = plan.feature[at] - stream.first[which]

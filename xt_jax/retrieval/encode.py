@@ -15,8 +15,7 @@ from tqdm import tqdm
 
 from xt_jax.config import ModelConfig, digest
 from xt_jax.data.packing import Features
-from xt_jax.data.shape import ceil
-from xt_jax.data.stream import Shape
+from xt_jax.data.shape import Shape, ceil
 from xt_jax.data.tokenize import Tokenizer, fingerprint, ragged
 from xt_jax.errors import ConfigError
 from xt_jax.model.encoder import Encoder

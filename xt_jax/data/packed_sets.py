@@ -1,11 +1,10 @@
-"""Several data sets as one stream of steps of one shape, for evaluation with one compile."""
+"""Several data sets packed into steps of one shape, so that evaluation compiles once."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,22 +12,14 @@ from xt_jax.data.bins import best_fit
 from xt_jax.data.mixture import joined
 from xt_jax.data.order import evenly_spaced
 from xt_jax.data.packing import Features, Plan, materialise
-from xt_jax.data.shape import Limits, ceil
+from xt_jax.data.shape import Limits, Shape, ceil
 
 JUDGED = 2048  # features of a data set by which the length of the rows is chosen
 WIDEST = 1.5  # times the longest feature are the longest rows
 
 
-class Shape(NamedTuple):
-    """Of every step: rows, their length, and the most features in one."""
-
-    rows: int
-    length: int
-    segments: int
-
-
 @dataclass(frozen=True)
-class Stream:
+class PackedSets:
     """Data sets whose rows follow each other through the steps without gaps; a row holds one set.
 
     What stands beside a feature, and in which row of which step, follows from all the data sets,
@@ -63,17 +54,17 @@ class Stream:
         """One step's arrays, as `materialise`; features are numbered from 0 in each step."""
         plan, parts = self.plan, list(self.parts(step))
         taken = [self.sets[i].take(plan.feature[at] - self.first[i]) for i, at in parts]
-        here = slice(plan.splits[step], plan.splits[step + 1])
-        count = here.stop - here.start
-        alone = dataclasses.replace(
+        placed = slice(plan.splits[step], plan.splits[step + 1])
+        count = placed.stop - placed.start
+        one_step = dataclasses.replace(
             plan,
             feature=np.arange(count, dtype=np.int32),
-            row=plan.row[here],
-            slot=plan.slot[here],
-            column=plan.column[here],
+            row=plan.row[placed],
+            slot=plan.slot[placed],
+            column=plan.column[placed],
             splits=np.array([0, count]),
         )
-        return materialise(alone, joined(taken, [0] * len(taken)), 0, pad_id, rows)
+        return materialise(one_step, joined(taken, [0] * len(taken)), 0, pad_id, rows)
 
     @property
     def fill(self) -> float:
@@ -81,7 +72,7 @@ class Stream:
         return self.plan.fill(np.concatenate([features.lengths for features in self.sets]))
 
 
-def plan_stream(
+def pack_sets(
     sets: Sequence[Features],
     *,
     packing: bool = True,
@@ -90,7 +81,7 @@ def plan_stream(
     hidden_size: int = 768,
     step_tokens: int = 8192,
     shape: Shape | None = None,
-) -> Stream:
+) -> PackedSets:
     """Each feature of each data set once; only the last step has rows without any.
 
     Args:
@@ -103,45 +94,42 @@ def plan_stream(
             feature may be longer than its rows.
     """
     lengths = [features.lengths for features in sets]
-    if shape is None:
+    if shape is not None:
+        length, most = shape.length, shape.segments
+    else:
         length = _length(lengths, Limits(row_multiple, devices, hidden_size), packing)
         most = max(1, length // 8) if packing else 1
-    else:
-        _, length, most = shape
-    placed = [best_fit(some, length, most) for some in lengths]
+    placed = [best_fit(each, length, most) for each in lengths]
     used = np.array([int(row.max(initial=-1)) + 1 for row, _, _ in placed])
     before = np.cumsum(used) - used
     row, slot, column = (np.concatenate(part) for part in zip(*placed, strict=True))
-    row = row + np.repeat(before, [len(some) for some in lengths])
+    row = row + np.repeat(before, [len(each) for each in lengths])
     if shape is None:
         rows = _rows(int(used.sum()), max(1, step_tokens // length) * devices, devices)
-        segments = int(slot.max(initial=0)) + 1
-    else:
-        rows, _, segments = shape
+        shape = Shape(rows, length, int(slot.max(initial=0)) + 1)
     # The data sets' rows follow each other, so sorting by row keeps each set's features together.
     by_row = np.lexsort((slot, row))
-    steps = -(-int(used.sum()) // rows)
+    steps = -(-int(used.sum()) // shape.rows)
     plan = Plan(
-        rows,
-        length,
-        segments,
+        *shape,
         by_row.astype(np.int32),
-        (row[by_row] % rows).astype(np.int32),
+        (row[by_row] % shape.rows).astype(np.int32),
         slot[by_row],
         column[by_row],
-        np.searchsorted(row[by_row] // rows, np.arange(steps + 1)),
+        np.searchsorted(row[by_row] // shape.rows, np.arange(steps + 1)),
     )
-    return Stream(tuple(sets), plan, np.cumsum([0, *map(len, sets)]))
+    return PackedSets(tuple(sets), plan, np.cumsum([0, *map(len, sets)]))
 
 
 def _length(lengths: Sequence[np.ndarray], limits: Limits, packing: bool) -> int:
     """The length of the rows with the least work."""
-    longest = max((int(some.max()) for some in lengths if len(some)), default=1)
+    lengths = [each for each in lengths if len(each)]
+    longest = max((int(each.max()) for each in lengths), default=1)
     shortest = ceil(longest, limits.row_multiple)
     if not packing:
         return shortest
-    samples = [evenly_spaced(some, JUDGED) for some in lengths if len(some)]
-    times = [len(some) / min(len(some), JUDGED) for some in lengths if len(some)]
+    samples = [evenly_spaced(each, JUDGED) for each in lengths]
+    times = [len(each) / len(sample) for each, sample in zip(lengths, samples, strict=True)]
 
     def work(length: int) -> float:
         rows = [int(best_fit(sample, length)[0].max()) + 1 for sample in samples]
@@ -153,6 +141,6 @@ def _length(lengths: Sequence[np.ndarray], limits: Limits, packing: bool) -> int
 
 
 def _rows(total: int, most: int, devices: int) -> int:
-    """As few steps as `most` rows allow, the last one as full as can be."""
+    """Rows of a step, so that there are as few steps as `most` rows allow and the last is full."""
     steps = max(1, -(-total // most))
     return ceil(max(1, -(-total // steps)), devices)
