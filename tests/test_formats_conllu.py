@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from readers import treebank
 
-from xt_jax.data import conllu, formats
+from xt_jax.data import formats
 from xt_jax.data.examples import TagExample
-
-UPOS = tuple(
-    "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
-)
-
-
-def treebank(path):
-    return conllu.read_conllu(path, path.name[:2], UPOS)
+from xt_jax.tasks.table import UPOS
 
 
 def word(number, form="a", tag="NOUN", head="0", deps="_"):

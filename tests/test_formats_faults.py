@@ -6,87 +6,29 @@ import json
 import re
 
 import pytest
+from readers import (
+    anli,
+    ccg,
+    commonsense,
+    cosmos,
+    german_xnli,
+    hellaswag,
+    mnli,
+    ner,
+    nli_jsonl,
+    nli_text,
+    panx,
+    paws,
+    pawsx,
+    qqp,
+    snli,
+    translated,
+    xnli,
+    xnli_mt,
+)
 
 from xt_jax.data import conllu, formats
 from xt_jax.errors import DataError
-
-NLI = ("entailment", "neutral", "contradiction")
-PAWS = ("0", "1")
-FOUR = tuple("0123")
-FIVE = tuple("01234")
-NER = ("B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O")
-
-
-def mnli(path):
-    return formats.read_mnli(path, NLI)
-
-
-def xnli(path):
-    return formats.read_xtreme_pairs(path, NLI)
-
-
-def pawsx(path):
-    return formats.read_xtreme_pairs(path, PAWS)
-
-
-def paws(path):
-    return formats.read_paws(path, PAWS)
-
-
-def snli(path):
-    return formats.read_snli(path, NLI)
-
-
-def nli_text(path):
-    return formats.read_nli_text(path, NLI)
-
-
-def nli_jsonl(path):
-    return formats.read_nli_jsonl(path, NLI)
-
-
-def anli(path):
-    return formats.read_anli(path, NLI)
-
-
-def xnli_all(path):
-    return formats.read_xnli(path, "de", NLI)
-
-
-def xnli_mt(path):
-    return formats.read_xnli_mt(path, NLI)
-
-
-def translated(path):
-    return formats.read_translated_pairs(path, PAWS)
-
-
-def qqp(path):
-    return formats.read_qqp(path, PAWS)
-
-
-def hellaswag(path):
-    return formats.read_hellaswag(path, FOUR)
-
-
-def cosmos(path):
-    return formats.read_cosmos_qa(path, FOUR)
-
-
-def commonsense(path):
-    return formats.read_commonsense_qa(path, FIVE)
-
-
-def ner(path):
-    return formats.read_tags(path, NER)
-
-
-def panx(path):
-    return formats.read_panx(path, NER)
-
-
-def ccg(path):
-    return formats.read_ccg(path, ())
 
 
 def treebank(path):
@@ -245,9 +187,9 @@ FAULTS = {
     "anli-label": (anli, lines(ANLI, ANLI | {"label": "x"}), ":2", "'x'.*e, n, c"),
     "anli-field": (anli, lines({"uid": "1"}), ":1", "'context'"),
     "anli-text": (anli, lines(ANLI | {"context": ""}), ":1", "sentence 1 is empty"),
-    "xnli-columns": (xnli_all, XNLI_HEADER + "en\tneutral\ta\tb\n", ":2", "4 .*5"),
-    "xnli-language": (xnli_all, XNLI_HEADER + "en\tneutral\ta\tb\t1\n", "", "language 'de'"),
-    "xnli-label": (xnli_all, XNLI_HEADER + "de\tno\ta\tb\t1\n", ":2", "'no'"),
+    "xnli-columns": (german_xnli, XNLI_HEADER + "en\tneutral\ta\tb\n", ":2", "4 .*5"),
+    "xnli-language": (german_xnli, XNLI_HEADER + "en\tneutral\ta\tb\t1\n", "", "language 'de'"),
+    "xnli-label": (german_xnli, XNLI_HEADER + "de\tno\ta\tb\t1\n", ":2", "'no'"),
     "xnli-mt-header": (xnli_mt, "premise\tlabel\na\tneutral\n", ":1", "no column hypo"),
     "xnli-mt-columns": (xnli_mt, "premise\thypo\tlabel\na\tb\n", ":2", "2 .*3"),
     "xnli-mt-label": (xnli_mt, "premise\thypo\tlabel\na\tb\t-\n", ":2", "'-'"),

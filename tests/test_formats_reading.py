@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from readers import BINARY, mnli, ner, pawsx, xnli
 
 from xt_jax.data import formats
 from xt_jax.data.examples import (
@@ -15,27 +16,9 @@ from xt_jax.data.examples import (
     TextExample,
 )
 from xt_jax.errors import DataError
+from xt_jax.tasks.table import ENTITIES, NLI
 
-NLI = ("entailment", "neutral", "contradiction")
-PAWS = ("0", "1")
-NER = ("B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O")
 QQP_HEADER = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
-
-
-def mnli(path):
-    return formats.read_mnli(path, NLI)
-
-
-def xnli(path):
-    return formats.read_xtreme_pairs(path, NLI)
-
-
-def pawsx(path):
-    return formats.read_xtreme_pairs(path, PAWS)
-
-
-def ner(path):
-    return formats.read_tags(path, NER)
 
 
 def squad(*questions, context="one two"):
@@ -217,7 +200,7 @@ def test_qqp_leaves_out_the_lines_that_glue_tore_apart_and_empty_questions(tmp_p
         "5\t6\t7\ta\tb\t1",
     ]
     path.write_text(QQP_HEADER + "\n".join(rows) + "\n")
-    assert formats.read_qqp(path, PAWS) == [
+    assert formats.read_qqp(path, BINARY) == [
         PairExample("133273", 'How is "it"?', "Why?", "0"),
         PairExample("5", "a", "b", "1"),
     ]
@@ -235,12 +218,12 @@ def test_translated_pairs_have_three_or_five_columns_and_few_unusable_rows(tmp_p
         PairExample("1", "A", "B", "neutral"),
     ]
     path.write_text('A\t"B"\t0\nA\tsay ""B\t1\n')
-    assert formats.read_translated_pairs(path, PAWS) == [
+    assert formats.read_translated_pairs(path, BINARY) == [
         PairExample("0", "A", '"B"', "0"),
         PairExample("1", "A", 'say ""B', "1"),
     ]
     path.write_text('A\t"B"\t0\nA\t"say ""B"""\t1\n')
-    assert formats.read_translated_pairs(path, PAWS) == [
+    assert formats.read_translated_pairs(path, BINARY) == [
         PairExample("0", "A", "B", "0"),
         PairExample("1", "A", 'say "B"', "1"),
     ]
@@ -297,7 +280,7 @@ def test_ccg_leaves_give_words_and_categories(tmp_path):
 def test_raw_panx_cuts_the_language_off_each_word(tmp_path):
     path = tmp_path / "train"
     path.write_text("\nen:a:b\tO\nen: \u200f\tB-PER\n\n\nen:\tO\n\n")
-    assert formats.read_panx(path, NER) == [
+    assert formats.read_panx(path, ENTITIES) == [
         TagExample("0", ("a:b", "\u200f"), ("O", "B-PER")),
         TagExample("1", ("",), ("O",)),
     ]

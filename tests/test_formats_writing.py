@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from readers import BINARY, mnli, ner, paws, xnli
 
 from xt_jax.data import formats
 from xt_jax.data.examples import (
@@ -22,27 +23,7 @@ from xt_jax.data.examples import (
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.mini import formats as mini_formats
-
-NLI = ("entailment", "neutral", "contradiction")
-PAWS = ("0", "1")
-NER = ("B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O")
-
-
-def mnli(path):
-    return formats.read_mnli(path, NLI)
-
-
-def xnli(path):
-    return formats.read_xtreme_pairs(path, NLI)
-
-
-def paws(path):
-    return formats.read_paws(path, PAWS)
-
-
-def ner(path):
-    return formats.read_tags(path, NER)
-
+from xt_jax.tasks.table import ENTITIES, NLI
 
 letters = st.characters(exclude_categories=["Cs"], exclude_characters="\t\n\r")
 awkward = st.sampled_from('"" \u2028\x85\u200c\ufeff\xa0aβ')
@@ -70,7 +51,7 @@ def test_mnli_round_trip(folder, examples):
 
 
 @round_trip
-@given(examples=st.lists(st.builds(PairExample, texts, texts, texts, st.sampled_from(PAWS))))
+@given(examples=st.lists(st.builds(PairExample, texts, texts, texts, st.sampled_from(BINARY))))
 def test_paws_round_trip(folder, examples):
     examples = [*examples, PairExample("x", "a", "b", "0")]
     mini_formats.write_paws(folder / "paws.tsv", examples)
@@ -112,7 +93,9 @@ def tagged(id_, rows):
     return TagExample(id_, *zip(*rows, strict=True))
 
 
-tagged_words = st.lists(st.tuples(st.text(letters | awkward), st.sampled_from(NER)), min_size=1)
+tagged_words = st.lists(
+    st.tuples(st.text(letters | awkward), st.sampled_from(ENTITIES)), min_size=1
+)
 bare_words = st.lists(texts, min_size=1).map(tuple)
 
 
@@ -140,7 +123,7 @@ def test_parallel_round_trip(folder, examples):
 @round_trip
 @given(data=st.data())
 def test_pairs_round_trip(folder, name, data):
-    labels = PAWS if name == "qqp" else NLI
+    labels = BINARY if name == "qqp" else NLI
     one = st.builds(PairExample, texts, texts, texts, st.sampled_from(labels))
     examples = data.draw(st.lists(one, min_size=1))
     getattr(mini_formats, f"write_{name}")(folder / name, examples)
@@ -158,11 +141,11 @@ def test_squad_v2_round_trip(folder, context, data):
 
 
 @round_trip
-@given(examples=numbered(ChoiceExample, texts, st.tuples(texts, texts), st.sampled_from(PAWS)))
+@given(examples=numbered(ChoiceExample, texts, st.tuples(texts, texts), st.sampled_from(BINARY)))
 def test_hellaswag_round_trip(folder, examples):
     examples += [ChoiceExample(str(len(examples)), "a", ("b", "c"), None)]
     mini_formats.write_hellaswag(folder / "hellaswag.jsonl", examples)
-    assert formats.read_hellaswag(folder / "hellaswag.jsonl", PAWS) == examples
+    assert formats.read_hellaswag(folder / "hellaswag.jsonl", BINARY) == examples
 
 
 @round_trip
