@@ -1,6 +1,6 @@
 """The seeded order: which unit is in which step, every epoch an exact permutation.
 
-A unit is what must stand together in one row; here it is a length. Steps are balanced: within a
+A unit is what must stand together in one row; only its length matters. Steps are balanced: within a
 window of them units are dealt longest first, each to the step with the fewest tokens. Windows are
 alike too: each gets its share of every length.
 """

@@ -16,7 +16,7 @@ from etils import epath
 from xt_jax.data.examples import Example
 from xt_jax.languages import ISO3, TYDIQA_NAMES, Pair, is_code, pair
 
-Reader = Callable[[Sequence[epath.Path], str, Sequence[str]], list[Example]]
+ReadFiles = Callable[[Sequence[epath.Path], str, Sequence[str]], list[Example]]
 
 ENGLISH = "en"
 
@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
     """
 
     patterns: tuple[str, ...]
-    read: Reader
+    read: ReadFiles
     substitute: bool = False
     optional: str = ""
     mixed: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from xt_jax.data.examples import Example
 from xt_jax.data.sources.candidates import (
     ENGLISH,
     Candidate,
-    Reader,
+    ReadFiles,
     fill,
     first_field,
     language_of,
@@ -54,7 +54,7 @@ class FileSource:
 
     def expected(self, task: str, split: str, language: str) -> str:
         """The first place of the first two formats."""
-        places: dict[Reader, str] = {}
+        places: dict[ReadFiles, str] = {}
         for candidate in candidates(task, split):
             if serves(candidate, language) and not candidate.substitute:
                 place = self._root / fill(candidate.patterns[0], language)
@@ -81,19 +81,19 @@ class FileSource:
             return ()
         if candidate.optional:
             names.append(self._match(fill(candidate.optional, language)))
-        return tuple(self._root / name for some in names for name in some)
+        return tuple(self._root / name for matched in names for name in matched)
 
     def _languages(self, candidate: Candidate) -> list[str]:
         """The languages that a candidate's first pattern, or its file, may hold."""
         before, component = first_field(candidate.patterns[0])
         if not component:
             return list(candidate.mixed) or [ENGLISH]
-        found = (
+        languages = (
             language_of(component, name)
             for folder in (self._match(before) if before else [""])
             for name in self._list(folder)
         )
-        return [language for language in found if language]
+        return [language for language in languages if language]
 
     def _match(self, pattern: str) -> list[str]:
         """The paths below the root that match, sorted by their last part."""

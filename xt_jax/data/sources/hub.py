@@ -3,7 +3,7 @@
 Where the published tables differ from the releases:
 
 - `google/xtreme` lost the white space round contexts, questions and answers but kept the answers'
-  offsets; they are set right here (`records.spans`). Its PAWS-X was read with CSV quoting, which
+  offsets; `records.spans` sets them right. Its PAWS-X was read with CSV quoting, which
   lost rows (49,175 of 49,401 English training pairs are left), so PAWS-X comes from its own data
   set.
 - Its UD-POS holds syntactic words where XTREME scores the fused token, and its BUCC the gold pairs

@@ -3,7 +3,7 @@
 A row lists what may hold one split of one task, best form first: for training and dev sets the form
 that google-research/xtreme's scripts leave (`download/` is a data folder), then the release as it
 unpacks; for test sets the release first, for XTREME's copies have lost their labels. A release may
-lie in its task's folder or at the top. Stand-ins, which hold other examples, come last.
+lie in its task's folder or at the top. Substitutes, which hold other examples, come last.
 
 The patterns are those of `candidates`.
 """
@@ -19,18 +19,16 @@ from etils import epath
 from xt_jax.data import formats
 from xt_jax.data.conllu import read_conllu
 from xt_jax.data.examples import Example
-from xt_jax.data.sources.candidates import ENGLISH, Candidate, Reader, serves
-from xt_jax.languages import TYDIQA_NAMES
-
-XNLI_LANGUAGES = tuple("ar bg de el en es fr hi ru sw th tr ur vi zh".split())
+from xt_jax.data.sources.candidates import ENGLISH, Candidate, ReadFiles, serves
+from xt_jax.languages import TYDIQA_NAMES, XNLI
 
 
-def _one(read: Callable[..., Sequence[Any]], **options: Any) -> Reader:
+def _one(read: Callable[..., Sequence[Any]], **options: Any) -> ReadFiles:
     """One file, whose reader wants the labels."""
     return lambda paths, language, labels: list(read(paths[0], labels, **options))
 
 
-def _plain(read: Callable[..., Sequence[Any]], **options: Any) -> Reader:
+def _plain(read: Callable[..., Sequence[Any]], **options: Any) -> ReadFiles:
     """Files whose reader wants no labels."""
     return lambda paths, language, labels: list(read(*paths, **options))
 
@@ -98,7 +96,7 @@ _TRANSLATED = f"translate-train/{_NAME}"
 _IN_TRANSLATIONS = "xtreme_translations ."  # the bucket gs://xtreme_translations
 
 
-def _at(folders: str, names: str, read: Reader, **more: Any) -> Rows:
+def _at(folders: str, names: str, read: ReadFiles, **more: Any) -> Rows:
     """One candidate per name and folder, names first."""
     return [
         Candidate((name if folder == "." else f"{folder}/{name}",), read, **more)
@@ -118,7 +116,7 @@ def _mnli(split: str) -> Rows:
 
 
 def _translated_mnli() -> Rows:
-    """By XTREME, then by the authors of XNLI."""
+    """Machine translations of MNLI by XTREME, then those by the authors of XNLI."""
     return [
         *_at(_IN_TRANSLATIONS, f"XNLI/{_TRANSLATED}", _TRANSLATED_PAIRS, translated=True),
         *_at("xnli XNLI", f"XNLI-Translated/{_NAME}", _TRANSLATED_PAIRS, translated=True),
@@ -198,7 +196,7 @@ def _xnli(split: str) -> Rows:
     ours = _at("xnli", f"{split}-{{lang}}.tsv", _PAIRS)
     if split == "train":  # the English text is MNLI's
         return [*ours, *_mnli("train"), *_at(_IN_XNLI_MT, "multinli.train.en.tsv", _XNLI_MT)]
-    released = _at(_IN_XNLI, f"xnli.{split}.tsv", _read_xnli, mixed=XNLI_LANGUAGES)
+    released = _at(_IN_XNLI, f"xnli.{split}.tsv", _read_xnli, mixed=XNLI)
     return ours + released if split == "dev" else released + ours
 
 

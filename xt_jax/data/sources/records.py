@@ -77,13 +77,13 @@ def pairs(
 
 
 def of_language(convert: Convert, column: str) -> Convert:
-    """The rows whose `column` holds the language's code."""
+    """Converts only the rows whose `column` holds the language's code."""
 
-    def chosen(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
-        here = ((where, row) for where, row in rows if _text(row, column, where) == language)
-        return convert(here, language, labels)
+    def convert_chosen(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
+        chosen = ((where, row) for where, row in rows if _text(row, column, where) == language)
+        return convert(chosen, language, labels)
 
-    return chosen
+    return convert_chosen
 
 
 def parallel_pairs(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
@@ -92,7 +92,7 @@ def parallel_pairs(rows: Rows, language: str, labels: Sequence[str]) -> list[Exa
     `premise` is {language: text}, `hypothesis` has the parallel lists `language`, `translation`.
     """
 
-    def here() -> Iterator[tuple[str, Row]]:
+    def as_pairs() -> Iterator[tuple[str, Row]]:
         for where, row in rows:
             hypothesis = _field(row, "hypothesis", dict, where)
             languages = _field(hypothesis, "language", list, where)
@@ -103,7 +103,7 @@ def parallel_pairs(rows: Rows, language: str, labels: Sequence[str]) -> list[Exa
             text = texts[languages.index(language)]
             yield where, {"premise": premise, "hypothesis": text, "label": row.get("label")}
 
-    return pairs("premise", "hypothesis")(here(), language, labels)
+    return pairs("premise", "hypothesis")(as_pairs(), language, labels)
 
 
 def hellaswag(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:

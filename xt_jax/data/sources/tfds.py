@@ -178,8 +178,8 @@ def _decoded(
     stored: Any, order: Sequence[int], features: Any, where: str
 ) -> Iterator[tuple[str, Row]]:
     for first in range(0, len(order), _AT_ONCE):
-        some = order[first : first + _AT_ONCE]
-        for number, row in zip(some, stored.__getitems__(some), strict=True):
+        batch = order[first : first + _AT_ONCE]
+        for number, row in zip(batch, stored.__getitems__(batch), strict=True):
             place = f"{where}, row {number}"
             yield place, {name: _plain(row[name], features[name], place) for name in row}
 
