@@ -106,15 +106,19 @@ def test_a_damaged_state_is_named_and_the_phase_begins_anew(tmp_path, caplog, wh
     assert f"state of step {state.name} cannot be read" in caplog.text
 
 
-def test_a_state_of_another_version_is_named_and_not_taken(tmp_path, caplog):
+@pytest.mark.parametrize(
+    ("progress", "what"),
+    [({"done": 3}, "version"), (Position("others", 3, 0, [NOT_BEGUN])._asdict(), "batches")],
+)
+def test_a_state_of_another_version_or_batches_is_not_taken(tmp_path, caplog, progress, what):
     checkpoints = Checkpoints(epath.Path(tmp_path), 1, 1e9)
-    checkpoints.save(3, state_on(1, "replicated", fill=3), {"done": 3})
+    checkpoints.save(3, state_on(1, "replicated", fill=3), progress)
     checkpoints.close()
     start, at = state_on(1, "replicated"), at_step(0)
     state, found = SavedStates(epath.Path(tmp_path), TrainConfig()).restored(start, at)
     assert found == at
     assert_equal(state, start)
-    assert "of another version" in caplog.text
+    assert what in caplog.text
 
 
 def test_numbers_that_are_not_finite_are_never_saved(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -35,6 +36,11 @@ class Cost(NamedTuple):
 
     def times(self, factor: int) -> Cost:
         return Cost(factor * self.examples, factor * self.tokens, factor * self.flops)
+
+
+def total_cost(costs: Sequence[Cost]) -> Cost:
+    """The sum of all."""
+    return functools.reduce(Cost.plus, costs, Cost())
 
 
 def planned(config: Config, studies: dict[str, Study]) -> tuple[list[Job], list[Cost]]:
@@ -97,13 +103,15 @@ def forward_flops(config: EncoderConfig, tokens: float, length: float) -> float:
 def _training(study: Study, phase: Phase, seed: int) -> Cost:
     config = study.trainer.pretrained.config
     sizes = study.trainer.planner.sizes(phase, phase_seed(seed, phase))
-    rows = [size.rows * size.steps for size in sizes]
-    trained = Cost(
-        sum(size.examples for size in sizes),
-        sum(count * size.length for count, size in zip(rows, sizes, strict=True)),
-        sum(
-            train_flops(config, count, size.length) for count, size in zip(rows, sizes, strict=True)
-        ),
+    trained = total_cost(
+        [
+            Cost(
+                size.examples,
+                size.steps * size.rows * size.length,
+                train_flops(config, size.steps * size.rows, size.length),
+            )
+            for size in sizes
+        ]
     )
     evaluations = -(-sum(size.steps for size in sizes) // phase.recipe.eval_every)
     dev = _passes(config, [part.dev for part in phase.parts if part.dev is not None])

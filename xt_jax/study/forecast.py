@@ -7,10 +7,11 @@ in, so that a study can be weighed up before a file is fetched.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from etils import epath
 
@@ -22,7 +23,7 @@ from xt_jax.model.config import EncoderConfig
 from xt_jax.model.hf_files import read_json
 from xt_jax.records.progress import clock
 from xt_jax.study.build import build_studies, check_models
-from xt_jax.study.cost import Cost, planned, shard_of
+from xt_jax.study.cost import Cost, planned, shard_of, total_cost
 from xt_jax.study.plan import Job, graph
 from xt_jax.tasks import recipes
 from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
@@ -119,8 +120,7 @@ def _official_cost(config: Config, encoder: EncoderConfig, job: Job) -> Cost:
         if name not in TASKS:
             raise ConfigError(f"There is no task `{name}`.", where="--config.intermediates")
         cost = _trained(TASKS[name].train, name, config.intermediate, encoder)
-        for _ in config.data.intermediate_languages:
-            total = total.plus(cost)
+        total = total.plus(cost.times(len(config.data.intermediate_languages)))
     if len(names) > 1 and config.mixture.steps:
         # As many steps as are asked for, of what the tasks have on average.
         examples = config.mixture.steps * recipes.MIXTURE.batch_size
@@ -161,41 +161,44 @@ def _graph(config: Config, jobs: Sequence[Job]) -> str:
         start = "the encoder" if name == DIRECT else f"train {name}"
         lines.append(f"  {start:<{max(width + 6, 11)}} -> {targets}")
     seeds = sorted({seed for job in jobs for seed in job.seeds})
-    each = ", ".join(dict.fromkeys(job.model for job in jobs))
-    lines.append(f"for each of: {each}; seeds {', '.join(map(str, seeds))}")
+    lines.append(f"for each of: {', '.join(_models(jobs))}; seeds {', '.join(map(str, seeds))}")
     lines.append("A phase of training is done once; XQuAD and MLQA are two tests of one.\n")
     return "\n".join(lines)
 
 
 def _table(jobs: Sequence[Job], costs: Sequence[Cost], workdir: epath.Path, mfu: float) -> str:
     """A row per model and one for all."""
-    hours = {name: _on(name, mfu) for name in _MACHINES}
+    rates = {  # FLOP/s
+        name: PEAK_TFLOPS[kind] * 1e12 * chips * mfu for name, (kind, chips) in _MACHINES.items()
+    }
     measured = _measured(workdir)
     if measured:
-        hours["as measured here"] = lambda flops: flops / measured
-    header = ["model", "phases", "examples", "tokens", "PFLOP", *hours]
-    count = Counter(job.model for job in jobs)
-    total: dict[str, Cost] = {}
-    for job, cost in zip(jobs, costs, strict=True):
-        total[job.model] = total.get(job.model, Cost()).plus(cost)
-    rows = [[model, str(count[model]), *_cells(total[model], hours)] for model in total]
-    everything = Cost()
-    for cost in total.values():
-        everything = everything.plus(cost)
-    rows.append(["all", str(len(jobs)), *_cells(everything, hours)])
+        rates["as measured here"] = measured
+    groups = {model: [job.model == model for job in jobs] for model in _models(jobs)}
+    groups["all"] = [True] * len(jobs)
+    rows = [["model", "phases", "examples", "tokens", "PFLOP", *rates]]
+    for name, is_member in groups.items():
+        cost = total_cost(list(itertools.compress(costs, is_member)))
+        counts = [str(sum(is_member)), _short(cost.examples), _short(cost.tokens)]
+        times = [clock(cost.flops / rate) for rate in rates.values()]
+        rows.append([name, *counts, f"{cost.flops / 1e15:,.4g}", *times])
     chips = ", ".join(f"{name} has {n} chips" for name, (_, n) in _MACHINES.items() if n > 1)
-    notes = [
-        f"Time at {mfu:.0%} of the chips' bf16 peak (--mfu), all chips busy; {chips}. Whether a "
-        "model fits a slice is not looked at."
-    ]
     chip_hours = [
-        f"{_on(name, mfu)(everything.flops) * n / 3600:,.0f} on {name}"
+        f"{cost.flops / rates[name] * n / 3600:,.0f} on {name}"
         for name, (_, n) in _MACHINES.items()
     ]
-    notes.append(f"Chip-hours of all: {', '.join(chip_hours)}.")
+    notes = [
+        f"Time at {mfu:.0%} of the chips' bf16 peak (--mfu), all chips busy; {chips}. Whether a "
+        "model fits a slice is not looked at.",
+        f"Chip-hours of all: {', '.join(chip_hours)}.",
+    ]
     if measured:
         notes.append(f"Here: {measured / 1e12:.3g} TFLOP/s, the median of the logs in {workdir}.")
-    return _aligned([header, *rows]) + "\n" + "\n".join(notes) + "\n"
+    return _aligned(rows) + "\n" + "\n".join(notes) + "\n"
+
+
+def _models(jobs: Sequence[Job]) -> list[str]:
+    return list(dict.fromkeys(job.model for job in jobs))
 
 
 def _disk(jobs: Sequence[Job], params: dict[str, int]) -> str:
@@ -217,17 +220,6 @@ def _bytes(size: float) -> str:
     return f"{size / 1e12:,.3g} TB" if size >= 1e12 else f"{size / 1e9:,.3g} GB"
 
 
-def _cells(cost: Cost, hours: dict[str, Callable[[float], float]]) -> list[str]:
-    times = [clock(seconds(cost.flops)) for seconds in hours.values()]
-    flops = f"{cost.flops / 1e15:,.4g}"
-    return [_short(cost.examples), _short(cost.tokens), flops, *times]
-
-
-def _on(machine: str, mfu: float) -> Callable[[float], float]:
-    kind, chips = _MACHINES[machine]
-    return lambda flops: flops / (PEAK_TFLOPS[kind] * 1e12 * chips * mfu)
-
-
 def _measured(workdir: epath.Path) -> float | None:
     """FLOP/s of the phases that were trained here."""
     rates = [
@@ -247,11 +239,8 @@ def _short(number: float) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    """The rows as lines, the first column to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
     )
