@@ -28,57 +28,7 @@ SHIRTS = Utterance(
 SALE = Utterance(
     (Scene("Luna Books", "sell", "apple", 12, "fresh", "nurse", "station", "2015"),), asked="place"
 )
-# language -> words / parts of speech / entities of the two, written by hand
-TAGGED = {
-    "en": """Paul Keller bought two red shirts in Rio de Janeiro at 7:30 .
-        PROPN PROPN VERB NUM ADJ NOUN ADP PROPN PROPN PROPN ADP NUM PUNCT
-        B-PER I-PER O O O O O B-LOC I-LOC I-LOC O O O
-        Where did Luna Books sell the nurse 12 fresh apples in 2015 ?
-        ADV AUX PROPN PROPN VERB DET NOUN NUM ADJ NOUN ADP NUM PUNCT
-        O O B-ORG I-ORG O O O O O O O O O""",
-    "de": """Paul Keller hat um 7:30 Uhr in Rio de Janeiro zwei rote Hemden gekauft .
-        PROPN PROPN AUX ADP NUM NOUN ADP PROPN PROPN PROPN NUM ADJ NOUN VERB PUNCT
-        B-PER I-PER O O O O O B-LOC I-LOC I-LOC O O O O O
-        Wo hat Luna Books 12 frische Äpfel im Jahr 2015 an die Krankenschwester verkauft ?
-        ADV AUX PROPN PROPN NUM ADJ NOUN ADP NOUN NUM ADP DET NOUN VERB PUNCT
-        O O B-ORG I-ORG O O O O O O O O O O O""",
-    "es": """Paul Keller compró dos camisas rojas en Río de Janeiro a las 7:30 .
-        PROPN PROPN VERB NUM NOUN ADJ ADP PROPN PROPN PROPN ADP DET NUM PUNCT
-        B-PER I-PER O O O O O B-LOC I-LOC I-LOC O O O O
-        ¿ Dónde le vendió Luna Books 12 manzanas frescas a la enfermera en 2015 ?
-        PUNCT ADV PRON VERB PROPN PROPN NUM NOUN ADJ ADP DET NOUN ADP NUM PUNCT
-        O O O O B-ORG I-ORG O O O O O O O O O""",
-    "ru": """Paul Keller в 7:30 купил две красные рубашки в Рио-де-Жанейро .
-        PROPN PROPN ADP NUM VERB NUM ADJ NOUN ADP PROPN PUNCT
-        B-PER I-PER O O O O O O O B-LOC O
-        Где Luna Books в 2015 году продала медсестре 12 свежих яблок ?
-        ADV PROPN PROPN ADP NUM NOUN VERB NOUN NUM ADJ NOUN PUNCT
-        O B-ORG I-ORG O O O O O O O O O""",
-    "ar": """اشترى Paul Keller قميصين أحمرين في ريو دي جانيرو الساعة 7:30 .
-        VERB PROPN PROPN NOUN ADJ ADP PROPN PROPN PROPN NOUN NUM PUNCT
-        O B-PER I-PER O O O B-LOC I-LOC I-LOC O O O
-        أين باعت Luna Books 12 تفاحة طازجة للممرضة عام 2015 ؟
-        ADV VERB PROPN PROPN NUM NOUN ADJ NOUN NOUN NUM PUNCT
-        O O B-ORG I-ORG O O O O O O O""",
-    "tr": """Paul Keller saat 7:30'da Rio de Janeiro'da iki kırmızı gömlek satın aldı .
-        PROPN PROPN NOUN NUM PROPN PROPN PROPN NUM ADJ NOUN ADV VERB PUNCT
-        B-PER I-PER O O B-LOC I-LOC I-LOC O O O O O O
-        Luna Books 2015'te hemşireye nerede 12 taze elma sattı ?
-        PROPN PROPN NUM NOUN PRON NUM ADJ NOUN VERB PUNCT
-        B-ORG I-ORG O O O O O O O O""",
-    "hi": """Paul Keller ने 7:30 बजे रियो डी जेनेरो में दो लाल कमीज़ें खरीदीं ।
-        PROPN PROPN ADP NUM NOUN PROPN PROPN PROPN ADP NUM ADJ NOUN VERB PUNCT
-        B-PER I-PER O O O B-LOC I-LOC I-LOC O O O O O O
-        Luna Books ने 2015 में नर्स को 12 ताज़े सेब कहाँ बेचे ?
-        PROPN PROPN ADP NUM ADP NOUN ADP NUM ADJ NOUN PRON VERB PUNCT
-        B-ORG I-ORG O O O O O O O O O O O""",
-    "zh": """Paul Keller 7:30 在 里约热内卢 买 了 两 件 红色 的 衬衫 。
-        PROPN PROPN NUM ADP PROPN VERB AUX NUM NOUN NOUN PART NOUN PUNCT
-        B-PER I-PER O O B-LOC O O O O O O O O
-        Luna Books 2015 年 在 哪里 卖给 了 护士 12 个 新鲜 的 苹果 ？
-        PROPN PROPN NUM NOUN ADP PRON VERB AUX NOUN NUM NOUN ADJ PART NOUN PUNCT
-        B-ORG I-ORG O O O O O O O O O O O O O""",
-}
+TAGGED = SENTENCES.parent / "tagged"  # words, parts of speech and entities of the two, by hand
 # between two clauses that are both affirmed or both denied, and others
 BETWEEN = {
     "en": (", and ", ", but "),
@@ -171,7 +121,7 @@ def test_tags_by_hand(code):
         for utterance in (SHIRTS, SALE)
         for column in list(zip(*say(LANGUAGES[code], utterance), strict=True))[:3]
     ]
-    assert columns == [line.strip() for line in TAGGED[code].splitlines()]
+    assert columns == (TAGGED / f"{code}.txt").read_text("utf-8").splitlines()
 
 
 @pytest.mark.parametrize(("word", "pattern", "expected"), HARMONY)

@@ -368,6 +368,10 @@ def test_presets():
         ({"num_layers": 0}, "num_layers must be"),
         ({"pad_id": 60}, "pad_id 60 is outside"),
         ({"max_positions": 2}, "max_positions must be"),
+        ({"attention": "flash"}, "attention='flash'"),
+        ({"attention": "cudnn"}, "computes in bfloat16, not in float32"),
+        ({"attention": "cudnn", "dtype": "bfloat16"}, "heads of a multiple of 8, not of 4"),
+        ({"attention_dropout": 1.0}, "attention_dropout must be"),
     ],
 )
 def test_impossible_config(changes, message):

@@ -141,18 +141,14 @@ def test_cases_by_hand(queries, corpus, scores, indices):
     assert got[1].tolist() == [list(row) for row in indices]
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e30])
-def test_norms_neither_underflow_nor_overflow(scale):
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [(1e-30, np.float32), (1e30, np.float32), (50, jnp.bfloat16), (50, jnp.int32)],
+)
+def test_other_scales_and_dtypes(scale, dtype):
+    """Norms neither underflow nor overflow; arrays may be on a device."""
     rng = np.random.default_rng(4)
-    queries, corpus = rng.normal(size=(4, 8)) * scale, rng.normal(size=(50, 8)) * scale
-    assert_agrees(queries.astype(np.float32), corpus.astype(np.float32), 3, block=16)
-
-
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.int32])
-def test_other_dtypes_and_device_arrays(dtype):
-    rng = np.random.default_rng(5)
-    queries = jnp.asarray(rng.normal(size=(6, 32)) * 50, dtype)
-    corpus = jnp.asarray(rng.normal(size=(21, 32)) * 50, dtype)
+    queries, corpus = (jnp.asarray(rng.normal(size=(n, 32)) * scale, dtype) for n in (6, 50))
     assert_agrees(queries, corpus, 3, block=16)
 
 
