@@ -15,12 +15,7 @@ from xt_jax.data.packed_sets import pack_sets
 from xt_jax.model import Encoder, preset
 from xt_jax.model.predict import Predictor
 from xt_jax.model.sharding import make_mesh
-from xt_jax.retrieval.embed import (
-    pooled_hidden_state,
-    pooled_hidden_states,
-    segment_means,
-    tatoeba_layer,
-)
+from xt_jax.retrieval.embed import ALL_LAYERS, embed_batch, tatoeba_layer
 from xt_jax.tasks import mining
 
 EMBEDDING_TOLERANCE = 1e-5
@@ -62,16 +57,11 @@ def test_one_layer_is_that_of_all_and_those_above_are_not_run(encoder, mini_toke
     features = mining.tokenize(corpus(), mini_tokenizer, (), max_length=64)
     stream = pack_sets([features])
     batch = jax.tree.map(jnp.asarray, stream.batch(0, mini_tokenizer.pad_token_id))
-    rows = (batch["input_ids"], batch["positions"], batch["segment_ids"])
     layers = encoder.config.num_layers
-    pool = segment_means(batch["segment_ids"], stream.plan.segments)
-    every = jax.jit(lambda encoder: pooled_hidden_states(encoder, *rows, pool))(encoder)
-    one = jax.jit(
-        lambda encoder, layer: pooled_hidden_state(encoder, *rows, pool, layer=layer),
-        static_argnames="layer",
-    )
+    embed = jax.jit(embed_batch, static_argnames="layer")
+    every = embed(encoder, batch, layer=ALL_LAYERS)
     for layer in range(layers + 1):
-        got = one(encoder, layer=layer)
+        got = embed(encoder, batch, layer=layer)
         np.testing.assert_allclose(got, every[:, :, layer], rtol=0, atol=EMBEDDING_TOLERANCE)
     graphdef, params = nnx.split(encoder)
     middle = tatoeba_layer(layers)
@@ -80,7 +70,7 @@ def test_one_layer_is_that_of_all_and_those_above_are_not_run(encoder, mini_toke
     got = mining.predict(nnx.merge(graphdef, poisoned), batch)["fields"]["embedding"]
     np.testing.assert_allclose(got, every[:, :, middle], rtol=0, atol=EMBEDDING_TOLERANCE)
     with pytest.raises(ValueError, match="layer"):
-        pooled_hidden_state(encoder, *rows, pool, layer=layers + 1)
+        embed_batch(encoder, batch, layer=layers + 1)
 
 
 def test_from_sentences_to_pairs(encoder, mini_tokenizer):

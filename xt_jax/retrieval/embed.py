@@ -5,7 +5,7 @@ Legend: R rows, T columns, S segments a row, D hidden size, L layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from xt_jax.model.heads import segment_mask
 # Hidden state (0 = embeddings) by depth. 24: google-research/xtreme, scripts/run_tatoeba.sh, and
 # jiant. 12: the default of the same script, used there for mBERT.
 TATOEBA_LAYER = {24: 14, 12: 8}
+ALL_LAYERS = -1
 
 Pool = Callable[[jax.Array], jax.Array]  # [R, T, D] -> [R, S, D] fp32
 
@@ -59,31 +60,25 @@ def segment_firsts(starts: jax.Array) -> Pool:
     return lambda state: jnp.take_along_axis(state, starts[:, :, None], axis=1).astype(jnp.float32)
 
 
-def pooled_hidden_states(
-    encoder: Encoder,
-    input_ids: jax.Array,
-    positions: jax.Array,
-    segment_ids: jax.Array,
-    pool: Pool,
-    *,
-    token_type_ids: jax.Array | None = None,
+def embed_batch(
+    encoder: Encoder, batch: Mapping[str, jax.Array], *, layer: int, pooling: str = "mean"
 ) -> jax.Array:
-    """Pools the hidden states of packed rows [R, T] at every depth: [R, S, L+1, D] fp32."""
-    rows = (input_ids, positions, segment_ids)
-    pooled = encoder.all_hidden_states(*rows, token_type_ids=token_type_ids, keep=pool)
-    return jnp.moveaxis(pooled, 0, 2)
+    """Embeds the segments of packed rows: [R, S, D] fp32, or [R, S, L+1, D] of all layers.
 
-
-def pooled_hidden_state(
-    encoder: Encoder,
-    input_ids: jax.Array,
-    positions: jax.Array,
-    segment_ids: jax.Array,
-    pool: Pool,
-    *,
-    layer: int,
-    token_type_ids: jax.Array | None = None,
-) -> jax.Array:
-    """Pools the hidden state at one `layer` (0 to L): [R, S, D]; layers above are not run."""
-    rows = (input_ids, positions, segment_ids)
-    return pool(encoder.hidden_state(layer, *rows, token_type_ids=token_type_ids))
+    Args:
+        batch: `input_ids`, `positions` and `segment_ids` [R, T], `starts` [R, S]; where there are,
+            `token_type_ids` [R, T], and `counted` [R, T], which marks the tokens of a mean.
+        layer: 0 (embeddings) to L, those above are not run; or ALL_LAYERS, in one pass.
+        pooling: `first`, or another name for a mean.
+    """
+    if pooling == "first":
+        pool = segment_firsts(batch["starts"])
+    else:
+        segments = batch["starts"].shape[1]
+        pool = segment_means(batch["segment_ids"], segments, batch.get("counted"))
+    rows = (batch["input_ids"], batch["positions"], batch["segment_ids"])
+    types = batch.get("token_type_ids")
+    if layer == ALL_LAYERS:
+        pooled = encoder.all_hidden_states(*rows, token_type_ids=types, keep=pool)
+        return jnp.moveaxis(pooled, 0, 2)
+    return pool(encoder.hidden_state(layer, *rows, token_type_ids=types))

@@ -22,17 +22,9 @@ from xt_jax.model.encoder import Encoder
 from xt_jax.model.predict import PredictFn, Predictor
 from xt_jax.model.pretrained import open_pretrained
 from xt_jax.model.sharding import make_mesh, place_param, row_multiple, step_tokens
-from xt_jax.retrieval.embed import (
-    Pool,
-    pooled_hidden_state,
-    pooled_hidden_states,
-    segment_firsts,
-    segment_means,
-    tatoeba_layer,
-)
+from xt_jax.retrieval.embed import ALL_LAYERS, embed_batch, tatoeba_layer
 
 POOLINGS = ("mean", "mean_no_special", "first")
-ALL_LAYERS = -1
 _CHUNK = 16_384  # sentences tokenised and packed at a time
 _SHORTEST = 64  # tokens of a row
 
@@ -223,18 +215,7 @@ def _asking(layer: int, pooling: str) -> PredictFn:
 
 
 def _embed(encoder: Encoder, batch: dict[str, jax.Array], *, layer: int, pooling: str):
-    pool: Pool
-    if pooling == "first":
-        pool = segment_firsts(batch["starts"])
-    else:
-        segments = batch["starts"].shape[1]
-        pool = segment_means(batch["segment_ids"], segments, batch.get("counted"))
-    rows = (batch["input_ids"], batch["positions"], batch["segment_ids"], pool)
-    options: dict[str, Any] = {"token_type_ids": batch.get("token_type_ids")}
-    if layer == ALL_LAYERS:
-        embedding = pooled_hidden_states(encoder, *rows, **options)
-    else:
-        embedding = pooled_hidden_state(encoder, *rows, layer=layer, **options)
+    embedding = embed_batch(encoder, batch, layer=layer, pooling=pooling)
     return {"fields": {"embedding": embedding}, "tokens": {}}
 
 

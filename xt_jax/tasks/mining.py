@@ -15,7 +15,7 @@ from xt_jax.data.examples import MiningExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
 from xt_jax.model.encoder import Encoder
-from xt_jax.retrieval.embed import pooled_hidden_state, segment_means, tatoeba_layer
+from xt_jax.retrieval.embed import embed_batch, tatoeba_layer
 from xt_jax.retrieval.mining import (
     Candidates,
     Pair,
@@ -48,16 +48,8 @@ def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
 
     For every layer at once, in L+1 times the memory, use `xt_jax.tasks.retrieval.predict`.
     """
-    pooled = pooled_hidden_state(
-        encoder,
-        batch["input_ids"],
-        batch["positions"],
-        batch["segment_ids"],
-        segment_means(batch["segment_ids"], batch["starts"].shape[1]),
-        layer=tatoeba_layer(encoder.config.num_layers),
-        token_type_ids=batch.get("token_type_ids"),
-    )
-    return {"fields": {"embedding": pooled}, "tokens": {}}
+    embedding = embed_batch(encoder, batch, layer=tatoeba_layer(encoder.config.num_layers))
+    return {"fields": {"embedding": embedding}, "tokens": {}}
 
 
 def candidates(

@@ -14,7 +14,7 @@ from xt_jax.data.examples import SentenceExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
 from xt_jax.model.encoder import Encoder
-from xt_jax.retrieval.embed import pooled_hidden_states, segment_means
+from xt_jax.retrieval.embed import ALL_LAYERS, embed_batch
 from xt_jax.retrieval.mining import Search
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.tasks.family import AT_LAYER, Array, Evaluation, Family, Labels, Metrics, Scores, Task
@@ -37,15 +37,7 @@ def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
 
     Where the batch has `counted` [R, T], over the tokens that it marks.
     """
-    pooled = pooled_hidden_states(
-        encoder,
-        batch["input_ids"],
-        batch["positions"],
-        batch["segment_ids"],
-        segment_means(batch["segment_ids"], batch["starts"].shape[1], batch.get("counted")),
-        token_type_ids=batch.get("token_type_ids"),
-    )
-    return {"fields": {"embedding": pooled}, "tokens": {}}
+    return {"fields": {"embedding": embed_batch(encoder, batch, layer=ALL_LAYERS)}, "tokens": {}}
 
 
 def nearest_foreign(embeddings: np.ndarray, search: Search = cosine_topk) -> np.ndarray:
