@@ -153,12 +153,6 @@ def test_hostile_names_are_text(tmp_path):
     assert any(r"a\|b&lt;img src=x>" in line for line in heads)
 
 
-def test_the_same_evidence_is_the_same_bytes(tmp_path):
-    first = write(tmp_path, logs=phase_logs(("mini-48",)))
-    again = write(tmp_path, ROWS[:], logs=phase_logs(("mini-48",)))
-    assert first == again
-
-
 def test_blocks_in_markdown():
     blocks = [
         Command("run --x", " and 2 others"),
