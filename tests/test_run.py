@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-pytestmark = pytest.mark.slow
+from configs import quickstart
+from xt_jax.config import Config
 
 TASKS = (
     "--config.intermediates=direct",
@@ -67,6 +68,7 @@ def whole(tmp_path_factory) -> tuple[Path, str]:
     return workdir, finish(workdir)
 
 
+@pytest.mark.slow
 def test_a_study_has_a_row_for_every_language_and_a_table_with_the_gap(whole):
     workdir, output = whole
     rows = [json.loads(line) for line in (workdir / "results.jsonl").read_text().splitlines()]
@@ -89,6 +91,7 @@ def test_a_study_has_a_row_for_every_language_and_a_table_with_the_gap(whole):
     assert not list(workdir.glob("phases/*/checkpoints"))  # finished phases keep only the best
 
 
+@pytest.mark.slow
 def test_the_same_command_again_trains_nothing_and_changes_nothing(whole):
     workdir, first = whole
     before = (workdir / "results.jsonl").read_bytes()
@@ -99,6 +102,7 @@ def test_the_same_command_again_trains_nothing_and_changes_nothing(whole):
     assert report == first.split("`python run.py", 1)[1]
 
 
+@pytest.mark.slow
 def test_another_setting_is_another_phase_with_other_rows(whole, tmp_path):
     tasks = ("--config.intermediates=direct", "--config.targets=xnli")
     finish(whole[0], "--config.target.epochs=1", tasks=tasks)
@@ -107,6 +111,7 @@ def test_another_setting_is_another_phase_with_other_rows(whole, tmp_path):
     assert len(runs) == 2
 
 
+@pytest.mark.slow
 def test_a_user_error_is_one_message_without_a_traceback(tmp_path):
     process = start(tmp_path, "--config.target.learnin_rate=1")
     output, _ = process.communicate(timeout=60)
@@ -114,3 +119,11 @@ def test_a_user_error_is_one_message_without_a_traceback(tmp_path):
     assert "Traceback" not in output
     assert "--config.target.learnin_rate" in output
     assert "target.learning_rate" in output
+
+
+def test_the_quickstart_is_small_unless_all_of_it_is_asked_for():
+    small, full = quickstart.get_config(), quickstart.get_config("full=True")
+    assert (small.targets, small.seeds) == (("xnli", "panx", "tatoeba"), 1)
+    assert (full.targets, full.seeds) == (Config().targets, 3)  # all of them
+    assert quickstart.get_config("full=True,seeds=2").seeds == 2
+    assert quickstart.get_config("seeds=2").targets == small.targets
