@@ -21,7 +21,7 @@ def call(encoder, *batch, key=None):
 
 @pytest.mark.parametrize("impl", IMPLS)
 def test_dropout_rate_scale_and_keys(impl):
-    zero, one = (jax.random.key(seed, impl=impl) for seed in (0, 1))
+    zero, one = (jax.random.key(seed, dtype=impl) for seed in (0, 1))
     x = jnp.ones((64, 1001))
     y = dropout(x, 0.1, zero)
     dropped = float((y == 0).mean())
@@ -81,7 +81,7 @@ def test_seeds_trained_together_drop_what_each_drops_alone(impl):
     batch = packed_batch(np.random.default_rng(0), [[9, 5], [12]], 16, 50)
 
     def run(encoder, seed):
-        key = jax.random.fold_in(jax.random.key(seed, impl=impl), 7)
+        key = jax.random.fold_in(jax.random.key(seed, dtype=impl), 7)
         states = encoder(*batch, key=key)
         return (states * jnp.cos(jnp.arange(16.0))).mean(), states
 
@@ -97,7 +97,7 @@ def test_seeds_trained_together_drop_what_each_drops_alone(impl):
 
 def test_rbg_itself_would_not():
     """Why the bits are drawn key by key: JAX's own batching gives others."""
-    keys = jax.vmap(lambda seed: jax.random.key(seed, impl="rbg"))(jnp.arange(3))
+    keys = jax.vmap(lambda seed: jax.random.key(seed, dtype="rbg"))(jnp.arange(3))
     together = jax.vmap(lambda key: jax.random.bits(key, (8,)))(keys)
     assert not bool((together[2] == jax.random.bits(keys[2], (8,))).all())
     ours = jax.vmap(jax.vmap(lambda key: dropout(jnp.ones(50), 0.5, key)))(keys[:, None])
@@ -113,7 +113,7 @@ def test_dropout_on_a_mesh_moves_nothing(impl):
     sharding = jax.sharding.NamedSharding(mesh, jax.P("data"))
     x = jnp.ones((8, 3, 500))
     on_mesh = jax.device_put(x, sharding)
-    keys = jax.vmap(lambda seed: jax.random.key(seed, impl=impl))(jnp.arange(2))
+    keys = jax.vmap(lambda seed: jax.random.key(seed, dtype=impl))(jnp.arange(2))
     run = jax.jit(lambda x, key: dropout(x, 0.25, key))
     y = run(on_mesh, keys[0])
     assert y.sharding.is_equivalent_to(sharding, 3)
@@ -135,7 +135,7 @@ def test_dropout_on_a_mesh_moves_nothing(impl):
 def test_rows_that_do_not_divide_are_dropped_all_the_same():
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
     x = jax.device_put(jnp.ones((3, 500)), jax.sharding.NamedSharding(mesh, jax.P()))
-    key = jax.random.key(0, impl="rbg")
+    key = jax.random.key(0, dtype="rbg")
     np.testing.assert_array_equal(dropout(x, 0.5, key), dropout(jnp.ones((3, 500)), 0.5, key))
 
 

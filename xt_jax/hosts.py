@@ -127,7 +127,7 @@ def put(array: Any, sharding: Sharding) -> jax.Array:
         return jax.device_put(array, sharding)  # the latter is laid out over all devices already
     if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
         bits = put(jax.random.key_data(array), sharding)
-        return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(array))
+        return jax.random.wrap_key_data(bits, dtype=array.dtype)
     array = np.asarray(array)
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 

@@ -141,7 +141,7 @@ def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
 
 def dropout_key(seed: int, platform: str = "") -> jax.Array:
     """The random key of a seed for dropout; update k folds k into it."""
-    return jax.random.key(seed, impl=key_impl(platform))
+    return jax.random.key(seed, dtype=key_impl(platform))
 
 
 def key_impl(platform: str = "") -> str:
@@ -160,7 +160,7 @@ def exact_key(key: jax.Array) -> jax.Array:
     """
     if _impl(key) != _RBG:
         return key
-    return jax.random.wrap_key_data(jax.random.key_data(key)[..., :2], impl="threefry2x32")
+    return jax.random.wrap_key_data(jax.random.key_data(key)[..., :2], dtype="threefry2x32")
 
 
 def rows_stay(x: jax.Array) -> jax.Array:

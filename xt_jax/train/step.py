@@ -176,7 +176,7 @@ def train_step(state: TrainState, batch: Batch, spec: StepSpec) -> tuple[TrainSt
     grads = jax.tree.map(lambda g: g / weight, grads)
     updates, opt_state = spec.optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    sums = {**sums, "grad_norm": (optax.global_norm(grads), jnp.ones(()))}
+    sums = {**sums, "grad_norm": (optax.tree.norm(grads), jnp.ones(()))}
     return TrainState(state.step + 1, params, opt_state, state.key), sums
 
 
