@@ -1,4 +1,4 @@
-"""TPU slices by the names under which Google lends them, to compile for without a TPU."""
+"""TPU slices by the names under which Google offers them, to compile for without a TPU."""
 
 from __future__ import annotations
 
