@@ -46,7 +46,7 @@ def test_lengths_count_the_whole_context_and_the_longest_choice(mini_tokenizer):
     assert found.p50 == found.max == max(whole) > whole[0]
 
 
-def test_words_stand_in_for_tokens_only_where_none_are_asked_for(world, tmp_path, capsys):
+def test_words_are_counted_only_where_no_tokenizer_is_asked_for(world, tmp_path, capsys):
     arguments = [f"--data_dir={world}", "--task=xnli", "--language=en"]
     assert check_data.main([*arguments, f"--tokenizer={tmp_path}"]) == 2
     assert f"--tokenizer={tmp_path}" in capsys.readouterr().err

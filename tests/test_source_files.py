@@ -49,7 +49,7 @@ def test_nothing_is_found_where_nothing_is(shared):
         assert source.find(task, split, language, substitutes=True) == []
 
 
-def test_stand_ins_are_found_only_where_asked_for(shared):
+def test_substitutes_are_found_only_where_asked_for(shared):
     source = FileSource(str(shared / "data"))
     assert source.find("ccg", "train", "en") == source.find("anli_r1", "train", "en") == []
     assert [f.substitute for f in source.find("squad", "train", "en")] == [False]
