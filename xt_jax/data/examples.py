@@ -31,10 +31,6 @@ class PairExample(NamedTuple):
     def texts(self) -> tuple[str, ...]:
         return self.text_a, self.text_b
 
-    @property
-    def counted(self) -> tuple[str, ...]:
-        return () if self.label is None else (self.label,)
-
     def lengths(self, sizes: Sequence[int], single: int, pair: int) -> list[int]:
         return [sum(sizes) + pair]
 
@@ -50,10 +46,6 @@ class ChoiceExample(NamedTuple):
     @property
     def texts(self) -> tuple[str, ...]:
         return self.text, *self.choices
-
-    @property
-    def counted(self) -> tuple[str, ...]:
-        return () if self.label is None else (self.label,)
 
     def lengths(self, sizes: Sequence[int], single: int, pair: int) -> list[int]:
         return [sizes[0] + max(sizes[1:]) + pair]
@@ -212,4 +204,5 @@ def own_texts(example: Any) -> tuple[str, ...]:
 
 def counted(example: Any) -> tuple[str, ...]:
     """What is counted to see how labels are spread: a label, every tag, answerable or not."""
-    return getattr(example, "counted", ())
+    label = getattr(example, "label", None)
+    return getattr(example, "counted", () if label is None else (label,))
