@@ -161,7 +161,7 @@ def test_neighbours_are_searched_on_all_devices(monkeypatch):
     assert found[0] == found[1]
 
 
-def _no_tokenizer(texts, **_):
+def _no_tokenizer(texts, others=None, **_):
     return {"input_ids": [[0, 2] for _ in texts]}
 
 
