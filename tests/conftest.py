@@ -8,15 +8,28 @@ from pathlib import Path
 
 import jax
 import pytest
+from jax._src import compiler
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# For the commands that tests start; in this process programs for several CPU devices crash when
-# they come from the cache (jaxlib 0.10.2).
+# Compiled programs are kept for equal ones of later tests, and for the commands that tests start.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "xt_jax_test_xla")
 )
-jax.config.update("jax_enable_compilation_cache", False)
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_num_cpu_devices", 8)
+
+_compile_or_get_cached = compiler.compile_or_get_cached
+
+
+def _cached_for_one_device(backend, module, devices, options, callbacks, placed, *rest):
+    """Those for several CPU devices may abort the process when they come from the cache."""
+    if devices.size == 1:
+        return _compile_or_get_cached(backend, module, devices, options, callbacks, placed, *rest)
+    return compiler.backend_compile_and_load(backend, module, placed, options, callbacks)
+
+
+compiler.compile_or_get_cached = _cached_for_one_device
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
