@@ -47,7 +47,7 @@ def opened(config, tmp_path, monkeypatch):
     def no_training(*_):
         raise AssertionError("training began")
 
-    monkeypatch.setattr(runner, "perform", no_training)
+    monkeypatch.setattr(runner, "run_job", no_training)
 
     def run(error: type[UserError] = DataError) -> UserError:
         with pytest.raises(error) as caught:
@@ -69,10 +69,10 @@ def edit(path: Path, old: str, new: str) -> int:
 
 def test_the_undamaged_world_reaches_training(config, tmp_path, monkeypatch):
     reached = []
-    monkeypatch.setattr(runner, "perform", lambda study, piece, keep: {reached.append(piece)})
+    monkeypatch.setattr(runner, "run_job", lambda study, job, _: {reached.append(job)})
     runner.run(config, str(tmp_path / "work"))
-    assert {piece.intermediate for piece in reached} == {"mnli"}
-    assert {target for piece in reached for target in piece.targets} == set(TARGETS)
+    assert {job.intermediate for job in reached} == {"mnli"}
+    assert {target for job in reached for target in job.targets} == set(TARGETS)
 
 
 def test_a_truncated_line_of_a_tsv(data, opened):
@@ -101,18 +101,15 @@ def test_an_answer_that_does_not_stand_at_its_offset(data, opened):
     assert question["id"] in str(error)
 
 
-def test_a_label_that_is_not_in_the_list(data, opened):
-    path = data / "xnli" / "test-de.tsv"
-    line = edit(path, "\tneutral", "\tneutrall")
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("xnli/test-de.tsv", "\tneutral", "\tneutrall"), ("udpos/train-en.tsv", "\tNOUN", "\tNOUNS")],
+)
+def test_a_label_that_is_not_in_the_list(data, opened, name, old, new):
+    line = edit(data / name, old, new)
     error = opened()
-    assert error.where == f"{path}:{line}"
-    assert "neutrall" in error.problem
-
-
-def test_a_tag_that_is_not_in_the_list(data, opened):
-    path = data / "udpos" / "train-en.tsv"
-    line = edit(path, "\tNOUN", "\tNOUNS")
-    assert opened().where == f"{path}:{line}"
+    assert error.where == f"{data / name}:{line}"
+    assert new.strip() in error.problem
 
 
 def test_a_missing_language_names_its_file(data, config, opened, tmp_path, monkeypatch):
@@ -125,7 +122,7 @@ def test_a_missing_language_names_its_file(data, config, opened, tmp_path, monke
     assert "allow_missing" in error.remedy
     config.allow_missing = True
     seen = []
-    monkeypatch.setattr(runner, "perform", lambda study, piece, keep: {seen.append(study)})
+    monkeypatch.setattr(runner, "run_job", lambda study, *_: {seen.append(study)})
     runner.run(config, str(tmp_path / "work"))
     assert [d.language for d in seen[0].targets["panx"].scored] == ["en"]
 
@@ -193,12 +190,8 @@ def test_fewer_examples_are_spaced_over_a_file_that_is_sorted_by_label(data, con
     header, *lines = path.read_text().splitlines(keepends=True)
     path.write_text(header + "".join(sorted(lines, key=lambda line: line.split("\t")[-1])))
     config.data.max_train_examples = 30
-    train = (
-        build.build_study(config, epath.Path(tmp_path / "work"))
-        .intermediates["mnli"]
-        .parts[0]
-        .train
-    )
+    study = build.build_study(config, epath.Path(tmp_path / "work"))
+    train = study.intermediates["mnli"].parts[0].train
     assert np.bincount(train.features.fields["label"]).tolist() == [10, 10, 10]
 
 
@@ -288,7 +281,7 @@ def weights(config, tmp_path, mini_tokenizer) -> Path:
 
 def test_a_weights_folder_that_fits_is_loaded(config, weights, tmp_path):
     study = build.build_study(config, epath.Path(tmp_path / "work"))
-    encoder = study.trainer.source.load(None, lambda path, array: jax.numpy.asarray(array))
+    encoder = study.trainer.pretrained.load(None, lambda path, array: jax.numpy.asarray(array))
     stored = load_file(weights / "model.safetensors")
     np.testing.assert_array_equal(
         jax.device_get(encoder.embeddings.word.embedding[...]),
