@@ -100,9 +100,8 @@ def test_a_phase_compiles_one_step_and_one_prediction(mini, tmp_path, monkeypatc
 
         return wrapped
 
-    monkeypatch.setitem(
-        FAMILIES, "pairs", family._replace(loss=counted("loss"), predict=counted("predict"))
-    )
+    changed = dataclasses.replace(family, loss=counted("loss"), predict=counted("predict"))
+    monkeypatch.setitem(FAMILIES, "pairs", changed)
     runner.run(mini, str(tmp_path))
     assert traces["loss"] == 1
     assert traces["predict"] == 2  # the shape of dev, and that of the three languages
