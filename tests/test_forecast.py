@@ -13,6 +13,7 @@ from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides
 from xt_jax.errors import ConfigError
 from xt_jax.model import preset
 from xt_jax.model.sharding import make_mesh
+from xt_jax.records.results import Results
 from xt_jax.study import build, forecast
 from xt_jax.study.cost import Cost, forward_flops, job_costs, planned
 from xt_jax.study.plan import Job
@@ -107,7 +108,7 @@ def test_what_is_counted_is_what_is_trained(tmp_path, monkeypatch):
         intermediate=RecipeOverrides(steps=4),
         submission=False,
     )
-    studies = build.build_studies(config, epath.Path(tmp_path))
+    studies = build.build_studies(config, epath.Path(tmp_path), Results.open(tmp_path))
     pieces, costs = planned(config, studies)
     assert len(pieces) == 10
     of = dict(zip(pieces, costs, strict=True))

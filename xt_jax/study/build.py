@@ -40,13 +40,8 @@ class Study:
     params: tuple[int, int]
 
 
-def build_studies(
-    config: Config, workdir: epath.Path, results: Results | None = None
-) -> dict[str, Study]:
+def build_studies(config: Config, workdir: epath.Path, results: Results) -> dict[str, Study]:
     """The study of each model by the name that the configuration gives it.
-
-    Args:
-        results: as in `build_study`.
 
     Raises:
         UserError: anything wrong with configuration, weights or data.
@@ -55,7 +50,6 @@ def build_studies(
     files: Files = {}
     names = config.models or (config.model.name,)
     with hosts.first_ahead("data are read and tokenised"):
-        results = results or Results.open(workdir, config.shard, writes=False)
         return {
             name: build_study(of_model(config, name), workdir, files, results) for name in names
         }
@@ -76,10 +70,11 @@ def build_study(
     workdir.mkdir(parents=True, exist_ok=True)
     _check(config)
     _check_languages(config)
-    mesh = make_mesh(config.train.model_axis)
     cache = epath.Path(config.data.cache_dir or workdir / "cache")
     source, tokenizer = open_data(config, cache)
     pretrained = open_pretrained(config.model, tokenizer)
+    mesh = make_mesh(config.train.model_axis)
+    rows = rows_multiple(config.train, mesh)
     reader = Reader(
         pretrained.tokenizer,
         fingerprint(pretrained.tokenizer),
@@ -94,7 +89,7 @@ def build_study(
         config.mixture,
         config.train.packing,
         row_multiple(),
-        rows_multiple(config.train, mesh),
+        rows,
         pretrained.config.hidden_size,
         cache,
     )

@@ -22,6 +22,7 @@ from xt_jax.files import read_appended_lines
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.hf_files import read_json
 from xt_jax.records.progress import clock
+from xt_jax.records.results import Results
 from xt_jax.study.build import build_studies, check_models
 from xt_jax.study.cost import Cost, planned, shard_of, total_cost
 from xt_jax.study.plan import Job, graph
@@ -85,7 +86,9 @@ Counted = tuple[list[Job], list[Cost], dict[str, int]]  # parameters of each mod
 
 def _counted(config: Config, workdir: epath.Path) -> Counted:
     without_weights = dataclasses.replace(config.model, random_init=True)
-    studies = build_studies(dataclasses.replace(config, model=without_weights), workdir)
+    results = Results.open(workdir, config.shard, writes=False)
+    config = dataclasses.replace(config, model=without_weights)
+    studies = build_studies(config, workdir, results)
     params = {name: study.params[1] for name, study in studies.items()}
     return *planned(config, studies), params
 

@@ -89,10 +89,11 @@ def prepare(
         ConfigError: an unknown task, or a recipe that cannot run.
         DataError: a file that is missing (unless allowed) or faulty.
     """
+    wanted = _targets(config)
     preparation = _Preparation(config, reader, longest, files)
     trained = [name for name in config.intermediates if name != DIRECT]
     intermediates = {name: preparation.intermediate(name) for name in trained}
-    targets = {name: preparation.target(name) for name in _targets(config)}
+    targets = {name: preparation.target(name) for name in wanted}
     return (
         {name: phase for name, phase in intermediates.items() if phase is not None},
         {name: data for name, data in targets.items() if data is not None},
