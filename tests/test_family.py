@@ -66,10 +66,6 @@ def read(paths, language, labels):
     return [TopicExample(str(i), text, label) for i, (text, label) in enumerate(lines)]
 
 
-def files(split):
-    return [Candidate((f"topics/{split}-{{lang}}.tsv",), read)]
-
-
 def tokenize(examples, tokenizer, labels, **limits):
     encoded = tokenizer([e.text for e in examples], return_attention_mask=False)
     gold = [labels.index(e.label) for e in examples]
@@ -119,7 +115,9 @@ def topics(monkeypatch, tmp_path):
     for rows in (FAMILIES, TASKS):
         monkeypatch.setitem(rows, "topics", None)  # so that what is registered goes again
     register(FAMILY, TASK)
-    monkeypatch.setitem(layout._TASKS, "topics", (files, "train dev test"))
+    splits = {split: split for split in ("train", "dev", "test")}
+    files = Candidate(("topics/{split}-{lang}.tsv",), read)
+    monkeypatch.setitem(layout.LAYOUT, "topics", [(splits, files)])
     rng = random.Random(0)
     for split, language in [("train", "en"), ("dev", "en"), ("test", "en"), ("test", "zh-CN")]:
         lines = []

@@ -126,7 +126,7 @@ def _tydiqa_dev(
     ]
 
 
-_LAYOUT: dict[str, list[Row]] = {
+LAYOUT: dict[str, list[Row]] = {
     "mnli": _MNLI_FILES,
     "snli": [
         *_at(_ALL, _IN_SNLI, "snli_1.0_{split}.jsonl", _NLI_JSONL),
@@ -294,7 +294,7 @@ def candidates(task: str, split: str) -> tuple[Candidate, ...]:
             patterns=tuple(p.replace("{split}", splits[split]) for p in row.patterns),
             optional=row.optional.replace("{split}", splits[split]),
         )
-        for splits, row in _LAYOUT.get(task, ())
+        for splits, row in LAYOUT.get(task, ())
         if split in splits
     ]
     if split == "train":
