@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from etils import epath
 
@@ -18,10 +18,10 @@ from xt_jax.errors import ConfigError
 from xt_jax.model.pretrained import open_pretrained
 from xt_jax.model.sharding import RULES, make_mesh, row_multiple, rows_multiple
 from xt_jax.records.results import Results
-from xt_jax.study.datasets import Reader
+from xt_jax.study.datasets import Files, Reader
 from xt_jax.study.phases import Trainer
 from xt_jax.study.schedule import Planner
-from xt_jax.study.task_data import Files, Phase, TaskData, prepare
+from xt_jax.study.task_data import Phase, TaskData, prepare
 from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
 
 
@@ -31,6 +31,7 @@ class Study:
 
     Attributes:
         params: of the encoder without and with its embeddings.
+        labels: the keys of the data sets whose labels this process has written for submissions.
     """
 
     trainer: Trainer
@@ -38,6 +39,7 @@ class Study:
     targets: dict[str, TaskData]
     results: Results
     params: tuple[int, int]
+    labels: set[str] = field(default_factory=set)
 
 
 def build_studies(config: Config, workdir: epath.Path, results: Results) -> dict[str, Study]:
@@ -47,7 +49,7 @@ def build_studies(config: Config, workdir: epath.Path, results: Results) -> dict
         UserError: anything wrong with configuration, weights or data.
     """
     check_models(config)
-    files: Files = {}
+    files = Files()
     names = config.models or (config.model.name,)
     with hosts.first_ahead("data are read and tokenised"):
         return {
@@ -81,9 +83,10 @@ def build_study(
         source,
         cache,
         config.allow_missing,
+        files or Files(),
     )
     longest = pretrained.config.max_length
-    intermediates, targets = prepare(config, reader, longest, {} if files is None else files)
+    intermediates, targets = prepare(config, reader, longest)
     _check_something_to_run(config, set(intermediates), set(targets))
     planner = Planner(
         config.mixture,
@@ -159,11 +162,11 @@ def _check(config: Config) -> None:
         "train.sharding": (config.train.sharding, tuple(RULES)),
         "mixture.sampler": (config.mixture.sampler, SAMPLERS),
     }
-    for field, (value, allowed) in choices.items():
+    for name, (value, allowed) in choices.items():
         if value not in allowed:
             raise ConfigError(
-                f"`{value}` is no {field}.",
-                where=f"--config.{field}",
+                f"`{value}` is no {name}.",
+                where=f"--config.{name}",
                 remedy=f"use one of: {', '.join(allowed)}",
             )
     mixture = config.mixture
@@ -183,11 +186,11 @@ def _check(config: Config) -> None:
         "mixture.mlm_ratio": (mixture.mlm_ratio, 0.001, 0.999),
         "mixture.mlm_exponent": (mixture.mlm_exponent, 0, 1),
     }
-    for field, (number, low, high) in limits.items():
+    for name, (number, low, high) in limits.items():
         if not low <= number <= high:
             raise ConfigError(
-                f"{field} cannot be {number}.",
-                where=f"--config.{field}",
+                f"{name} cannot be {number}.",
+                where=f"--config.{name}",
                 remedy=f"use a number from {low} to {high}",
             )
 

@@ -6,8 +6,8 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
@@ -52,6 +52,27 @@ class Dataset:
         return self.load()
 
 
+class ReadFile(NamedTuple):
+    """One file of examples."""
+
+    found: Found
+    examples: list[Example]
+    labelled: bool
+
+
+@dataclass(frozen=True)
+class Files:
+    """What was read, so that no file is read again for the next model of a study.
+
+    Attributes:
+        scored: the file of each (task, split, language) that is scored; None where there is none.
+        narrowed: of files of which few examples are used, how many each has and those used.
+    """
+
+    scored: dict[tuple[str, str, str], ReadFile | None] = field(default_factory=dict)
+    narrowed: dict[tuple, tuple[list[int], list[list[Example]]]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Reader:
     """Where examples come from and what turns them into features.
@@ -60,6 +81,7 @@ class Reader:
         tokenizer_key: names all that the tokenizer does.
         cache: the folder of tokenised examples.
         substitutes: whether files of substitute data are found too.
+        files: what was read before, for another model too.
     """
 
     tokenizer: Tokenizer
@@ -67,6 +89,7 @@ class Reader:
     source: Source
     cache: epath.Path
     substitutes: bool = False
+    files: Files = field(default_factory=Files)
 
     def find(self, task: str, split: str, language: str) -> list[Found]:
         """The files of a split that are there, official ones first."""
@@ -83,9 +106,9 @@ class Reader:
             DataError: an example without a label, or a fault in a file.
         """
         if most:
-            read = [labelled_examples(task, f) for f in found]
-            chosen = [f"spaced {most}, {[len(examples) for examples in read]}"] * len(found)
-            loads = [lambda examples=e: examples for e in _spaced(read, most)]
+            counts, narrowed = self._narrowed(task, found, most)
+            chosen = [f"spaced {most}, {counts}"] * len(found)
+            loads = [lambda examples=e: examples for e in narrowed]
         else:
             chosen = ["all"] * len(found)
             loads = [functools.partial(labelled_examples, task, f) for f in found]
@@ -94,6 +117,16 @@ class Reader:
             for part in zip(found, loads, chosen, strict=True)
         ]
         return _join(parts)
+
+    def _narrowed(
+        self, task: Task, found: Sequence[Found], most: int
+    ) -> tuple[list[int], list[list[Example]]]:
+        """How many labelled examples each file has, and at most `most` of all, evenly spaced."""
+        key = (task.name, *(f.where for f in found), most)
+        if key not in self.files.narrowed:
+            read = [labelled_examples(task, f) for f in found]
+            self.files.narrowed[key] = [len(examples) for examples in read], _spaced(read, most)
+        return self.files.narrowed[key]
 
     def given(
         self,

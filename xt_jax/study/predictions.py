@@ -36,11 +36,14 @@ def write_predictions(
 
 
 def write_submission(
-    folder: epath.Path, labels: epath.Path, home: epath.Path, task: Task, dataset: Dataset
+    folder: epath.Path, labels: epath.Path | None, home: epath.Path, task: Task, dataset: Dataset
 ) -> None:
     """The official file of a test split from what `write_predictions` left, and its labels.
 
     Nothing for other splits or parts of one, and no labels where there are none.
+
+    Args:
+        labels: the folder of all labels; None if those of the data set are written.
     """
     official = dataset.split == "test" and dataset.official
     if not official or task.name not in XTREME.tasks:
@@ -52,7 +55,7 @@ def write_submission(
     else:
         predictions = [row["prediction"] for row in rows]
     submission.write(folder, task.name, dataset.language, dataset.examples, predictions)
-    if dataset.labelled:
+    if dataset.labelled and labels is not None:
         submission.write_labels(labels, task.name, dataset.language, dataset.examples)
 
 

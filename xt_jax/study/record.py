@@ -113,7 +113,9 @@ class TargetRecord:
         name = f"{self.study.trainer.pretrained.name}-{self.intermediate}-s{self.seed}"
         folder = self._folder / "submissions" / name.replace("/", "_")
         for dataset in self.datasets:
-            write_submission(folder, self._folder / "labels", self._home, self.data.task, dataset)
+            labels = self._folder / "labels" if dataset.key not in self.study.labels else None
+            write_submission(folder, labels, self._home, self.data.task, dataset)
+            self.study.labels.add(dataset.key)
 
     @property
     def _folder(self) -> epath.Path:

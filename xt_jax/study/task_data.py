@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from absl import logging
 
 from xt_jax.config import Config, RecipeOverrides, apply_overrides, digest
-from xt_jax.data.examples import Example
 from xt_jax.data.sources import Found
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.languages import components
-from xt_jax.study.datasets import Dataset, Reader, has_labels, with_labels
+from xt_jax.study.datasets import Dataset, Reader, ReadFile, has_labels, with_labels
 from xt_jax.tasks import recipes
 from xt_jax.tasks.family import INTERMEDIATE, TARGET, Task
 from xt_jax.tasks.recipes import Recipe
@@ -59,38 +57,25 @@ class Phase:
     role: str = "intermediate"
 
 
-class ReadFile(NamedTuple):
-    """One file of examples."""
-
-    found: Found
-    examples: list[Example]
-    labelled: bool
-
-
-# Of (task, split, language), the file that is scored: read once whatever the number of models.
-Files = dict[tuple[str, str, str], ReadFile | None]
-
-
 def target_phase(data: TaskData) -> Phase:
     """The phase that trains a target, named by its data: XQuAD and MLQA are two tests of one."""
     return Phase("+".join(data.task.train), (data,), data.recipe, "target")
 
 
 def prepare(
-    config: Config, reader: Reader, longest: int, files: Files
+    config: Config, reader: Reader, longest: int
 ) -> tuple[dict[str, Phase], dict[str, TaskData]]:
     """(intermediate phases, target tasks) by name; with `allow_missing`, only those that can run.
 
     Args:
         longest: tokens that the encoder takes.
-        files: what was read before, to which is added what is read now.
 
     Raises:
         ConfigError: an unknown task, or a recipe that cannot run.
         DataError: a file that is missing (unless allowed) or faulty.
     """
     wanted = _targets(config)
-    preparation = _Preparation(config, reader, longest, files)
+    preparation = _Preparation(config, reader, longest)
     trained = [name for name in config.intermediates if name != DIRECT]
     intermediates = {name: preparation.intermediate(name) for name in trained}
     targets = {name: preparation.target(name) for name in wanted}
@@ -107,7 +92,6 @@ class _Preparation:
     config: Config
     reader: Reader
     longest: int
-    files: Files
 
     def intermediate(self, name: str) -> Phase | None:
         """One task, or the tasks of `a+b+c`."""
@@ -286,17 +270,17 @@ class _Preparation:
 
     def _best_file(self, task: Task, split: str, language: str) -> ReadFile | None:
         """The first file with labels, else the first."""
-        key = task.name, split, language
-        if key not in self.files:
-            self.files[key] = None
-            for found in self.reader.find(task.name, split, language):
+        scored, key = self.reader.files.scored, (task.name, split, language)
+        if key not in scored:
+            scored[key] = None
+            for found in self.reader.find(*key):
                 examples = found.read(task.labels)
                 read = ReadFile(found, examples, has_labels(task, found, examples))
-                if read.labelled or self.files[key] is None:
-                    self.files[key] = read
+                if read.labelled or scored[key] is None:
+                    scored[key] = read
                 if read.labelled:
                     break
-        return self.files[key]
+        return scored[key]
 
     def _fitted(
         self,
