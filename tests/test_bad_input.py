@@ -67,6 +67,7 @@ def edit(path: Path, old: str, new: str) -> int:
     return text[: text.index(old)].count("\n") + 1
 
 
+@pytest.mark.slow
 def test_the_undamaged_world_reaches_training(config, tmp_path, monkeypatch):
     reached = []
     monkeypatch.setattr(runner, "run_job", lambda study, job, _: {reached.append(job)})

@@ -123,6 +123,7 @@ def test_a_budget_of_a_target_is_checked_before_the_intermediate_task_is_trained
     assert not list(epath.Path(tmp_path).glob("phases/*"))
 
 
+@pytest.mark.slow
 def test_a_study_trains_on_a_budget(world, mini_tokenizer_folder, one_device, tmp_path):
     recipe = RecipeOverrides(learning_rate=1e-3, epochs=2, eval_every=50, batch_tokens=1024)
     config = Config(

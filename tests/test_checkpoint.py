@@ -83,6 +83,7 @@ def damage(folder: epath.Path) -> None:
             path.write_bytes(content[: len(content) // 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["damage", "unlink"])
 def test_a_damaged_state_is_named_and_the_phase_begins_anew(tmp_path, caplog, what):
     def fit_in(folder) -> tuple[list, list]:

@@ -173,7 +173,8 @@ def test_fractions_are_single_precision_and_a_damaged_file_is_named(tmp_path):
         kept.read(epath.Path(tmp_path), "run", "data")
 
 
-def test_a_study_keeps_outcomes_and_asks_again_for_those_that_are_missing(
+@pytest.mark.slow
+def test_a_study_keeps_example_scores_and_asks_again_for_those_that_are_missing(
     world, mini_tokenizer_folder, tmp_path, one_device
 ):
     recipe = RecipeOverrides(epochs=1, batch_size=16, max_length=96, eval_every=1000)

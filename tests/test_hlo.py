@@ -167,6 +167,7 @@ def test_the_bytes_of_collectives():
     assert counts.by_kind() == {"all-reduce": (1, 16 * 4)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["replicated", "fsdp"])
 def test_a_step_is_shared_evenly_and_sends_what_data_parallelism_sends(layout):
     """FLOPs of a device fall as 1/n; of gradients every device receives all, or FSDP's parts."""

@@ -77,6 +77,7 @@ def test_a_task_learns_nothing_from_the_steps_of_another(tmp_path):
         np.testing.assert_array_equal(a, b)  # the first warm-up update has learning rate 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_at", [4, 6, 8])
 def test_a_mixture_killed_in_the_middle_ends_with_the_same_numbers(tmp_path, killed_at):
     config = TrainConfig(save_every_steps=2, log_every=100)

@@ -320,6 +320,7 @@ TRAIN, DEV = 250, 100  # sentences of each language
 LANGUAGES = ("de", "tr", "ru", "fi", "ar", "hi", "zh")
 
 
+@pytest.mark.slow
 def test_a_small_encoder_learns_real_text_of_seven_languages(shared, xlmr_tokenizer):
     """Sentences of Tatoeba, ids renumbered to the frequent ones; loss by language on others."""
     source = open_source("files", str(shared / "data"))

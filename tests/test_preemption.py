@@ -65,6 +65,7 @@ def saved_steps(folder) -> list[str]:
     return [path.name for path in (folder / "checkpoints").glob("[0-9]*")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_step", [1, 3, 4, 5])
 def test_a_run_that_is_asked_to_end_saves_the_step_it_is_in(tmp_path, monkeypatch, at_step):
     whole, scores = fit_in(tmp_path / "whole")

@@ -330,6 +330,7 @@ def test_no_folder(tmp_path):
     assert HubSource(str(tmp_path)).find("xquad", "test", "en") == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_device")
 def test_a_study_scores_the_targets_that_are_there(
     releases, published, xlmr_tokenizer, tmp_path, monkeypatch

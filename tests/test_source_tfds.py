@@ -319,6 +319,7 @@ def test_no_folder(tmp_path, monkeypatch):
     assert TfdsSource("").find("xquad", "test", "en") == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_device")
 def test_a_study_scores_the_targets_that_are_there(prepared, xlmr_tokenizer, tmp_path, monkeypatch):
     found = scored("tfds", prepared, tmp_path, xlmr_tokenizer, monkeypatch)
