@@ -78,7 +78,7 @@ def test_what_contradicts_itself_is_no_study():
         forecast._official(config)
     config = scaling_study.get_config("sizes=base+large")
     config.model.name = "xl"
-    with pytest.raises(ConfigError, match="The model xl is none of base, large"):
+    with pytest.raises(ConfigError, match="The model xl is not one of base, large"):
         forecast._official(config)
     config = scaling_study.get_config()
     config.models = ("base", "large")

@@ -1,4 +1,4 @@
-"""Builds a study: configuration, weights, data and earlier results, read and checked."""
+"""Builds a study: reads and checks configuration, weights, data and earlier results."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that the phases of one model share, read and checked.
+    """The data, models and results that all phases of one model share, read and checked.
 
     Attributes:
-        params: of the encoder without and with its embeddings.
+        params: number of parameters of the encoder without and with its embeddings.
         labels: the keys of the data sets whose labels this process has written for submissions.
     """
 
@@ -43,7 +43,7 @@ class Study:
 
 
 def build_studies(config: Config, workdir: epath.Path, results: Results) -> dict[str, Study]:
-    """The study of each model by the name that the configuration gives it.
+    """Builds the study of each model, by the name that the configuration gives the model.
 
     Raises:
         UserError: anything wrong with configuration, weights or data.
@@ -66,8 +66,8 @@ def build_study(
     """Reads and checks configuration, weights, data and earlier results; trains nothing.
 
     Args:
-        files: examples read before, which are not read again; those read now come in.
-        results: of the workdir, if they are open; else they are read, and rows are kept in memory.
+        files: files read before, which are not read again; files read now are added.
+        results: the open results of the workdir; None reads them and keeps new rows in memory.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     _check(config)
@@ -109,11 +109,11 @@ def build_study(
 
 
 def open_data(config: Config, cache: epath.Path) -> tuple[Source, str]:
-    """The source of examples, and the tokenizer that belongs to it ("" where none does).
+    """Returns the source of examples and the tokenizer that belongs to it ("" for none).
 
     Raises:
-        ConfigError: no such source.
-        DataError: a folder that is not there.
+        ConfigError: an unknown source.
+        DataError: the data folder does not exist.
     """
     if config.data.source != "mini":
         return open_source(config.data.source, config.data.dir), ""
@@ -129,7 +129,7 @@ def open_data(config: Config, cache: epath.Path) -> tuple[Source, str]:
 
 
 def check_models(config: Config) -> None:
-    """Raises a ConfigError where `models` and what is said of each contradict one another."""
+    """Raises a ConfigError where the options for several models contradict one another."""
     names = config.models
     counts = {len(rates) for rates in (config.intermediate_rates, config.target_rates) if rates}
     if len(set(names)) < len(names) or counts - {len(names)}:
@@ -137,14 +137,15 @@ def check_models(config: Config) -> None:
             f"{' and '.join(map(str, counts)) or 'No'} learning rates for the models "
             f"{', '.join(names) or '(none)'}.",
             where="--config.models, --config.intermediate_rates, --config.target_rates",
-            remedy="name each model once, and for each a learning rate or none at all; pages have "
-            "an option for both: --config=configs/scaling_study.py:sizes=base+large",
+            remedy="name each model once, and give one learning rate for each model or none at "
+            "all; or use an option: --config=configs/scaling_study.py:sizes=base+large",
         )
     if names and config.model.name not in names:
         raise ConfigError(
-            f"The model {config.model.name} is none of {', '.join(names)}.",
+            f"The model {config.model.name} is not one of {', '.join(names)}.",
             where="--config.model.name, --config.models",
-            remedy="name the models by --config.models alone, or by the page's option `sizes`",
+            remedy="name the models in --config.models alone, or by the option `sizes` of the "
+            "configuration file",
         )
     for phase in ("intermediate", "target"):
         if getattr(config, phase).learning_rate and getattr(config, f"{phase}_rates"):
@@ -156,7 +157,7 @@ def check_models(config: Config) -> None:
 
 
 def _check(config: Config) -> None:
-    """Fields that only some values suit."""
+    """Raises a ConfigError for a field whose value is not one of its choices or out of range."""
     choices = {
         "data.source": (config.data.source, (*SOURCES, "mini")),
         "train.sharding": (config.train.sharding, tuple(RULES)),
@@ -165,7 +166,7 @@ def _check(config: Config) -> None:
     for name, (value, allowed) in choices.items():
         if value not in allowed:
             raise ConfigError(
-                f"`{value}` is no {name}.",
+                f"`{value}` is not a valid {name}.",
                 where=f"--config.{name}",
                 remedy=f"use one of: {', '.join(allowed)}",
             )
@@ -214,17 +215,17 @@ def _check_languages(config: Config) -> None:
         raise ConfigError(
             f"No task has the languages {', '.join(unknown)}.",
             where="--config.languages",
-            remedy="repeat the flag for each ISO 639-1 code, out of: " + " ".join(sorted(known)),
+            remedy="repeat the flag for each ISO 639-1 code; known are: " + " ".join(sorted(known)),
         )
 
 
 def _check_something_to_run(config: Config, intermediates: set[str], targets: set[str]) -> None:
-    wanted_direct = DIRECT in config.intermediates and NONE not in config.targets
-    if not (targets or NONE in config.targets) or not (intermediates or wanted_direct):
-        wanted = ", ".join([*config.intermediates, *config.targets])
+    with_direct = DIRECT in config.intermediates and NONE not in config.targets
+    if not (targets or NONE in config.targets) or not (intermediates or with_direct):
+        tasks = ", ".join([*config.intermediates, *config.targets])
         raise ConfigError(
-            f"Nothing is left to run: no data for {wanted}.",
+            f"Nothing is left to run: there is no data for {tasks}.",
             where="--config.data.dir, --config.languages",
-            remedy="the log above names the files that are missing; where it names none, no task "
-            "has a language that was asked for",
+            remedy="see the log above for the missing files; if it names none, no task has any "
+            "of the requested languages",
         )

@@ -1,7 +1,7 @@
-"""The jobs of a study on a Ray cluster: a task each, begun anew where a node was lost.
+"""Runs the jobs of a study on a Ray cluster: a task each, restarted where a node was lost.
 
-All nodes see one workdir. Workers train and score; the rows come back to the driver, which alone
-writes results, so that their file has one writer.
+All nodes share one workdir. Workers train and score, and return the rows to the driver, which
+alone writes results, so that their file has one writer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LOCAL = "local"
 def run_jobs(
     config: Config, workdir: str, results: Results, jobs: Sequence[Job], progress: Progress
 ) -> tuple[Settings, dict[Job, UserError]]:
-    """As many at once as the cluster has room for; as `runner.run_jobs`.
+    """Runs as many jobs at once as the cluster has room for; returns as `runner.run_jobs`.
 
     Raises:
         ConfigError: Ray is not installed, or there is no such cluster.
@@ -72,7 +72,7 @@ def run_jobs(
 def _without_blocked(
     waiting: Sequence[Job], failures: dict[Job, UserError], progress: Progress
 ) -> list[Job]:
-    """Those that need nothing that has failed."""
+    """Returns the waiting jobs whose prerequisite has not failed; records the others."""
     for job in waiting:
         if job.needs is not None and job.needs in failures:
             failures[job] = failures[job.needs]
@@ -81,24 +81,24 @@ def _without_blocked(
 
 
 def _work(config: Config, workdir: str, cache: str | None, job: Job) -> tuple[list, Settings]:
-    """On a worker: (the rows that were not there yet, what `run_job` gives)."""
+    """Runs a job on a worker; returns (the rows that were missing, what `run_job` returns)."""
     if cache:
         keep_programs(cache)
-    own = of_model(config, job.model)
-    key = digest(own, workdir)
+    config = of_model(config, job.model)
+    key = digest(config, workdir)
     if key not in _STUDIES:
-        _STUDIES[key] = build_study(own, epath.Path(workdir))
+        _STUDIES[key] = build_study(config, epath.Path(workdir))
     rows: list[Row] = []
     settings = run_job(_STUDIES[key], job, rows.extend)
     return rows, settings
 
 
-# Of a worker process, which Ray gives several jobs: what it has built is used again.
+# The studies built by a worker process: Ray gives it several jobs, which use them again.
 _STUDIES: dict[str, Study] = {}
 
 
 def _connected(config: RayConfig) -> Any:
-    """The module `ray`, connected."""
+    """Returns the module `ray` after it has connected to the cluster."""
     try:
         import ray
     except ImportError as error:
@@ -121,15 +121,15 @@ def _connected(config: RayConfig) -> Any:
 
 
 def _options(config: RayConfig) -> dict[str, Any]:
-    """What a job takes, as `ray.remote` names it."""
+    """Returns the resources that a job requests, under the names that `ray.remote` uses."""
     try:
         resources = ast.literal_eval(config.resources)
         numbers = {str(name): float(number) for name, number in resources.items()}
     except (ValueError, SyntaxError, AttributeError, TypeError) as error:
         raise ConfigError(
-            f"`{config.resources}` is no dictionary of numbers.",
+            f"`{config.resources}` is not a dictionary of numbers.",
             where="--config.ray.resources",
-            remedy="""use for example '{"TPU": 4}'""",
+            remedy="""use a dictionary such as '{"TPU": 4}'""",
         ) from error
     return {
         "num_cpus": config.cpus,
@@ -140,7 +140,7 @@ def _options(config: RayConfig) -> dict[str, Any]:
 
 
 def _room(ray: Any, options: dict[str, Any]) -> int:
-    """How many jobs the nodes that are alive take at once; 1 where a node is yet to come."""
+    """Returns how many jobs the live nodes take at once, or 1 while no node has joined."""
     named = {"CPU": options["num_cpus"], "GPU": options["num_gpus"], **options["resources"]}
     needs = {name: number for name, number in named.items() if number}
     room = sum(
@@ -157,4 +157,4 @@ def _reason(error: Exception) -> UserError:
     cause = getattr(error, "cause", None)
     if isinstance(cause, UserError):
         return cause
-    return UserError(f"{type(error).__name__}: {error}", remedy="look at Ray's log of the task")
+    return UserError(f"{type(error).__name__}: {error}", remedy="see Ray's log of the task")

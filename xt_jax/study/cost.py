@@ -17,12 +17,12 @@ from xt_jax.train.throughput import train_flops
 
 
 class Cost(NamedTuple):
-    """What is computed at most: patience may end a phase earlier.
+    """An upper bound on computation, as patience may end a phase early.
 
     Attributes:
-        examples: trained on, each as often as it is.
-        tokens: trained on, padding included.
-        flops: of training, of selection on dev, of scoring.
+        examples: training examples, each counted once per epoch.
+        tokens: training tokens, padding included.
+        flops: FLOPs of training, of selection on dev and of scoring.
     """
 
     examples: int = 0
@@ -39,12 +39,12 @@ class Cost(NamedTuple):
 
 
 def total_cost(costs: Sequence[Cost]) -> Cost:
-    """The sum of all."""
+    """Returns the sum of the costs."""
     return functools.reduce(Cost.plus, costs, Cost())
 
 
 def planned(config: Config, studies: dict[str, Study]) -> tuple[list[Job], list[Cost]]:
-    """The jobs of the study, or of its shard `config.shard`, and what each costs."""
+    """Returns the jobs of the study, or of its shard `config.shard`, and the cost of each."""
     any_study = next(iter(studies.values()))
     jobs = graph(
         config,
@@ -57,7 +57,7 @@ def planned(config: Config, studies: dict[str, Study]) -> tuple[list[Job], list[
 
 
 def shard_of(jobs: list[Job], costs: list[Cost], shard: str) -> tuple[list[Job], list[Cost]]:
-    """The jobs of one shard ("": of all), and their costs."""
+    """Returns the jobs of one shard (all jobs for "") and their costs."""
     cost_of = dict(zip(jobs, costs, strict=True))
     if shard:
         jobs = share(jobs, [cost.flops for cost in costs], shard)
@@ -65,9 +65,9 @@ def shard_of(jobs: list[Job], costs: list[Cost], shard: str) -> tuple[list[Job],
 
 
 def job_costs(studies: dict[str, Study], jobs: Sequence[Job]) -> list[Cost]:
-    """The cost of each job, from the batches that are planned for its training.
+    """Returns the cost of each job, from the batches that are planned for its training.
 
-    All seeds of a phase are taken to cost what the first does: their steps have one shape.
+    All seeds of a phase are assumed to cost as much as the first, as their steps have one shape.
     """
     first_seed = min((job.seeds[0] for job in jobs), default=0)
     phases: dict[tuple[str, str, str], Cost] = {}
@@ -86,7 +86,7 @@ def job_costs(studies: dict[str, Study], jobs: Sequence[Job]) -> list[Cost]:
 
 
 def trained_phase(study: Study, job: Job) -> Phase | None:
-    """What the job trains; None where the encoder is scored as it is."""
+    """Returns the phase that the job trains; None where the encoder is scored as it is."""
     if not job.targets:
         return study.intermediates[job.intermediate]
     data = study.targets[job.targets[0]]
@@ -94,7 +94,7 @@ def trained_phase(study: Study, job: Job) -> Phase | None:
 
 
 def forward_flops(config: EncoderConfig, tokens: float, length: float) -> float:
-    """FLOPs of a pass without gradients over `tokens` in rows of `length`."""
+    """Returns the FLOPs of a forward pass over `tokens` in rows of `length` tokens."""
     return train_flops(config, 1, 1) / 3 * tokens + 4.0 * config.num_layers * (
         config.hidden_size * tokens * (length - 1)
     )
@@ -124,6 +124,6 @@ def _scoring(study: Study, data: TaskData) -> Cost:
 
 
 def _passes(config: EncoderConfig, datasets: Sequence[Dataset]) -> float:
-    """FLOPs of one prediction of all examples."""
+    """Returns the FLOPs of predicting every example once."""
     lengths = [dataset.features.lengths for dataset in datasets if len(dataset.features)]
     return sum(forward_flops(config, float(x.sum()), float(x.max())) for x in lengths)

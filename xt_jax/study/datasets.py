@@ -1,4 +1,4 @@
-"""Examples of a source as features, tokenised once and kept."""
+"""Turns the examples of a source into features, tokenised once and cached."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import FAMILIES, Task
 
 CHUNK = 10_000  # examples tokenised at a time
-FORMAT = 3  # raise it when the features of the same examples change
+FORMAT = 3  # raise it when the same examples give other features than before
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The tokenised examples of one split; `key` names all that decides them.
+    """The tokenised examples of one split; `key` identifies everything that determines them.
 
     Attributes:
-        language: of its examples; joined by "+" where there are several.
-        sizes: features of each of the files that were joined.
-        load: reads the examples; what trains needs none.
-        labelled: whether it can be scored.
+        language: the language of its examples; joined by "+" where there are several.
+        sizes: the number of features of each file that was joined.
+        load: reads the examples, which only scoring needs.
+        labelled: whether all examples have labels, so that it can be scored.
         official: all examples of an official file, so that predictions can be submitted.
     """
 
@@ -53,7 +53,7 @@ class Dataset:
 
 
 class ReadFile(NamedTuple):
-    """One file of examples."""
+    """One file of examples that has been read."""
 
     found: Found
     examples: list[Example]
@@ -62,11 +62,11 @@ class ReadFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Files:
-    """What was read, so that no file is read again for the next model of a study.
+    """The files already read, so that none is read again for the next model of a study.
 
     Attributes:
         scored: the file of each (task, split, language) that is scored; None where there is none.
-        narrowed: of files of which few examples are used, how many each has and those used.
+        narrowed: for files of which few examples are used, the number in each and those used.
     """
 
     scored: dict[tuple[str, str, str], ReadFile | None] = field(default_factory=dict)
@@ -75,13 +75,13 @@ class Files:
 
 @dataclass(frozen=True)
 class Reader:
-    """Where examples come from and what turns them into features.
+    """Reads examples from a source and turns them into features.
 
     Attributes:
-        tokenizer_key: names all that the tokenizer does.
+        tokenizer_key: identifies the behaviour of the tokenizer.
         cache: the folder of tokenised examples.
         substitutes: whether files of substitute data are found too.
-        files: what was read before, for another model too.
+        files: the files read before, for other models too.
     """
 
     tokenizer: Tokenizer
@@ -92,13 +92,13 @@ class Reader:
     files: Files = field(default_factory=Files)
 
     def find(self, task: str, split: str, language: str) -> list[Found]:
-        """The files of a split that are there, official ones first."""
+        """Returns the files of a split that exist, official ones first."""
         return self.source.find(task, split, language, substitutes=self.substitutes)
 
     def dataset(
         self, task: Task, recipe: Recipe, split: str, found: Sequence[Found], most: int = 0
     ) -> Dataset:
-        """All labelled examples of `found`, one after the other; at most `most`, evenly spaced.
+        """Returns all labelled examples of `found` joined; at most `most`, evenly spaced.
 
         Files whose features are in the cache are not read.
 
@@ -121,7 +121,7 @@ class Reader:
     def _narrowed(
         self, task: Task, found: Sequence[Found], most: int
     ) -> tuple[list[int], list[list[Example]]]:
-        """How many labelled examples each file has, and at most `most` of all, evenly spaced."""
+        """Returns each file's number of labelled examples, and at most `most`, evenly spaced."""
         key = (task.name, *(f.where for f in found), most)
         if key not in self.files.narrowed:
             read = [labelled_examples(task, f) for f in found]
@@ -137,7 +137,7 @@ class Reader:
         examples: list[Example],
         most: int = 0,
     ) -> Dataset:
-        """As `dataset`, of one file that was read before and need not be labelled."""
+        """Returns the data set of one file that is read already and may be unlabelled."""
         (narrowed,) = _spaced([examples], most) if most else (examples,)
         part = self._part(task, recipe, split, found, lambda: narrowed, f"spaced {most}")
         return dataclasses.replace(
@@ -170,7 +170,7 @@ class Reader:
 def tokenised(
     task: Task, examples: Sequence[Example], tokenizer: Tokenizer, **limits: int
 ) -> Features:
-    """Some examples at a time: a tokenizer's own record of a text is far larger than its ids."""
+    """Tokenises in chunks, as a tokenizer's record of a text is far larger than its ids."""
     chunks = [examples[i : i + CHUNK] for i in range(0, len(examples), CHUNK)] or [examples]
     tokenize = FAMILIES[task.family].tokenize
     parts = [tokenize(chunk, tokenizer, task.labels, **limits) for chunk in chunks]
@@ -178,7 +178,7 @@ def tokenised(
 
 
 def labelled_examples(task: Task, found: Found) -> list[Example]:
-    """All examples of a file that must have labels.
+    """Returns all examples of a file that must have labels.
 
     Raises:
         DataError: an example without a label, no example, or a fault in the file.
@@ -188,31 +188,31 @@ def labelled_examples(task: Task, found: Found) -> list[Example]:
         raise DataError(
             f"{task.name} cannot use this file: no example has a label.",
             where=found.where,
-            remedy="put the labelled official file there",
+            remedy="put the labelled official file in its place",
         )
     return examples
 
 
 def has_labels(task: Task, found: Found, examples: Sequence[Example]) -> bool:
-    """Whether the examples can be scored.
+    """Returns whether the examples can be scored.
 
     Raises:
         DataError: some examples have a label and some have not.
     """
-    able = [example for example in examples if takes_label(example)]
-    bare = [example for example in able if not is_labelled(example)]
-    if bare and len(bare) < len(able):
+    labelable = [example for example in examples if takes_label(example)]
+    unlabelled = [example for example in labelable if not is_labelled(example)]
+    if unlabelled and len(unlabelled) < len(labelable):
         raise DataError(
-            f"{task.name}: {len(bare)} of {len(able)} examples have no label, "
-            f"the first is {bare[0].id}.",
+            f"{task.name}: {len(unlabelled)} of {len(labelable)} examples have no label, "
+            f"the first is {unlabelled[0].id}.",
             where=found.where,
             remedy="use the labelled official file, or one without any label",
         )
-    return bool(examples) and not bare
+    return bool(examples) and not unlabelled
 
 
 def with_labels(task: Task, found: Sequence[Found]) -> Task:
-    """The task with the labels that its training split decides: the tags seen `min_count` times."""
+    """Returns the task with the labels seen `min_count` times in its training split."""
     if task.labels or not task.min_count:
         return task
     counts = Counter(
@@ -244,21 +244,21 @@ def _join(parts: Sequence[Dataset]) -> Dataset:
 
 
 def _spaced(parts: Sequence[list[Example]], most: int) -> list[list[Example]]:
-    """At most `most` of all, evenly spaced: files are often sorted by label."""
+    """Returns at most `most` of all examples, evenly spaced as files are often sorted by label."""
     total = sum(len(part) for part in parts)
     if total <= most:
         return list(parts)
     picks = np.linspace(0, total - 1, most).round().astype(int)
     narrowed, first = [], 0
     for part in parts:
-        here = picks[(picks >= first) & (picks < first + len(part))] - first
-        narrowed.append(_among([part[i] for i in here], here.tolist()))
+        lines = picks[(picks >= first) & (picks < first + len(part))] - first
+        narrowed.append(_among([part[i] for i in lines], lines.tolist()))
         first += len(part)
     return narrowed
 
 
 def _among(examples: list[Example], lines: list[int]) -> list[Example]:
-    """What is left of a file: a translation's line is its place among `lines`."""
+    """Renumbers the matches of the examples kept of a file: lines count within `lines`."""
     place = {line: i for i, line in enumerate(lines)}
     return [
         e._replace(match=place[e.match])

@@ -1,4 +1,4 @@
-"""Predicts and scores what a target's record lacks."""
+"""Predicts and scores the data sets that a target's record does not have yet."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def evaluate_target(record: TargetRecord) -> None:
 def load_scorer(
     trainer: Trainer, data: TaskData, checkpoint: Checkpoint
 ) -> tuple[Scorer, nnx.State]:
-    """The model to score, with its head or in retrieval the encoder alone, and its parameters."""
+    """Loads the model to score, with its head or for retrieval the encoder alone."""
     layout, pretrained = trainer.config.sharding, trainer.pretrained
     place = functools.partial(place_param, mesh=trainer.mesh, layout=layout)
     model: nnx.Module

@@ -1,7 +1,7 @@
-"""What a study would be and cost, before anything is trained: `run.py --dry_run`.
+"""Forecasts what a study consists of and costs before any training: `run.py --dry_run`.
 
-With data at hand every batch is planned and counted. Without any, the official training sets stand
-in, so that a study can be weighed up before a file is fetched.
+With data available every batch is planned and counted. Without data, the sizes of the official
+training sets are used, so that a study can be estimated before any file is fetched.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from xt_jax.tasks import recipes
 from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
 from xt_jax.train.throughput import PEAK_TFLOPS, train_flops
 
-# Training examples, of the releases or as their papers are remembered, and the mean tokens of one
-# with XLM-R's tokenizer, all choices and windows together, on up to 3,000 of them.
+# The number of training examples (from the releases; where these were not at hand, unverified), and
+# the mean tokens of an example with XLM-R's tokenizer, all choices and windows together, measured
+# on up to 3,000 of them.
 OFFICIAL = {
     "mnli": (392_702, 45),
     "snli": (549_367, 31),
@@ -60,10 +61,10 @@ _MACHINES = {
 
 
 def forecast(config: Config, workdir: str, mfu: float) -> str:
-    """The graph, and a table of cost; trains nothing and needs no weights.
+    """Returns the graph of jobs and a table of costs; trains nothing and needs no weights.
 
     Args:
-        mfu: the share of a chip's peak that is reckoned with.
+        mfu: the assumed share of a chip's peak FLOP/s.
 
     Raises:
         UserError: anything wrong with configuration or data.
@@ -108,7 +109,7 @@ def _official(config: Config) -> Counted:
 
 
 def architecture_of(name: str) -> EncoderConfig:
-    """Of a folder or a preset, without its weights."""
+    """Returns the architecture of a folder or preset without loading its weights."""
     if epath.Path(name).is_dir():
         return EncoderConfig.from_hf(read_json(epath.Path(name) / "config.json"))
     return models.preset(name).config
@@ -125,10 +126,10 @@ def _official_cost(config: Config, encoder: EncoderConfig, job: Job) -> Cost:
         cost = _trained(TASKS[name].train, name, config.intermediate, encoder)
         total = total.plus(cost.times(len(config.data.intermediate_languages)))
     if len(names) > 1 and config.mixture.steps:
-        # As many steps as are asked for, of what the tasks have on average.
+        # The configured number of steps, at the average cost of the tasks' examples.
         examples = config.mixture.steps * recipes.MIXTURE.batch_size
-        share_of_it = examples / max(1, total.examples)
-        return Cost(examples, int(total.tokens * share_of_it), total.flops * share_of_it)
+        share = examples / max(1, total.examples)
+        return Cost(examples, int(total.tokens * share), total.flops * share)
     return total
 
 
@@ -138,7 +139,7 @@ def _trained(names: Sequence[str], task: str, overrides, encoder: EncoderConfig)
         raise ConfigError(
             f"The size of {', '.join(unknown)} is not known.",
             where="--config.data.dir",
-            remedy="name the folder of the data",
+            remedy="set it to the folder of the data, so that the examples can be counted",
         )
     recipe = apply_overrides(TASKS[task].recipe, overrides)
     examples = sum(OFFICIAL[name][0] for name in names)
@@ -154,7 +155,7 @@ def _trained(names: Sequence[str], task: str, overrides, encoder: EncoderConfig)
 
 
 def _graph(config: Config, jobs: Sequence[Job]) -> str:
-    """Who waits for what, in words, and how often there is all of it."""
+    """Describes in words which job waits for which, and how often the graph is repeated."""
     following = list(dict.fromkeys("+".join(p.targets) for p in jobs if p.targets))
     names = dict.fromkeys(job.intermediate for job in jobs)
     lines = [f"{len(jobs)} jobs" + (f", part {config.shard}" if config.shard else "")]
@@ -170,7 +171,7 @@ def _graph(config: Config, jobs: Sequence[Job]) -> str:
 
 
 def _table(jobs: Sequence[Job], costs: Sequence[Cost], workdir: epath.Path, mfu: float) -> str:
-    """A row per model and one for all."""
+    """Returns the table of costs: a row per model and one for the total."""
     rates = {  # FLOP/s
         name: PEAK_TFLOPS[kind] * 1e12 * chips * mfu for name, (kind, chips) in _MACHINES.items()
     }
@@ -205,7 +206,7 @@ def _models(jobs: Sequence[Job]) -> list[str]:
 
 
 def _disk(jobs: Sequence[Job], params: dict[str, int]) -> str:
-    """What the best weights of all phases come to, float32."""
+    """Returns how much disk the best weights of all phases take, in float32."""
     phases = Counter[str]()
     for job in jobs:
         if not job.targets or TASKS[job.targets[0]].train:
@@ -224,7 +225,7 @@ def _bytes(size: float) -> str:
 
 
 def _measured(workdir: epath.Path) -> float | None:
-    """FLOP/s of the phases that were trained here."""
+    """Returns the median FLOP/s logged by phases trained in this workdir, if there are any."""
     rates = [
         entry["tflops"]
         for path in workdir.glob("phases/*/log.jsonl")
@@ -242,7 +243,7 @@ def _short(number: float) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """The rows as lines, the first column to the left and the others to the right."""
+    """Returns the rows as lines, the first column aligned left and the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows

@@ -1,4 +1,4 @@
-"""The models of a phase: one encoder, and a head for each of its tasks or a shared one."""
+"""Creates the models of a phase: one encoder, and a head for each task or a shared one."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ WORDS = "encoder/embeddings/word/embedding"
 
 @dataclass(frozen=True)
 class Models:
-    """What a phase trains.
+    """The encoder and heads that one member of a phase trains.
 
     Attributes:
         graphdefs: each task's model without its parameters.
         heads: each task's head in `params["heads"]`; "" where a single task has `params["head"]`.
-        params: on the mesh.
-        words: [K] the word embeddings that `params` have; None: all.
-        table: [V, D] on the host, all word embeddings as they were; None where `params` have all.
+        params: the parameters, on the mesh.
+        words: [K] ids of the word embeddings in `params`; None if `params` has all.
+        table: [V, D] all word embeddings before training, on the host; None if `params` has all.
     """
 
     graphdefs: dict[str, Any]
@@ -43,7 +43,7 @@ class Models:
     table: np.ndarray | None = None
 
     def unfolded(self, params: nnx.State, decay: float) -> nnx.State:
-        """`params` with the whole table; its other rows have kept the share `decay`."""
+        """Returns `params` with all word embeddings; untrained rows have decayed by `decay`."""
         if self.table is None or self.words is None:
             return params
         table, words = self.table, self.words
@@ -67,12 +67,12 @@ def new_models(
     shared: bool = False,
     words: np.ndarray | None = None,
 ) -> Models:
-    """The encoder of `folder` (None: the source's own) under new heads.
+    """Creates new heads on the encoder of `folder` (None: the source's own).
 
-    Masked language modelling goes on with the source's own head where its folder has one.
+    Masked language modelling continues with the source's own head where its folder has one.
 
     Args:
-        shared: tasks of one family with the same labels have one head.
+        shared: whether tasks of one family with the same labels share a head.
         words: [K] ids of the word embeddings to train; None: all.
     """
     table = None

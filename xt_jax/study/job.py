@@ -1,4 +1,4 @@
-"""Does one job of a study: train what is not trained yet, evaluate, record."""
+"""Runs one job of a study: trains what is not trained yet, evaluates and records."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Settings = set[tuple[str, str]]  # the (run, data) of rows
 
 
 def run_job(study: Study, job: Job, append_rows: AppendRows) -> Settings:
-    """Does the job; an intermediate phase that it needs is found or trained too.
+    """Runs the job; an intermediate phase that it needs is loaded, or trained too.
 
     Args:
         append_rows: called with the rows of each data set as soon as it is scored.
 
     Returns:
-        (run, data) of all rows that belong to the job, those scored earlier included.
+        The (run, data) pairs of all rows that belong to the job, also of those scored earlier.
 
     Raises:
         UserError: the loss is not finite.
@@ -42,7 +42,7 @@ def run_job(study: Study, job: Job, append_rows: AppendRows) -> Settings:
 
 
 def intermediate_checkpoints(study: Study, job: Job) -> list[Checkpoint]:
-    """What each seed's targets start from: the encoder itself, or after the intermediate phase."""
+    """Returns what each seed's targets start from, the encoder or its intermediate checkpoint."""
     starts = [study.trainer.pretrained_checkpoint()] * len(job.seeds)
     if job.intermediate == DIRECT:
         return starts

@@ -1,4 +1,4 @@
-"""What a phase of training is called, where it lies, and whether it is finished."""
+"""Names the phases of training, and finds their folders and finished checkpoints."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from xt_jax.config import TrainConfig, digest
 from xt_jax.model.pretrained import Pretrained
 from xt_jax.study.schedule import Planner, phase_seed
 from xt_jax.study.seeds import sensible_seeds
-from xt_jax.study.task_data import MLM, Phase, TaskData
+from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.train.loop import Progress
 
-FORMAT = 5  # raise it when the same settings come to give other numbers
+FORMAT = 5  # raise it when the same settings give other numbers than before
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Parameters to go on from: the pretrained ones (`folder` None) or a finished phase's best.
+    """Parameters to continue from: the pretrained ones (`folder` None) or a phase's best.
 
     Attributes:
-        key: of all that can have changed them.
-        step: the update after which they were taken, chosen as `selected_by` says.
+        key: digest of everything that the parameters depend on.
+        step: the update after which they were taken; `selected_by` says how it was chosen.
     """
 
     key: str
@@ -39,13 +39,13 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Member:
-    """One seed of a phase.
+    """One seed of a phase of training.
 
     Attributes:
-        seed: the study's.
-        phase_seed: of the phase's heads, order and dropout, which follows from it.
-        key: of all that can change the result.
-        directory: where everything of it lies.
+        seed: the study's seed.
+        phase_seed: the seed of the phase's heads, order and dropout, derived from `seed`.
+        key: digest of everything that the result depends on.
+        directory: the folder of all files of this member.
     """
 
     seed: int
@@ -56,15 +56,15 @@ class Member:
 
     @property
     def done(self) -> epath.Path:
-        """The file that says that it is finished."""
+        """The file that marks the member as finished."""
         return self.directory / "done.json"
 
     def best(self, step: int) -> epath.Path:
-        """The folder of the parameters after `step`, kept as the best so far."""
+        """Returns the folder of the parameters after `step`, kept as the best so far."""
         return self.directory / "best" / f"step-{step}"
 
     def keep_bests(self, steps: set[int]) -> None:
-        """Deletes the parameters kept of all other steps."""
+        """Deletes the parameters kept from all other steps."""
         names = {self.best(step).name for step in steps}
         for folder in (self.directory / "best").iterdir():
             if folder.name not in names:
@@ -73,11 +73,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Trainer:
-    """What every phase of one model is trained with, and the names and folders of the phases.
+    """The settings that all phases of one model are trained with, and where the phases lie.
 
     Attributes:
-        shared_heads: tasks of a mixture that are of one kind with the same labels share a head.
-        directory: of all phases.
+        shared_heads: whether tasks of a mixture in one family with the same labels share a head.
+        directory: the folder of all phases.
     """
 
     config: TrainConfig
@@ -89,28 +89,28 @@ class Trainer:
 
     @property
     def seeds_at_once(self) -> int:
-        """How many seeds of a phase are at most one program."""
+        """The largest number of seeds of a phase that are trained as one program."""
         return self.config.parallel_seeds or sensible_seeds(self.pretrained.config)
 
     def pretrained_checkpoint(self) -> Checkpoint:
-        """The encoder that everything starts from, as it is."""
+        """Returns the pretrained encoder, from which every phase descends."""
         return Checkpoint(digest(FORMAT, self.pretrained.key, self._numerics()))
 
     def home(self, checkpoint: Checkpoint) -> epath.Path:
-        """The folder of what these parameters give rise to."""
+        """Returns the folder of predictions made with the parameters of a checkpoint."""
         if checkpoint.folder is None:
             return self.directory / f"start-{checkpoint.key[:12]}"
         return checkpoint.folder.parent.parent
 
     def member(self, phase: Phase, start: Checkpoint, seed: int, after: str) -> Member:
-        """One seed of the phase, by the name of all that can change its result.
+        """Returns one seed of the phase, with a key of all that can change its result.
 
         Heads, order and dropout follow from the study's seed and the phase's name, not from
-        `start`: what is compared with equal seeds differs in nothing else.
+        `start`, so runs that are compared at equal seeds differ only in what they start from.
 
-        The key leaves out what changes rounding and the bits of dropout alone. The number of
-        devices is in it only by `Planner.rows_multiple`, so that what was begun on one slice is
-        carried on on another where `train.rows_multiple` gives both the same batches.
+        The key leaves out settings that change only rounding and the bits of dropout. The number
+        of devices enters it only through `Planner.rows_multiple`, so a phase begun on one slice
+        continues on another where `train.rows_multiple` gives both the same batches.
         """
         own_seed = phase_seed(seed, phase)
         several = len(phase.parts) > 1
@@ -127,7 +127,7 @@ class Trainer:
         return Member(seed, own_seed, start, key, self.directory / name)
 
     def finished(self, phase: Phase, members: Sequence[Member]) -> list[Checkpoint | None]:
-        """The best parameters of each member, or None where it is not trained to the end."""
+        """Returns the best parameters of each member, or None where it is unfinished."""
         progress = [_read_done(member) for member in members] if hosts.is_first() else []
         return [
             _checkpoint(phase, member, member_progress) if member_progress else None
@@ -135,7 +135,7 @@ class Trainer:
         ]
 
     def states(self, group: Sequence[Member]) -> epath.Path:
-        """Where the states of what is trained together are kept meanwhile."""
+        """Returns the folder of the training states of members that are trained together."""
         if len(group) == 1:
             return group[0].directory / "checkpoints"
         return self.directory / f"together-{digest([member.key for member in group])[:12]}"
@@ -145,12 +145,12 @@ class Trainer:
 
 
 def selecting(phase: Phase) -> list[TaskData]:
-    """The tasks whose dev scores select the checkpoint: all but masked language modelling."""
-    return [part for part in phase.parts if part.task.name != MLM] or list(phase.parts)
+    """Returns the tasks that select the checkpoint by dev score: all but plain-text ones."""
+    return [part for part in phase.parts if not part.is_text] or list(phase.parts)
 
 
 def _read_done(member: Member) -> Progress | None:
-    """What a finished member came to; what only its training needed is deleted."""
+    """Reads the progress of a finished member, and deletes what only training needed."""
     try:
         progress = json.loads(member.done.read_text())
     except FileNotFoundError:
@@ -164,7 +164,7 @@ def _checkpoint(phase: Phase, member: Member, progress: Progress) -> Checkpoint:
     parts, step = selecting(phase), progress["best_step"]
     metrics = " and ".join(dict.fromkeys(part.task.metrics[0] for part in parts))
     mean = f"mean {metrics} of {len(parts)} tasks" if len(parts) > 1 else metrics
-    dev = "dev" if parts[0].task.name == MLM else "English dev"
+    dev = "dev" if parts[0].is_text else "English dev"
     return Checkpoint(member.key, member.best(step), step, f"{mean} on {dev}")
 
 

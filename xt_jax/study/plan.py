@@ -1,4 +1,4 @@
-"""The graph of a study: its jobs, what each waits for, and the shard that each is in."""
+"""The graph of a study: its jobs, what each depends on, and the shard of each."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from xt_jax.tasks.table import DIRECT, TASKS
 
 @dataclass(frozen=True)
 class Job:
-    """Work that is done in one go: an intermediate phase, or a target phase and its scores.
+    """A unit of work of a study: an intermediate phase, or a target phase and its scores.
 
     Attributes:
         model: as the configuration names it.
         intermediate: the task or mixture trained first, or `direct`.
         seeds: one, or those that are trained as one program.
-        targets: the tasks scored; those that share a phase of training stand together (XQuAD and
-            MLQA). () for the intermediate phase itself.
+        targets: the tasks scored, together where they share a phase of training (XQuAD and MLQA);
+            () for the intermediate phase itself.
     """
 
     model: str
@@ -31,7 +31,7 @@ class Job:
 
     @property
     def needs(self) -> Job | None:
-        """The job that has to be done before."""
+        """The job that must be finished before this one, if there is one."""
         if not self.targets or self.intermediate == DIRECT:
             return None
         return dataclasses.replace(self, targets=())
@@ -51,14 +51,14 @@ def graph(
     targets: Sequence[str],
     at_once: Mapping[str, int],
 ) -> list[Job]:
-    """All jobs, each after the one it needs.
+    """Returns all jobs of a study, each after the one it needs.
 
     Seeds are outermost, so that the first results cover every comparison.
 
     Args:
         intermediates: the intermediate tasks that have data.
         targets: the target tasks that have data; () to train the intermediate phases alone.
-        at_once: of each model, the seeds trained as one program.
+        at_once: the number of seeds of each model that are trained as one program.
     """
     end = config.seed + config.seeds
     names = [name for name in config.intermediates if name == DIRECT or name in intermediates]
@@ -80,9 +80,9 @@ def graph(
 
 
 def share(jobs: Sequence[Job], costs: Sequence[float], shard: str) -> list[Job]:
-    """The part `i/n` of the jobs: no phase is in two parts, and the costs are about even.
+    """Returns shard `i/n` of the jobs: no phase is in two shards, and costs are about even.
 
-    An intermediate phase stays with its targets; a job that needs nothing stands alone.
+    An intermediate phase stays with its targets; a job that needs no other is placed alone.
 
     Raises:
         ConfigError: `shard` is not of the form 3/16.

@@ -1,4 +1,4 @@
-"""What a model predicted: a file for each language, and XTREME's submission made from them."""
+"""Writes what a model predicted: a file for each language, and XTREME's submission."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from xt_jax.tasks.table import FAMILIES
 
 
 def has_predictions(home: epath.Path, task: Task, dataset: Dataset) -> bool:
-    """Whether the file of this data set is there."""
+    """Returns whether the file of predictions for this data set exists."""
     return _path(home, task, dataset).exists()
 
 
 def write_predictions(
     home: epath.Path, task: Task, dataset: Dataset, predictions: Sequence
 ) -> None:
-    """A line of JSON for each example, or for each pair of ids, by the foreign one."""
+    """Writes a line of JSON for each example, or for each pair under its foreign id."""
     if FAMILIES[task.family].whole:
         pairs = [tuple(pair) for pair in predictions]
     else:
@@ -38,12 +38,12 @@ def write_predictions(
 def write_submission(
     folder: epath.Path, labels: epath.Path | None, home: epath.Path, task: Task, dataset: Dataset
 ) -> None:
-    """The official file of a test split from what `write_predictions` left, and its labels.
+    """Writes a test split's official file from its predictions, and its labels.
 
-    Nothing for other splits or parts of one, and no labels where there are none.
+    Writes nothing for other splits or incomplete ones, and no labels where there are none.
 
     Args:
-        labels: the folder of all labels; None if those of the data set are written.
+        labels: the folder of all labels; None if this data set's are already written.
     """
     official = dataset.split == "test" and dataset.official
     if not official or task.name not in XTREME.tasks:

@@ -1,4 +1,4 @@
-"""What a study writes: of a target rows, scores and predictions, of a phase `phase.json`."""
+"""Writes what a study records: rows, scores and predictions of targets, and `phase.json`."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ class TargetRecord:
 
     @property
     def datasets(self) -> tuple[Dataset, ...]:
-        """All that is predicted, scored or not."""
+        """All data sets that are predicted, scored or not."""
         return self.data.scored + self.data.submitted
 
     @property
     def settings(self) -> set[tuple[str, str]]:
-        """(run, data) of all rows."""
+        """The (run, data) pairs of all rows of this target."""
         return {(self._run, _short(dataset.key)) for dataset in self.data.scored}
 
     def recorded(self) -> Names:
-        """The data sets that this checkpoint has rows for under this seed.
+        """Returns the data sets that this checkpoint has rows for under this seed.
 
-        Rows of another seed are recorded under this one too: the encoder itself, scored without any
-        training, is the same for all.
+        Rows of another seed are copied to this one: an encoder that is scored without any training
+        is the same for all seeds.
         """
         by_seed = self._whole_sets()
         recorded = set(by_seed.pop(self.seed, {}))
@@ -74,7 +74,7 @@ class TargetRecord:
         return recorded
 
     def missing(self, recorded: Names) -> set[str]:
-        """The keys of the data sets without rows, predictions or per-example scores."""
+        """Returns the keys of data sets without rows, predictions or example scores."""
         return {
             dataset.key
             for dataset in self.datasets
@@ -89,27 +89,27 @@ class TargetRecord:
         scores: dict[str, float] | None,
         recorded: Names,
     ) -> None:
-        """Writes predictions, per-example scores, and last the rows, which say that all is there.
+        """Writes predictions, per-example scores, and last the rows, which mark them complete.
 
         Args:
-            scores: by metric; None where the data set is unlabelled.
+            scores: the score of each metric; None where the data set is unlabelled.
         """
         write_predictions(self._home, self.data.task, dataset, predictions)
-        shown = "predicted for submission"
+        summary = "predicted for submission"
         example_scores = FAMILIES[self.data.task.family].example_scores
         if dataset.labelled and example_scores is not None:
             task, examples = self.data.task, dataset.examples
-            each = example_scores(task, examples, predictions, dataset.language)
-            score_files.write(self._folder, self._run, _short(dataset.key), each)
+            per_example = example_scores(task, examples, predictions, dataset.language)
+            score_files.write(self._folder, self._run, _short(dataset.key), per_example)
         if scores is not None:
             named = [f"{name} {value:.1f}" for name, value in scores.items() if "@" not in name]
-            shown = "  ".join(named)
+            summary = "  ".join(named)
             if _row_name(dataset) not in recorded:
                 self.append_rows(self._rows(dataset, scores))
-        logging.info("%s, %s: %s", self.name, dataset.language, shown)
+        logging.info("%s, %s: %s", self.name, dataset.language, summary)
 
     def write_submission(self) -> None:
-        """Writes the official file of each test split from the predictions, and its labels."""
+        """Writes each test split's official file from predictions, and its labels."""
         name = f"{self.study.trainer.pretrained.name}-{self.intermediate}-s{self.seed}"
         folder = self._folder / "submissions" / name.replace("/", "_")
         for dataset in self.datasets:
@@ -135,7 +135,7 @@ class TargetRecord:
         )
 
     def _whole_sets(self) -> dict[int, dict[tuple[str, str], list[Row]]]:
-        """By seed, then by (language, data): the rows of data sets whose last metric is there."""
+        """Returns by seed and (language, data) the rows of data sets whose last metric is there."""
         last = self.data.task.metrics[0]
         if self.data.all_layers:
             layers = self.study.trainer.pretrained.config.num_layers
@@ -175,7 +175,7 @@ class TargetRecord:
 
 
 def _row_name(dataset: Dataset) -> tuple[str, str]:
-    """What the rows of a data set call it: language and data."""
+    """Returns (language, data), which identify a data set in its rows."""
     return dataset.language, _short(dataset.key)
 
 
@@ -195,11 +195,11 @@ def write_phase(
 
     Args:
         order: [steps planned] the task of each step.
-        plans: of each task.
-        steps: made, which is fewer than planned where patience ended.
-        names: further entries.
+        plans: the batches of each task.
+        steps: the steps made, fewer than planned where patience ran out.
+        names: further entries of the file.
     """
-    made = np.bincount(order[:steps], minlength=len(plans))
+    steps_of = np.bincount(order[:steps], minlength=len(plans))
     record = {
         **names,
         "phase": phase.name,
@@ -210,14 +210,14 @@ def write_phase(
         "rows": {
             part.task.name: [p.rows, p.length] for part, p in zip(phase.parts, plans, strict=True)
         },
-        "tokens": sum(map(_tokens, phase.parts, plans, made.tolist())),
+        "tokens": sum(map(_tokens, phase.parts, plans, steps_of.tolist())),
         "machine": machine(),
     }
     atomic_write_text(directory / FILE, json.dumps(record, indent=1) + "\n")
 
 
 def machine() -> str:
-    """`2 CPU cores` or `4 TPU v5p`."""
+    """Returns the hardware as text: `2 CPU cores` or `4 TPU v5p`."""
     if jax.default_backend() == "cpu":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         return f"{cores} CPU cores"
@@ -225,6 +225,6 @@ def machine() -> str:
 
 
 def _tokens(part: TaskData, plan: Plan, steps: int) -> int:
-    """Trained on in the first `steps` steps, without padding."""
+    """Returns the tokens without padding that the first `steps` steps train on."""
     assert part.train is not None
     return int(part.train.features.lengths[plan.feature[: plan.splits[steps]]].sum(dtype=np.int64))

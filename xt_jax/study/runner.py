@@ -1,4 +1,4 @@
-"""Runs a study: every job of its graph once, here or on a cluster, from where it was killed."""
+"""Runs every job of a study once, here or on a cluster, and resumes after a kill."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from xt_jax.tasks.table import NONE
 
 Failures = dict[Job, UserError]
 
-_PATIENCE = 30.0  # seconds that processes which all failed at one place come apart, at most
-_ABANDONED = 600.0  # seconds; nothing is written under a temporary name for so long
+_PATIENCE = 30.0  # seconds to wait for other processes that may have failed at the same place
+_ABANDONED = 600.0  # seconds after which an unchanged temporary file belongs to no live process
 
 
 def run(config: Config, workdir: str) -> str:
-    """The whole experiment and its report in `workdir`; returns what a terminal shows of that.
+    """Runs the whole study and writes its report in `workdir`; returns the text for a terminal.
 
     Of several processes on one mesh (`xt_jax.hosts`) the first writes, and the others return "".
 
-    A job that fails does not stop those that do not need it. With `targets=("none",)` the
-    intermediate phases alone, and where the weights of each are.
+    A failed job does not stop jobs that do not need it. `targets=("none",)` trains the
+    intermediate phases alone; the text then says where the weights of each are.
 
     Raises:
         UserError: anything wrong with configuration, weights or data, before training starts; a
@@ -68,7 +68,7 @@ def run(config: Config, workdir: str) -> str:
 
 @contextlib.contextmanager
 def _owned(workdir: str, shard: str) -> Iterator[Results]:
-    """Within, the results of the workdir are open, and this process owns the file of its shard."""
+    """Opens the results of the workdir and holds the lock on its shard within the context."""
     with contextlib.ExitStack() as stack:
         if hosts.is_first():
             stack.enter_context(locked(workdir, shard))
@@ -80,10 +80,10 @@ def _owned(workdir: str, shard: str) -> Iterator[Results]:
 def run_jobs(
     studies: dict[str, Study], jobs: Sequence[Job], progress: Progress
 ) -> tuple[Settings, Failures]:
-    """One after the other, in this process; (what `run_job` gives, what failed).
+    """Runs the jobs in order in this process; returns (results of `run_job`, failures).
 
-    Of several processes all do a job together. If it fails on some alone, the others cannot know
-    and go on: those end at once, and so the run.
+    Several processes run each job together. If it fails on only some of them, the others cannot
+    know and continue; the failed ones exit at once, which ends the run.
     """
     settings: Settings = set()
     failures: Failures = {}
@@ -109,7 +109,7 @@ def run_jobs(
 
 
 def _trained(studies: dict[str, Study], job: Job) -> list[str]:
-    """Lines that say where the weights of an intermediate phase are."""
+    """Returns lines that say where the weights of an intermediate phase are."""
     study = studies[job.model]
     name = f"{study.trainer.pretrained.name} after {job.intermediate}"
     checkpoints = intermediate_checkpoints(study, job)

@@ -1,4 +1,4 @@
-"""How often and in which order a phase trains its tasks, and the batches of each."""
+"""Plans how often and in which order a phase trains its tasks, and the batches of each."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from xt_jax.data.packing import Plan, check_budget, plan_training
 from xt_jax.data.shape import NoRoomError
 from xt_jax.errors import ConfigError
 from xt_jax.files import atomic_write_text
-from xt_jax.study.task_data import MLM, Phase, TaskData
+from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.tasks.table import per_example
 
 FORMAT = 1  # raise it when the same data, recipe and seed come to give other batches
 REFERENCE_SEED = 0
-MOST_KEPT = 20_000_000  # placements of plans that wait in memory for their training: some 320 MB
-PlanBatches = Callable[..., Plan]  # plan_training but for what a phase's tasks share
+MOST_KEPT = 20_000_000  # placements of all plans kept in memory until training: about 320 MB
+PlanBatches = Callable[..., Plan]  # plan_training with the arguments that all tasks share bound
 
 
 class PhasePlan(NamedTuple):
@@ -41,12 +41,12 @@ class PhasePlan(NamedTuple):
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Of each task (rows, columns, segments at most in a row, steps)."""
+        """Each task's (rows, columns, largest number of segments in a row, steps)."""
         return [(plan.rows, plan.length, plan.segments, plan.steps) for plan in self.plans]
 
 
 class TaskSize(NamedTuple):
-    """How much a phase trains of one task: `steps` of `rows` x `length` tokens with `examples`."""
+    """The amount of training on one task: `steps` of `rows` x `length` tokens."""
 
     rows: int
     length: int
@@ -56,12 +56,12 @@ class TaskSize(NamedTuple):
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans the batches of the phases of one model, once for each phase and seed.
+    """Plans the batches of one model's phases, once for each phase and seed.
 
     Attributes:
         packing, row_multiple, rows_multiple, hidden_size: as in `data.packing.plan_training`.
-        cache: the folder of what planned phases have come to, so that a study that is started
-            again need not plan what is trained already.
+        cache: the folder of the sizes of planned phases, so that a restarted study need not plan
+            phases that are trained already.
     """
 
     mixture: MixtureConfig
@@ -70,41 +70,40 @@ class Planner:
     rows_multiple: int
     hidden_size: int
     cache: epath.Path
-    _plans: dict[str, PhasePlan] = field(default_factory=dict)  # of which only the size was used
+    _plans: dict[str, PhasePlan] = field(default_factory=dict)  # planned for sizes, not yet trained
 
     def identity(self, phase: Phase, seed: int) -> str:
-        """Names all that decides the batches, which need not be planned for it."""
+        """Returns a digest of all that determines the batches, without planning them."""
         mixture: dict[str, Any] = {}
         if len(phase.parts) > 1:
             mixture = {**dataclasses.asdict(self.mixture), "recipe": phase.recipe}
             del mixture["shared_heads"], mixture["mlm_languages"]
-        elif phase.parts[0].task.name == MLM:
+        elif phase.parts[0].is_text:
             mixture = {"mlm_exponent": self.mixture.mlm_exponent}
         parts = [
-            [part.task.name == MLM, per_example(part.task), part.recipe, _key(part)]
-            for part in phase.parts
+            [part.is_text, per_example(part.task), part.recipe, _key(part)] for part in phase.parts
         ]
         how = [self.packing, self.row_multiple, self.rows_multiple, self.hidden_size]
         return digest(FORMAT, parts, seed, mixture, how)
 
     def plan(self, phase: Phase, seed: int) -> PhasePlan:
-        """The batches, to be trained.
+        """Returns the batches of a phase that is about to be trained.
 
         Raises:
             ConfigError: a mixture in which a task would get no step.
         """
-        kept = self._plans.pop(self.identity(phase, seed), None)
-        return kept or plan_phase(phase, self.mixture, seed, self.plan_batches)
+        plan = self._plans.pop(self.identity(phase, seed), None)
+        return plan or plan_phase(phase, self.mixture, seed, self.plan_batches)
 
     def sizes(self, phase: Phase, seed: int) -> list[TaskSize]:
-        """How much is trained of each task of the phase."""
+        """Returns the amount of training on each task of the phase."""
         identity = self.identity(phase, seed)
         path = self.cache / "plans" / f"{identity[:24]}.json"
         if path.exists():
             return [TaskSize(*numbers) for numbers in json.loads(path.read_text())]
         planned = self.plan(phase, seed)
-        kept = [*self._plans.values(), planned]
-        if sum(len(plan.feature) for each in kept for plan in each.plans) <= MOST_KEPT:
+        in_memory = [*self._plans.values(), planned]
+        if sum(len(p.feature) for phase_plan in in_memory for p in phase_plan.plans) <= MOST_KEPT:
             self._plans[identity] = planned
         sizes = [TaskSize(p.rows, p.length, p.steps, len(p.feature)) for p in planned.plans]
         if hosts.is_first():
@@ -114,7 +113,7 @@ class Planner:
     def plan_batches(
         self, lengths: np.ndarray, batch_size: int, epochs: float, seed: int, **options: Any
     ) -> Plan:
-        """`plan_training` for this model and these devices."""
+        """Calls `plan_training` with the settings of this model and these devices."""
         return plan_training(
             lengths,
             batch_size,
@@ -128,7 +127,7 @@ class Planner:
         )
 
     def check_budgets(self, parts: Iterable[TaskData]) -> None:
-        """Raises a ConfigError, before anything is trained, where `batch_tokens` are too few."""
+        """Raises a ConfigError before training where `batch_tokens` are too few."""
         for part in parts:
             if part.train is None or not part.recipe.batch_tokens:
                 continue
@@ -145,18 +144,18 @@ class Planner:
 
 
 def phase_seed(seed: int, phase: Phase) -> int:
-    """The seed of a phase's heads, order and dropout, from the study's seed."""
+    """Derives the seed of a phase's heads, order and dropout from the study's seed."""
     return int(digest(seed, phase.name)[:7], 16)
 
 
 def plan_phase(
     phase: Phase, config: MixtureConfig, seed: int, plan_batches: PlanBatches
 ) -> PhasePlan:
-    """The order of the tasks of a phase and the batches of each.
+    """Plans the order of the tasks of a phase and the batches of each.
 
-    One task alone has the steps or epochs of its recipe. Several have those asked for, else the
-    epochs of their recipes together (with sampler=capped those of the examples that count), spread
-    as the sampler says; the share of `mlm` comes on top.
+    One task alone has the steps or epochs of its recipe. Several share the configured steps, or
+    else the sum of their recipes' epochs (with sampler=capped, of the examples that count), spread
+    by the sampler; the share of plain text comes on top.
 
     Raises:
         ConfigError: a task that would get no step.
@@ -183,11 +182,11 @@ def plan_phase(
 
 
 def _shares(phase: Phase, config: MixtureConfig) -> np.ndarray:
-    """The share of each task; `mlm` has a fixed one, the sampler divides the rest."""
-    is_text = np.array([part.task.name == MLM for part in phase.parts])
-    sizes = [_examples(part) for part in phase.parts if part.task.name != MLM]
-    wanted = len(sizes) if config.sampler == "given" else 0
-    if len(config.weights) != wanted or (wanted and not sum(config.weights)):
+    """Returns the share of each task; plain text has a fixed one, the sampler divides the rest."""
+    is_text = np.array([part.is_text for part in phase.parts])
+    sizes = [_examples(part) for part in phase.parts if not part.is_text]
+    weights = len(sizes) if config.sampler == "given" else 0
+    if len(config.weights) != weights or (weights and not sum(config.weights)):
         raise ConfigError(
             f"{len(config.weights)} weights {config.weights} for the {len(sizes)} tasks of "
             f"{phase.name} and the sampler {config.sampler}.",
@@ -211,7 +210,7 @@ def _shares(phase: Phase, config: MixtureConfig) -> np.ndarray:
 def _steps(phase: Phase, config: MixtureConfig, plan_batches: PlanBatches) -> int:
     if config.steps or phase.recipe.steps:
         return config.steps or phase.recipe.steps
-    supervised = [part for part in phase.parts if part.task.name != MLM]
+    supervised = [part for part in phase.parts if not part.is_text]
     cap = config.cap if config.sampler == "capped" else math.inf
     steps = sum(
         math.ceil(
@@ -225,7 +224,7 @@ def _steps(phase: Phase, config: MixtureConfig, plan_batches: PlanBatches) -> in
 def _plan(
     part: TaskData, steps: int, config: MixtureConfig, seed: int, plan_batches: PlanBatches
 ) -> Plan:
-    """`steps` full batches; 0: the recipe's epochs, whose last batch may be short.
+    """Plans `steps` full batches; for 0, the recipe's epochs, whose last batch may be short.
 
     Raises:
         ConfigError: the recipe's `batch_tokens` have no room for the longest example.
@@ -234,15 +233,15 @@ def _plan(
     recipe, lengths, train = part.recipe, part.train.features.lengths, part.train
     options: dict[str, Any] = {"batch_tokens": recipe.batch_tokens} if recipe.batch_tokens else {}
     try:
-        if part.task.name == MLM:
+        if part.is_text:
             per_step = _per_step(part, config, plan_batches)
             full = steps or math.ceil(_examples(part) * recipe.epochs / per_step)
-            draws, others = (
+            draws, reference_draws = (
                 smoothed_draws(train.sizes, config.mlm_exponent, math.ceil(full * per_step), s)
                 for s in (seed, REFERENCE_SEED)
             )
             # The shape must not depend on the lines that this seed draws.
-            reference = np.append(lengths[others], lengths.max())
+            reference = np.append(lengths[reference_draws], lengths.max())
             options |= {"reference": reference, "steps": steps}
             plan = plan_batches(lengths[draws], recipe.batch_size, 1, seed, **options)
             return dataclasses.replace(plan, feature=draws[plan.feature])
@@ -253,7 +252,7 @@ def _plan(
 
 
 def no_room(part: TaskData, error: NoRoomError) -> ConfigError:
-    """The error for a budget that does not hold the task's longest example."""
+    """Returns the error for a token budget that does not hold the task's longest example."""
     tokens = part.recipe.batch_tokens
     return ConfigError(
         f"A step of {tokens} tokens is too small for {part.task.name}: {error}.",
@@ -263,12 +262,12 @@ def no_room(part: TaskData, error: NoRoomError) -> ConfigError:
 
 
 def _per_step(part: TaskData, config: MixtureConfig, plan_batches: PlanBatches) -> float:
-    """Examples of a step, on average."""
+    """Returns the average number of examples in a step."""
     assert part.train is not None
     if not part.recipe.batch_tokens:
         return part.recipe.batch_size
     lengths, count = part.train.features.lengths, _examples(part)
-    if part.task.name == MLM:
+    if part.is_text:
         sizes = part.train.sizes
         lengths = lengths[smoothed_draws(sizes, config.mlm_exponent, count, REFERENCE_SEED)]
     options = {"batch_tokens": part.recipe.batch_tokens, "group": per_example(part.task)}
@@ -276,7 +275,7 @@ def _per_step(part: TaskData, config: MixtureConfig, plan_batches: PlanBatches) 
 
 
 def _examples(part: TaskData) -> int:
-    """What a recipe's batches and epochs count: windows of a long text count each."""
+    """Returns the number that batches and epochs count: each window of a long text counts."""
     assert part.train is not None
     return len(part.train.features) // per_example(part.task)
 

@@ -1,4 +1,4 @@
-"""Predicts and scores the languages of a task."""
+"""Predicts and scores the data sets of a task."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from xt_jax.tasks.table import FAMILIES
 
 @dataclass(frozen=True)
 class Scorer:
-    """How one architecture is scored on one task; parameters come with each call.
+    """Scores one architecture on one task; the parameters come with each call.
 
     Attributes:
-        all_layers: score every hidden state where the family does not anyway.
+        all_layers: whether to score every hidden state in families that can.
     """
 
     task: Task
@@ -41,14 +41,14 @@ class Scorer:
         wanted: Collection[str] | None = None,
         fitted: Mapping[str, Dataset] | None = None,
     ) -> Iterator[tuple[Dataset, list, Scores]]:
-        """(data set, predictions, metrics), one by one.
+        """Yields (data set, predictions, metrics) for each data set that is wanted.
 
-        Of all `datasets`, those whose key is `wanted` (None: all) are predicted. The stream is
-        that of all: what is left after a stop is computed exactly as it would have been.
+        Only `datasets` whose key is in `wanted` (None: all) are predicted. Batches are those of
+        all data sets, so a resumed run computes exactly what an undisturbed one would have.
 
         Args:
-            fitted: by language, the labelled split that the family's `fit` needs. It comes first,
-                so that of each language only what was fitted is kept.
+            fitted: by language, the labelled split that the family's `fit` needs. It is predicted
+                first, so that only the fitted setting of each language stays in memory.
         """
         family = FAMILIES[self.task.family]
         devs = list((fitted or {}).values())
@@ -74,7 +74,7 @@ class Scorer:
                 yield dataset, *family.results(decoded, evaluation, settings.get(dataset.language))
 
     def _evaluation(self, dataset: Dataset, outputs: Outputs) -> Evaluation:
-        """Searches run on the devices of this process, which has the embeddings of all."""
+        """Bundles outputs for the family; searches use this process's devices alone."""
         return Evaluation(
             self.task,
             dataset.language,

@@ -1,4 +1,4 @@
-"""What each task of a study trains on, selects by and is scored on, read before the first step."""
+"""Reads what each task of a study trains on, selects by and is scored on."""
 
 from __future__ import annotations
 
@@ -18,18 +18,16 @@ from xt_jax.tasks.family import INTERMEDIATE, TARGET, Task
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import DIRECT, FAMILIES, NONE, TARGETS, get, names
 
-MLM = "mlm"
-
 
 @dataclass(frozen=True)
 class TaskData:
-    """What one task trains on (None: it is only scored), selects by, and is scored on.
+    """The data that one task trains on (None: only scored), selects by and is scored on.
 
     Attributes:
         scored: one labelled split per language.
         submitted: the test splits that are not scored; predicted and written.
         fitted: by language, the split on which a mining threshold is fitted.
-        all_layers: mine at every layer.
+        all_layers: whether to mine at every layer.
     """
 
     task: Task
@@ -41,14 +39,19 @@ class TaskData:
     fitted: dict[str, Dataset] = field(default_factory=dict)
     all_layers: bool = False
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the task trains on plain text (`Family.plain_text`)."""
+        return FAMILIES[self.task.family].plain_text
+
 
 @dataclass(frozen=True)
 class Phase:
-    """What one phase of training consists of: one task, or several interleaved.
+    """The tasks of one phase of training: one task, or several interleaved.
 
     Attributes:
-        recipe: of the optimizer and the evaluations; batches and lengths are each task's own.
-        role: intermediate or target; changes nothing in what is trained.
+        recipe: settings of optimizer and evaluations; each task has its own batches and lengths.
+        role: intermediate or target; training does not depend on it.
     """
 
     name: str
@@ -58,17 +61,17 @@ class Phase:
 
 
 def target_phase(data: TaskData) -> Phase:
-    """The phase that trains a target, named by its data: XQuAD and MLQA are two tests of one."""
+    """Returns the phase that trains a target, named by its data as XQuAD and MLQA share one."""
     return Phase("+".join(data.task.train), (data,), data.recipe, "target")
 
 
 def prepare(
     config: Config, reader: Reader, longest: int
 ) -> tuple[dict[str, Phase], dict[str, TaskData]]:
-    """(intermediate phases, target tasks) by name; with `allow_missing`, only those that can run.
+    """Returns (intermediate phases, targets) by name; with `allow_missing`, only the possible ones.
 
     Args:
-        longest: tokens that the encoder takes.
+        longest: the number of tokens that the encoder takes at most.
 
     Raises:
         ConfigError: an unknown task, or a recipe that cannot run.
@@ -94,7 +97,7 @@ class _Preparation:
     longest: int
 
     def intermediate(self, name: str) -> Phase | None:
-        """One task, or the tasks of `a+b+c`."""
+        """Returns the phase of one task, or of the tasks of `a+b+c`."""
         tasks, overrides = name.split("+"), self.config.intermediate
         if len(set(tasks)) < len(tasks):
             raise ConfigError(
@@ -107,7 +110,7 @@ class _Preparation:
             allowed = (DIRECT, *names(INTERMEDIATE)) if len(tasks) == 1 else names(INTERMEDIATE)
             task = get(part, allowed, "--config.intermediates")
             recipe = self._recipe(task, overrides, "intermediate")
-            if part == MLM:
+            if FAMILIES[task.family].plain_text:
                 data = self._plain_text(task, recipe, alone=len(tasks) == 1)
             else:
                 data = self._trained(task, recipe, self.config.data.intermediate_languages)
@@ -121,7 +124,7 @@ class _Preparation:
         return Phase(name, tuple(parts), recipe)
 
     def target(self, name: str) -> TaskData | None:
-        """What the target is trained and scored on."""
+        """Returns the data that the target is trained and scored on."""
         task = get(name, names(TARGET), "--config.targets")
         recipe = self._recipe(task, self.config.target, "target")
         data: TaskData | None = TaskData(task, recipe, None, None)
@@ -167,7 +170,7 @@ class _Preparation:
         return recipe
 
     def _trained(self, task: Task, recipe: Recipe, languages: Sequence[str]) -> TaskData | None:
-        """The training data of `languages` and English dev; None if some is missing and may be."""
+        """Reads the training data of `languages` and English dev; None if data is missing."""
         train = [self._training_files(task, recipe, "train", language) for language in languages]
         dev = self._training_files(task, recipe, "dev", "en")
         if dev is None or None in train:
@@ -185,7 +188,7 @@ class _Preparation:
     def _training_files(
         self, task: Task, recipe: Recipe, split: str, language: str
     ) -> list[Found] | None:
-        """One for each task whose data is joined; None where one is missing and may be."""
+        """Returns a file for each task whose data is joined; None if one is missing."""
         chosen = []
         for source in task.train:
             found = self.reader.find(source, split, language)
@@ -204,16 +207,16 @@ class _Preparation:
         return chosen
 
     def _plain_text(self, task: Task, recipe: Recipe, *, alone: bool) -> TaskData | None:
-        """Text of all languages; dev text only where there is nothing else to select by."""
+        """Reads text of all languages, and dev text only where no other task selects."""
         splits = {}
         for split in ("train", "dev") if alone else ("train",):
-            there = self.reader.source.languages(MLM, split)
-            languages = self.config.mixture.mlm_languages or there
-            found = {lang: self.reader.find(MLM, split, lang) for lang in languages}
-            missing = [lang for lang, files in found.items() if not files]
-            if missing or not found:
-                self._missing(task, MLM, split, missing or ["en"])
-            files = [of_language[0] for of_language in found.values() if of_language]
+            available = self.reader.source.languages(task.name, split)
+            languages = self.config.mixture.mlm_languages or available
+            by_language = {lang: self.reader.find(task.name, split, lang) for lang in languages}
+            missing = [lang for lang, files in by_language.items() if not files]
+            if missing or not by_language:
+                self._missing(task, task.name, split, missing or ["en"])
+            files = [of_language[0] for of_language in by_language.values() if of_language]
             if not files:
                 return None
             most = self.config.data.max_train_examples if split == "train" else recipe.eval_examples
@@ -223,13 +226,13 @@ class _Preparation:
     def _evaluated(
         self, task: Task, recipe: Recipe
     ) -> tuple[tuple[Dataset, ...], tuple[Dataset, ...]]:
-        """(one labelled split per language, test splits that are only predicted).
+        """Returns (a labelled split per language, test splits that are only predicted).
 
         With `eval_split=auto` a task is scored on test if at least as many languages have a
         labelled test as a labelled dev split, else on dev; a language without that split on the
         other one.
         """
-        # Of two corpora that are narrowed, hardly a pair is left.
+        # Two corpora that are both cut down to few sentences have hardly any pair left.
         most = 0 if FAMILIES[task.family].whole else self.config.data.max_eval_examples
         languages = [lang for lang in task.languages if _is_wanted(lang, self.config.languages)]
         read = {
@@ -269,7 +272,7 @@ class _Preparation:
         return tuple(scored), tuple(submitted)
 
     def _best_file(self, task: Task, split: str, language: str) -> ReadFile | None:
-        """The first file with labels, else the first."""
+        """Returns the first file with labels, or else the first file."""
         scored, key = self.reader.files.scored, (task.name, split, language)
         if key not in scored:
             scored[key] = None
@@ -289,9 +292,9 @@ class _Preparation:
         scored: Sequence[Dataset],
         submitted: Sequence[Dataset],
     ) -> tuple[tuple[Dataset, ...], tuple[Dataset, ...], dict[str, Dataset]]:
-        """(scored, submitted, by language the labelled dev split of each), those with a dev split.
+        """Returns (scored, submitted, dev split by language) of languages with a labelled dev.
 
-        What is mined depends on both splits, and so do the keys.
+        Mining depends on both splits, so the keys name both.
         """
         fitted = {d.language: d for d in scored if d.split == "dev"}
         for language in dict.fromkeys(d.language for d in [*scored, *submitted]):
@@ -314,7 +317,7 @@ class _Preparation:
         return keyed[0], keyed[1], fitted
 
     def _missing(self, task: Task, source: str, split: str, languages: Sequence[str]) -> None:
-        """Names the files that are missing in the log, or in an error where none may be.
+        """Logs the files that are missing, or raises an error where none may be.
 
         Raises:
             DataError: without `allow_missing`.
@@ -344,10 +347,10 @@ class _Preparation:
         )
 
 
-def _order(read: dict[str, dict[str, ReadFile | None]], asked: str) -> list[str]:
-    """The splits to score, the preferred one first."""
-    if asked != "auto":
-        return [asked]
+def _order(read: dict[str, dict[str, ReadFile | None]], eval_split: str) -> list[str]:
+    """Returns the splits to score, the preferred one first."""
+    if eval_split != "auto":
+        return [eval_split]
     labelled = {
         split: sum(file is not None and file.labelled for file in by_language.values())
         for split, by_language in read.items()
@@ -356,7 +359,7 @@ def _order(read: dict[str, dict[str, ReadFile | None]], asked: str) -> list[str]
 
 
 def _is_wanted(language: str, wanted: Sequence[str]) -> bool:
-    """All where none are named; `de` names every pair that German is part of too."""
+    """Returns whether a language is requested; `de` requests its pairs, and no list everything."""
     return not wanted or language in wanted or any(part in wanted for part in components(language))
 
 
@@ -366,7 +369,7 @@ def _targets(config: Config) -> Sequence[str]:
     if len(config.targets) > 1 or not set(config.intermediates) - {DIRECT}:
         raise ConfigError(
             f"No target is to be trained, but the targets are {', '.join(config.targets)} and the "
-            f"intermediate tasks {', '.join(config.intermediates) or 'none either'}.",
+            f"intermediate tasks are {', '.join(config.intermediates) or 'none'}.",
             where="--config.targets, --config.intermediates",
             remedy=f"with --config.targets={NONE} name no other target, and at least one "
             f"intermediate task that is not {DIRECT}",

@@ -1,4 +1,4 @@
-"""Trains the phases of a study, each until its best parameters on English dev are kept."""
+"""Trains the phases of a study and keeps the best parameters of each on English dev."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from xt_jax.study.phases import Checkpoint, Member, Trainer, selecting
 from xt_jax.study.record import write_phase
 from xt_jax.study.schedule import PhasePlan
 from xt_jax.study.scoring import Scorer
-from xt_jax.study.task_data import MLM, Phase, TaskData
+from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.tasks.table import FAMILIES
 from xt_jax.train.batches import TrainedTask
 from xt_jax.train.folding import decayed, occurring_words, renumber
@@ -36,10 +36,10 @@ from xt_jax.train.step import StepSpec, model_of, stack_params, task_params
 def train_phase(
     trainer: Trainer, phase: Phase, starts: Sequence[Checkpoint], after: str, seeds: Sequence[int]
 ) -> list[Checkpoint]:
-    """Trains `phase` for each seed from its start, unless that is done; the best of each.
+    """Trains `phase` for each seed unless it is finished; returns the best of each seed.
 
     Args:
-        after: what was trained before, for the folder's name.
+        after: the part of the folder's name that says what was trained before; "" for nothing.
     """
     members = [
         trainer.member(phase, start, seed, after) for start, seed in zip(starts, seeds, strict=True)
@@ -60,34 +60,34 @@ def train_phase(
 
 
 class PlannedMember(NamedTuple):
-    """A seed that is to be trained, and its batches."""
+    """A seed that is to be trained, with its batches."""
 
     member: Member
     plan: PhasePlan
 
 
 def together(planned: Sequence[PlannedMember], at_most: int) -> list[list[PlannedMember]]:
-    """Groups of consecutive seeds of one task whose steps have one shape; mixtures stay alone."""
+    """Groups consecutive seeds of one task whose steps have one shape; mixtures stay alone."""
     groups: list[list[PlannedMember]] = []
-    for each in planned:
-        shapes = each.plan.shapes
+    for planned_member in planned:
+        shapes = planned_member.plan.shapes
         if (
             groups
             and len(groups[-1]) < at_most
             and len(shapes) == 1
             and shapes == groups[-1][0].plan.shapes
         ):
-            groups[-1].append(each)
+            groups[-1].append(planned_member)
         else:
-            groups.append([each])
+            groups.append([planned_member])
     return groups
 
 
 def _train_group(trainer: Trainer, phase: Phase, group: Sequence[PlannedMember]) -> None:
-    """Trains seeds as one program and writes what came of each, last of all that it is done."""
+    """Trains seeds as one program, writes their results, and marks them done last."""
     members = [member for member, _ in group]
     words = _words(trainer, phase)
-    each = [
+    phase_models = [
         new_models(
             [part.task for part in phase.parts],
             trainer.pretrained,
@@ -107,7 +107,7 @@ def _train_group(trainer: Trainer, phase: Phase, group: Sequence[PlannedMember])
         seeds=tuple(member.phase_seed for member in members),
         tasks=tuple(
             _trained_task(
-                part, each[0], optimizer, trainer.config.accumulate, words,
+                part, phase_models[0], optimizer, trainer.config.accumulate, words,
                 [plan.plans[i] for _, plan in group],
             )
             for i, part in enumerate(phase.parts)
@@ -115,13 +115,17 @@ def _train_group(trainer: Trainer, phase: Phase, group: Sequence[PlannedMember])
         order=order,
         recipe=phase.recipe,
         selection=PhaseSelection(
-            phase, members, each, _dev_scorers(trainer, phase, each[0], words), len(order)
+            phase,
+            members,
+            phase_models,
+            _dev_scorers(trainer, phase, phase_models[0], words),
+            len(order),
         ),
         states=trainer.states(members),
         pad_id=trainer.pretrained.pad_id,
     )  # fmt: skip
     _log_shapes(run)
-    params = stack_params([own.params for own in each])
+    params = stack_params([member_models.params for member_models in phase_models])
     progress = fit(run, params, trainer.pretrained.config, trainer.config, trainer.mesh)
     if hosts.is_first():
         for (member, plan), reached in zip(group, progress, strict=True):
@@ -143,7 +147,7 @@ def _trained_task(
     words: np.ndarray | None,
     plans: Sequence,
 ) -> TrainedTask:
-    """One task of a phase as the training loop takes it."""
+    """Returns one task of a phase in the form that the training loop takes."""
     assert part.train is not None
     name, loss = part.task.name, FAMILIES[part.task.family].loss
     assert loss is not None
@@ -171,9 +175,9 @@ class DevScorer:
     dev: Dataset
 
     def score(self, params: nnx.State) -> float:
-        """The task's first metric, of the parameters of a whole phase."""
-        own = task_params(params, self.head)
-        ((_, _, scores),) = self.scorer.predictions(own, [self.dev])
+        """Returns the task's first metric, given the parameters of the whole phase."""
+        params = task_params(params, self.head)
+        ((_, _, scores),) = self.scorer.predictions(params, [self.dev])
         assert scores is not None
         return scores[self.scorer.task.metrics[0]]
 
@@ -181,7 +185,7 @@ class DevScorer:
 def _dev_scorers(
     trainer: Trainer, phase: Phase, phase_models: Models, words: np.ndarray | None
 ) -> list[DevScorer]:
-    """The scorer of each task that selects the checkpoint."""
+    """Returns the scorer of each task that selects the checkpoint."""
     scorers = []
     for part in selecting(phase):
         assert part.dev is not None
@@ -199,10 +203,10 @@ def _dev_scorers(
 
 @dataclass(frozen=True)
 class PhaseSelection:
-    """Judges a phase's parameters and keeps the best of each member (`train.loop.Selection`).
+    """Scores a phase's parameters and keeps each member's best (`train.loop.Selection`).
 
     Attributes:
-        steps: planned.
+        steps: the number of steps planned.
     """
 
     phase: Phase
@@ -212,20 +216,20 @@ class PhaseSelection:
     steps: int
 
     def score(self, params: nnx.State) -> float:
-        """The mean of the tasks' first metrics on English dev."""
+        """Returns the mean of the tasks' first metrics on English dev."""
         return statistics.mean(scorer.score(params) for scorer in self.scorers)
 
     def keep_best(self, member: int, params: nnx.State, step: int, needed: set[int]) -> None:
         """Saves the parameters with all word embeddings, and deletes those not `needed`."""
-        own, kept_in = self.models[member], self.members[member]
-        whole = own.unfolded(params, decayed(self.phase.recipe, self.steps, step))
-        _save(self.phase, own, whole, kept_in.best(step))
+        phase_models, owner = self.models[member], self.members[member]
+        params = phase_models.unfolded(params, decayed(self.phase.recipe, self.steps, step))
+        _save(self.phase, phase_models, params, owner.best(step))
         if hosts.is_first():
-            kept_in.keep_bests(needed | {step})
+            owner.keep_bests(needed | {step})
 
 
 def _save(phase: Phase, phase_models: Models, params: nnx.State, folder: epath.Path) -> None:
-    """The encoder; with its head where there is one task."""
+    """Saves the encoder, with its head where there is only one task."""
     task = phase.parts[0].task
     model = model_of(phase_models.graphdefs[task.name], params, phase_models.heads[task.name])
     if len(phase.parts) > 1:
@@ -235,15 +239,15 @@ def _save(phase: Phase, phase_models: Models, params: nnx.State, folder: epath.P
 
 
 def _words(trainer: Trainer, phase: Phase) -> np.ndarray | None:
-    """The word embeddings to train; None for all, which masked language modelling needs."""
-    if not trainer.config.fold_vocabulary or any(p.task.name == MLM for p in phase.parts):
+    """Returns the word embeddings to train; None for all, which plain-text tasks need."""
+    if not trainer.config.fold_vocabulary or any(part.is_text for part in phase.parts):
         return None
     datasets = [d for part in phase.parts for d in (part.train, part.dev) if d is not None]
     return occurring_words([d.features for d in datasets], trainer.pretrained.pad_id)
 
 
 def _in_words(dataset: Dataset, words: np.ndarray | None) -> Dataset:
-    """The data set in indices of the words that are trained."""
+    """Returns the data set with ids renumbered to the words that are trained."""
     if words is None:
         return dataset
     return replace(dataset, features=renumber(dataset.features, words))

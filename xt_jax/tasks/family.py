@@ -127,6 +127,8 @@ class Family:
         conclude: (what `find` gave, Evaluation, the setting) to (predictions, scores).
         whole: a split is predicted as a whole: predictions are pairs of ids, not one per example,
             and fewer examples would be another task.
+        plain_text: examples are lines of text without labels: they are drawn by language, have a
+            fixed share of a mixture, and select the checkpoint only where no other task does.
     """
 
     name: str
@@ -149,6 +151,7 @@ class Family:
     fit: Callable[[Any, Sequence[Any]], Any] | None = None
     conclude: Callable[[Any, Evaluation, Any], tuple[list, Scores]] | None = None
     whole: bool = False
+    plain_text: bool = False
 
     def decoded(self, evaluation: Evaluation) -> Any:
         """What `fit` and `results` start from: what `find` gives, else the predictions."""

@@ -204,4 +204,5 @@ FAMILY = Family(
     loss=loss,
     decode=decode,
     published_head=load_mlm_head,
+    plain_text=True,
 )
