@@ -53,7 +53,7 @@ HELLASWAG = {
             QUESTION | {"answers": {"text": ["two"], "answer_start": []}},
             "1 answers at ()",
         ),
-        (records.tags("w", "t"), {"w": ["a", "b"], "t": ["X"]}, "2 words against 1 tags"),
+        (records.tags("w", "t"), {"w": ["a", "b"], "t": ["X"]}, "2 words but 1 tags"),
         (records.tags("w", "t"), {"w": ["a"], "t": [None]}, "'t' holds [None]"),
         (records.tags("w", "t"), {"w": ["a"], "t": ["ZZ"]}, "unknown label 'ZZ'"),
         (records.hellaswag, HELLASWAG | {"label": 4}, "unknown label '4'"),
@@ -65,7 +65,7 @@ HELLASWAG = {
                 "choices": {"label": ["A"], "text": ["a"]},
                 "answerKey": "B",
             },
-            "the answer 'B' is none of A",
+            "the answer 'B' is not one of A",
         ),
     ],
 )
@@ -90,7 +90,7 @@ def test_class_names():
     assert records.named([0, -1, 1], ("a", "b"), "row 0") == ["a", None, "b"]
     error = fault_of(lambda: records.named(2, ("a", "b"), "row 0"))
     assert "label 2 is out of range" in error.problem
-    assert "'1' is no whole number" in fault_of(lambda: records.named("1", ("a",), "")).problem
+    assert "'1' is not an integer" in fault_of(lambda: records.named("1", ("a",), "")).problem
 
 
 def test_unlabelled_rows():

@@ -275,7 +275,7 @@ def test_a_label_out_of_range(tmp_path):
     for classes in (None, {"label": NLI}):
         write(path, rows, schema, classes)
         error = fault(tmp_path, "mnli", "train")
-        assert error.problem == "label 3 is out of range: 3 classes are named"
+        assert error.problem == "label 3 is out of range: there are 3 classes"
         assert error.where == f"{path}, row 1"
 
 
@@ -303,7 +303,7 @@ def test_a_missing_file(published, tmp_path):
     path.parent.mkdir(parents=True)
     path.write_bytes((published / path.relative_to(tmp_path)).read_bytes())
     error = fault(tmp_path, "snli", "dev")
-    assert error.problem == "1 of the 2 files are there"
+    assert error.problem == "1 of the 2 files exist"
     assert "validation-*.parquet" in error.where
 
 

@@ -292,7 +292,7 @@ def test_a_missing_shard(copied):
     info = json.loads((copied / "dataset_info.json").read_text())
     info["splits"][0]["shardLengths"] = ["200", "98"]
     (copied / "dataset_info.json").write_text(json.dumps(info))
-    assert fault(copied).problem == "1 of the 2 files are there"
+    assert fault(copied).problem == "1 of the 2 files exist"
 
 
 def test_a_damaged_shard(copied):

@@ -10,11 +10,11 @@ FEW = 8192  # rows times items
 
 
 def best_fit(lengths: np.ndarray, capacity: int, max_items: int = UNLIMITED) -> Placement:
-    """Best-fit decreasing bin packing: (row, slot, column) of each item, O(1) an item.
+    """Packs items best-fit decreasing: returns (row, slot, column) of each item, O(1) an item.
 
     Args:
         lengths: [n] integers from 1 to `capacity`.
-        max_items: at most so many items in a row.
+        max_items: the most items that one row may hold.
     """
     rows, slots, columns = ([0] * len(lengths) for _ in range(3))
     with_free: dict[int, list[int]] = {}
@@ -43,7 +43,7 @@ def best_fit(lengths: np.ndarray, capacity: int, max_items: int = UNLIMITED) -> 
 def pack(
     lengths: np.ndarray, rows: int, capacity: int, max_items: int = UNLIMITED
 ) -> Placement | None:
-    """The items in at most `rows` rows, or None where neither of two heuristics finds how.
+    """Packs the items into at most `rows` rows; returns None if both of two heuristics fail.
 
     The first is best-fit decreasing; the second, for few items, fills one row after the other as
     full as can be.
@@ -61,33 +61,33 @@ def pack(
 def _fullest_rows(
     lengths: np.ndarray, rows: int, capacity: int, max_items: int
 ) -> Placement | None:
-    """Each row takes the longest item left and those that then leave the least free.
+    """Packs row by row: the longest remaining item, then those that fill the row best.
 
     The "minimum bin slack" heuristic of Gupta and Ho (1999) with the longest item fixed as in
     Fleszar and Hindi (2002); the sums that can be reached are the bits of an integer.
     """
     row, slot, column = (np.zeros(len(lengths), np.int32) for _ in range(3))
-    left = np.argsort(-lengths, kind="stable").tolist()
+    remaining = np.argsort(-lengths, kind="stable").tolist()
     needs = lengths.tolist()
     mask = (1 << (capacity + 1)) - 1
     for which in range(rows):
-        if not left:
+        if not remaining:
             break
-        reached = [1 << needs[left[0]]]
-        for item in left[1:]:
+        reached = [1 << needs[remaining[0]]]
+        for item in remaining[1:]:
             reached.append((reached[-1] | (reached[-1] << needs[item])) & mask)
         total = reached[-1].bit_length() - 1
         chosen = []
-        for at in range(len(left) - 1, 0, -1):
+        for at in range(len(remaining) - 1, 0, -1):
             if not reached[at - 1] >> total & 1:
-                chosen.append(left[at])
-                total -= needs[left[at]]
-        chosen.append(left[0])
+                chosen.append(remaining[at])
+                total -= needs[remaining[at]]
+        chosen.append(remaining[0])
         if len(chosen) > max_items:
             return None
         before = 0
         for place, item in enumerate(reversed(chosen)):
             row[item], slot[item], column[item] = which, place, before
             before += needs[item]
-        left = [item for item in left if item not in set(chosen)]
-    return None if left else (row, slot, column)
+        remaining = [item for item in remaining if item not in set(chosen)]
+    return None if remaining else (row, slot, column)

@@ -1,4 +1,4 @@
-"""CoNLL-U treebanks, turned into the tagged sentences that XTREME's UD-POS files hold.
+"""Reads CoNLL-U treebanks as the tagged sentences of XTREME's UD-POS files.
 
 Source of the rules: google-research/xtreme at 838c13b69daa, `conllu_to_conll.py
 --replace_subtokens_with_fused_forms` followed by `utils_preprocess.py --task udpos`.
@@ -137,7 +137,7 @@ def _word(cells: list[str], labels: Sequence[str], where: str) -> _Word:
 def _fuse(
     words: list[_Word], ranges: list[_Range], precedence: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """(form, tag) per token, with the words of every range replaced by the fused one."""
+    """Returns (form, tag) per token; the words of a multiword range become one fused token."""
     tokens = []
     fused = {span.first: span for span in ranges}
     number = 1
@@ -165,7 +165,7 @@ def _fused_tag(words: list[_Word], span: _Range, precedence: Sequence[str]) -> s
 
 
 def _ancestors(words: list[_Word], number: int) -> int:
-    """How many nodes govern a word, at any distance, through basic and enhanced relations."""
+    """Counts the nodes that govern a word, at any distance, by basic and enhanced relations."""
     seen: set[int] = set()
     pending = list(words[number - 1].heads)
     while pending:

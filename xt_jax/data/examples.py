@@ -1,13 +1,13 @@
-"""What a reader returns: one plain record per example, a type per task family.
+"""The example types that readers return: one plain record per example, one type per task family.
 
-What depends on the type stands beside it, so that nothing else asks for the type. A type from
-outside the package has an `id` and
+Everything that depends on the type is defined here, so that no other module has to check the type.
+A type from outside the package has an `id` and
 
-- `texts`: what is tokenised, text by text;
-- `lengths(sizes, single, pair)`: tokens of what a model reads at once, given those of `texts`, the
-  special tokens round one text, and those round and between two;
-- where they differ from what the functions at the end say: `label` (None: unlabelled), `own_texts`,
-  `counted`, `takes_label`.
+- `texts`: the texts to tokenise, one by one;
+- `lengths(sizes, single, pair)`: the tokens of each model input, given those of `texts`, the
+  special tokens around one text, and those around and between two;
+- where they differ from the defaults in the functions below: `label` (None: unlabelled),
+  `own_texts`, `counted`, `takes_label`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PairExample(NamedTuple):
 
 
 class ChoiceExample(NamedTuple):
-    """A text and its possible continuations; `label` is the right one's index ("0", "1", ...)."""
+    """A text and its possible continuations; `label` is the correct index ("0", "1", ...)."""
 
     id: str
     text: str
@@ -52,9 +52,9 @@ class ChoiceExample(NamedTuple):
 
 
 class SpanExample(NamedTuple):
-    """A question on a context; `answers` are (text, first character there).
+    """A question about a context; `answers` are (text, index of its first character).
 
-    No answer, (), says that the context does not hold one; None that the split is unlabelled.
+    () means that the context holds no answer, None that the split is unlabelled.
     """
 
     id: str
@@ -98,14 +98,14 @@ class TagExample(NamedTuple):
         return self.tags or ()
 
     def lengths(self, sizes: Sequence[int], single: int, pair: int) -> list[int]:
-        return [sum(max(1, size) for size in sizes) + single]  # no token: the unknown one
+        return [sum(max(1, size) for size in sizes) + single]  # an empty word becomes <unk>
 
 
 class SentenceExample(NamedTuple):
-    """An English sentence, and the foreign sentence that stands on the same line.
+    """An English sentence and the foreign sentence on the same line of the other file.
 
     `match` is the line of the foreign sentence that translates the English one, None where the
-    split does not tell.
+    split is unlabelled.
     """
 
     id: str
@@ -126,10 +126,10 @@ class SentenceExample(NamedTuple):
 
 
 class MiningExample(NamedTuple):
-    """A sentence of one of two corpora to be mined for translations.
+    """A sentence of one of the two corpora in which translations are mined.
 
-    `partners` are the ids of a foreign sentence's English translations, mostly (); None on the
-    English side, and on both where the split is unlabelled.
+    `partners` are the ids of a foreign sentence's English translations, usually (); None on the
+    English side, and on both sides where the split is unlabelled.
     """
 
     id: str
@@ -186,23 +186,23 @@ _LABELS = ("label", "tags", "answers", "match", "partners")
 
 
 def is_labelled(example: Any) -> bool:
-    """Whether the example can be learnt from or scored; always where it takes no label."""
+    """Whether the example can be trained on or scored; True if its type takes no label."""
     if not takes_label(example):
         return True
     return all(getattr(example, name) is not None for name in _LABELS if hasattr(example, name))
 
 
 def takes_label(example: Any) -> bool:
-    """Whether such an example can have a label: not the English side of corpora to be mined."""
+    """Whether the example can have a label, which English sentences of a mining task cannot."""
     return getattr(example, "takes_label", True)
 
 
 def own_texts(example: Any) -> tuple[str, ...]:
-    """Its texts in the language that it is counted under; the context before the question."""
+    """Returns the texts that are in the split's own language, the context before the question."""
     return getattr(example, "own_texts", example.texts)
 
 
 def counted(example: Any) -> tuple[str, ...]:
-    """What is counted to see how labels are spread: a label, every tag, answerable or not."""
+    """Returns the items that label statistics count: the label, every tag, or answerability."""
     label = getattr(example, "label", None)
     return getattr(example, "counted", () if label is None else (label,))

@@ -1,4 +1,4 @@
-"""How long examples are, in tokens or in words."""
+"""Measures the lengths of examples, in tokens or in words."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _AT_ONCE = 1_000  # texts given to the tokenizer together
 
 @dataclass(frozen=True)
 class Ruler:
-    """Measures texts.
+    """A way to measure texts, and the special tokens that a model adds to them.
 
     Attributes:
-        unit: what it counts, for messages.
-        count: the length of each text, without special tokens.
-        single: special tokens round one text.
-        pair: special tokens round and between two.
+        unit: the unit of length, for messages.
+        count: returns the length of each text, without special tokens.
+        single: number of special tokens around one text.
+        pair: number of special tokens around and between two texts.
     """
 
     unit: str
@@ -31,13 +31,13 @@ class Ruler:
 
 
 def words_ruler() -> Ruler:
-    """Counts what stands between white space."""
+    """Returns a ruler that counts the words between white space."""
     unit = "white-space words (tokens: --tokenizer=PATH_OR_ID)"
     return Ruler(unit, lambda texts: [len(text.split()) for text in texts])
 
 
 def tokens_ruler(tokenizer: Tokenizer, name: str) -> Ruler:
-    """Counts the tokens that a fast tokenizer makes."""
+    """Returns a ruler that counts the tokens of a fast tokenizer."""
     template = Template.of(tokenizer)
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
@@ -57,7 +57,7 @@ def tokens_ruler(tokenizer: Tokenizer, name: str) -> Ruler:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Percentiles of the lengths of examples, special tokens included; `over`: share too long."""
+    """Percentiles of example lengths with special tokens; `over` is the share above the limit."""
 
     p50: int
     p95: int
@@ -66,11 +66,13 @@ class Lengths:
 
 
 def lengths(examples: Sequence[Example], ruler: Ruler, limit: int) -> Lengths:
-    """The lengths of what a model reads of each example: both texts of a pair, the question and
-    the whole context, the longest choice with its text, one sentence.
+    """Measures what a model reads of each example, before anything is cut to the length limit.
+
+    That is both texts of a pair, a question with its whole context, a text with its longest choice,
+    or one sentence.
 
     Args:
-        limit: the task's length limit; what is longer is cut, split or read in windows.
+        limit: the task's length limit; longer examples are cut, split or read in windows.
     """
     distinct = list(dict.fromkeys(text for example in examples for text in example.texts))
     size = dict(zip(distinct, ruler.count(distinct), strict=True))

@@ -1,7 +1,7 @@
-"""Several data sets as one stream: the task of each step, the language of each line.
+"""Mixes several data sets: which task each step trains, and how often each language is drawn.
 
-Everything is apportioned, not drawn: after any number of steps a task has had its share to within
-one window, so that runs differ by seed in order and not in quantity.
+Shares are apportioned and not sampled: after any number of steps every task has had its share to
+within one window. So seeds change the order of the steps, but not how many each task gets.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from xt_jax.data.packing import Features
 
 SAMPLERS = ("capped", "proportional", "uniform", "temperature", "given")
-CAP = 2**17  # as the paper is remembered, not read
+CAP = 2**17  # recalled from the paper, not checked against it
 WINDOW = 64  # steps that are shuffled together
 
 
@@ -25,12 +25,12 @@ def task_shares(
     temperature: float = 1.0,
     given: Sequence[float] = (),
 ) -> np.ndarray:
-    """[tasks] share of the steps of each task, summing to 1.
+    """Returns [tasks], the share of the steps that each task gets; the shares sum to 1.
 
     Args:
         sizes: training examples of each task.
-        sampler: `uniform`; `proportional` to size; `capped`, to min(size, cap); `temperature`, to
-            size ** (1 / temperature); `given` weights.
+        sampler: `uniform`; `proportional` to size; `capped`: to min(size, cap); `temperature`: to
+            size ** (1 / temperature); `given`: to the weights `given`.
     """
     size = np.asarray(sizes, np.float64)
     weights = {
@@ -44,10 +44,10 @@ def task_shares(
 
 
 def task_order(shares: np.ndarray, steps: int, seed: int) -> np.ndarray:
-    """[steps] the task that each step trains.
+    """Returns [steps], the index of the task that each step trains.
 
-    Each step goes to the task that lags most behind its share; then every `WINDOW` steps are
-    shuffled. At the end of a window no task is further than one step from its share.
+    Each step goes to the task that lags furthest behind its share; then every `WINDOW` steps are
+    shuffled. At the end of a window every task is within one step of its share.
     """
     order = np.empty(steps, np.int32)
     lag = np.zeros(len(shares))
@@ -62,7 +62,7 @@ def task_order(shares: np.ndarray, steps: int, seed: int) -> np.ndarray:
 
 
 def turns(order: np.ndarray) -> np.ndarray:
-    """[steps] how many earlier steps trained the same task."""
+    """Returns [steps], the number of earlier steps that trained the same task."""
     turn = np.empty_like(order)
     for task in np.unique(order):
         chosen = order == task
@@ -71,11 +71,11 @@ def turns(order: np.ndarray) -> np.ndarray:
 
 
 def smoothed_draws(sizes: Sequence[int], exponent: float, count: int, seed: int) -> np.ndarray:
-    """[count] indices into data sets that stand one after the other, languages smoothed.
+    """Returns [count] line indices into concatenated data sets, drawn by smoothed language shares.
 
     A language with n of all N lines gets a share proportional to (n / N) ** exponent (Conneau and
     Lample, 2019; XLM-R uses 0.3), rounded to whole draws. Within a language every line is drawn
-    once before one is drawn again. The result is sorted by language, not shuffled.
+    once before any is drawn again. The result is sorted by language, not shuffled.
     """
     size = np.asarray(sizes, np.float64)
     weights = np.where(size > 0, (size / size.sum()) ** exponent, 0.0)
@@ -90,10 +90,10 @@ def smoothed_draws(sizes: Sequence[int], exponent: float, count: int, seed: int)
 
 
 def joined(parts: Sequence[Features], examples: Sequence[int]) -> Features:
-    """One after the other as one data set.
+    """Concatenates features into one data set and renumbers their examples.
 
     Args:
-        examples: how many examples each part has (features may be more).
+        examples: number of examples in each part (it may have more features than that).
     """
     if len(parts) == 1:
         return parts[0]
@@ -113,9 +113,9 @@ def joined(parts: Sequence[Features], examples: Sequence[int]) -> Features:
 
 
 def _apportion(shares: np.ndarray, count: int) -> np.ndarray:
-    """Whole numbers that sum to `count`, by largest remainder."""
+    """Rounds the shares to whole numbers that sum to `count`, by largest remainder."""
     exact = shares * count
-    whole = np.floor(exact).astype(int)
-    rest = count - int(whole.sum())
-    whole[np.argsort(whole - exact, kind="stable")[:rest]] += 1
-    return whole
+    rounded = np.floor(exact).astype(int)
+    missing = count - int(rounded.sum())
+    rounded[np.argsort(rounded - exact, kind="stable")[:missing]] += 1
+    return rounded

@@ -1,4 +1,4 @@
-"""Several data sets packed into steps of one shape, so that evaluation compiles once."""
+"""Packs several data sets into steps of one shape, so that evaluation compiles only once."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from xt_jax.data.order import evenly_spaced
 from xt_jax.data.packing import Features, Plan, materialise
 from xt_jax.data.shape import Limits, Shape, ceil
 
-JUDGED = 2048  # features of a data set by which the length of the rows is chosen
-WIDEST = 1.5  # times the longest feature are the longest rows
+JUDGED = 2048  # features of a data set from which the row length is chosen
+WIDEST = 1.5  # the longest rows, relative to the longest feature
 
 
 @dataclass(frozen=True)
 class PackedSets:
-    """Data sets whose rows follow each other through the steps without gaps; a row holds one set.
+    """Data sets packed one after the other into steps without gaps; no row mixes two data sets.
 
-    What stands beside a feature, and in which row of which step, follows from all the data sets,
-    however few of them are wanted in the end.
+    Where a feature is placed depends on all the data sets, even when only some are evaluated.
 
     Attributes:
-        plan: its features are numbered on from one data set to the next.
+        plan: numbers its features consecutively over all data sets.
         first: [sets+1] number of each data set's first feature.
     """
 
@@ -35,13 +34,13 @@ class PackedSets:
     first: np.ndarray
 
     def steps(self, wanted: Collection[int]) -> list[int]:
-        """The steps that hold something of the data sets with these numbers."""
+        """Returns the steps that hold features of the data sets with these numbers."""
         at = np.searchsorted(self.plan.splits, np.arange(len(self.plan.feature)), side="right") - 1
         is_wanted = np.isin(np.arange(len(self.sets)), list(wanted))
         return np.unique(at[np.repeat(is_wanted, np.diff(self.first))]).tolist()
 
     def parts(self, step: int) -> Iterator[tuple[int, slice]]:
-        """(number of a data set, its placements) for each of those in the step."""
+        """Yields (number of a data set, its placements) for each data set in the step."""
         begin, end = self.plan.splits[step], self.plan.splits[step + 1]
         first, last = np.searchsorted(self.first, (begin, end - 1), side="right") - 1
         for i in range(first, last + 1):
@@ -51,7 +50,7 @@ class PackedSets:
     def batch(
         self, step: int, pad_id: int, rows: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
-        """One step's arrays, as `materialise`; features are numbered from 0 in each step."""
+        """Builds one step's arrays as `materialise` does; features count from 0 in each step."""
         plan, parts = self.plan, list(self.parts(step))
         taken = [self.sets[i].take(plan.feature[at] - self.first[i]) for i, at in parts]
         placed = slice(plan.splits[step], plan.splits[step + 1])
@@ -68,7 +67,7 @@ class PackedSets:
 
     @property
     def fill(self) -> float:
-        """Share of the columns that hold a token, over all steps."""
+        """The share of columns that hold a token, over all steps."""
         return self.plan.fill(np.concatenate([features.lengths for features in self.sets]))
 
 
@@ -82,15 +81,15 @@ def pack_sets(
     step_tokens: int = 8192,
     shape: Shape | None = None,
 ) -> PackedSets:
-    """Each feature of each data set once; only the last step has rows without any.
+    """Packs every feature of every data set once; only the last step has empty rows.
 
     Args:
         packing: False puts one feature in each row.
-        devices: rows of a step divide over them.
-        row_multiple: the length of the rows is a multiple of it.
-        hidden_size: weighs attention when the length is chosen.
-        step_tokens: the most columns of a step on each device, if one row is not longer.
-        shape: instead of one that is chosen, so that other data sets compile nothing anew; no
+        devices: the rows of a step are a multiple of this number.
+        row_multiple: the row length is a multiple of this number.
+        hidden_size: sets the cost of attention when the row length is chosen.
+        step_tokens: the most columns of a step on each device, unless a single row is longer.
+        shape: use this shape and choose none, so that other data sets need no new compilation; no
             feature may be longer than its rows.
     """
     lengths = [features.lengths for features in sets]
@@ -122,7 +121,7 @@ def pack_sets(
 
 
 def _length(lengths: Sequence[np.ndarray], limits: Limits, packing: bool) -> int:
-    """The length of the rows with the least work."""
+    """Returns the row length that needs the least work."""
     lengths = [each for each in lengths if len(each)]
     longest = max((int(each.max()) for each in lengths), default=1)
     shortest = ceil(longest, limits.row_multiple)
@@ -141,6 +140,6 @@ def _length(lengths: Sequence[np.ndarray], limits: Limits, packing: bool) -> int
 
 
 def _rows(total: int, most: int, devices: int) -> int:
-    """Rows of a step, so that there are as few steps as `most` rows allow and the last is full."""
+    """Returns the rows of a step: as few steps as `most` rows allow, the last as full as can be."""
     steps = max(1, -(-total // most))
     return ceil(max(1, -(-total // steps)), devices)

@@ -1,7 +1,7 @@
-"""Which example stands where: seeded steps of an exact size, packed offline into one static shape.
+"""Plans training: seeded steps of an exact size, packed offline into one static shape.
 
 Legend: N features (tokenised examples), R rows of T columns a step, S segments at most in a row.
-A unit is what must stand together in one row: one feature, or a group of consecutive ones.
+A unit is what must be in one row together: one feature, or a group of consecutive ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ IGNORE = -100  # a token without a label
 
 @dataclass(frozen=True)
 class Features:
-    """Tokenised examples, ragged: flat token arrays and one value per feature.
+    """Tokenised examples as ragged arrays: flat token arrays, and one value per feature.
 
     Attributes:
         lengths: [N] tokens of each feature.
@@ -46,11 +46,11 @@ class Features:
 
     @functools.cached_property
     def splits(self) -> np.ndarray:
-        """[N+1] where each feature's tokens begin."""
+        """[N+1] offsets at which each feature's tokens begin."""
         return np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
 
     def take(self, index: np.ndarray) -> Features:
-        """The features at `index`, in that order."""
+        """Returns the features at `index`, in that order."""
         source, _, _ = spread(self.lengths[index], self.splits[index])
         return Features(
             self.lengths[index],
@@ -62,11 +62,12 @@ class Features:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every step of a phase in one static shape [rows, length] with `segments` read-outs a row.
+    """The placement of all features of a phase in steps of one static shape [rows, length].
 
     Attributes:
-        feature, row, slot, column: [M] which feature stands in which row, as which segment of it
-            (from 0), from which column on; M = features placed, over all steps.
+        segments: the most features in a row.
+        feature, row, slot, column: [M] the row of each placed feature, its segment number there
+            (from 0) and its first column; M = features placed, over all steps.
         splits: [steps+1] first placement of each step.
     """
 
@@ -84,7 +85,7 @@ class Plan:
         return len(self.splits) - 1
 
     def fill(self, lengths: np.ndarray) -> float:
-        """Share of the columns that hold a token, over all steps."""
+        """Returns the share of columns that hold a token, over all steps."""
         return float(lengths[self.feature].sum()) / (self.steps * self.rows * self.length)
 
 
@@ -96,7 +97,7 @@ def check_budget(
     rows_multiple: int = 1,
     group: int = 1,
 ) -> None:
-    """Raises a NoRoomError where `plan_training` would, at once."""
+    """Raises a NoRoomError where `plan_training` would, without planning."""
     longest = int(_unit_lengths(lengths, group).max())
     check_room(batch_tokens, ceil(longest, row_multiple), rows_multiple)
 
@@ -116,27 +117,27 @@ def plan_training(
     group: int = 1,
     reference: np.ndarray | None = None,
 ) -> Plan:
-    """Steps of exactly `batch_size` units (the last one may be short), each epoch each once.
+    """Plans steps of exactly `batch_size` units (the last may be short), every unit once an epoch.
 
-    The shape follows from the lengths and not from the seed; only where this seed's steps cannot be
-    made to fit, it has more rows.
+    The shape depends on the lengths and not on the seed; only if this seed's steps cannot be made
+    to fit does it get more rows.
 
     Args:
         lengths: [N] tokens per feature.
         epochs: passes over the data; 2.5 ends in the middle of the third.
-        batch_tokens: so many columns a step, padding included, with the units that they hold, in
+        batch_tokens: columns of a step, padding included, filled with as many units as fit, in
             place of `batch_size` units; an epoch is then a whole number of steps.
-        steps: so many in place of the epochs, all of them full.
+        steps: number of steps in place of `epochs`, all of them full.
         packing: False puts one unit in each row.
-        row_multiple: T is a multiple of it (128 suits a TPU).
-        rows_multiple: R is a multiple of it (devices times micro-batches).
-        hidden_size: weighs attention (T / 6D of the other work) when T is chosen.
-        group: so many consecutive features make a unit; in its row they follow each other, the
-            first in a slot that is a multiple of `group`.
+        row_multiple: T is a multiple of this number (128 suits a TPU).
+        rows_multiple: R is a multiple of this number (devices times microbatches).
+        hidden_size: sets the cost of attention (T / 6D of the other work) when T is chosen.
+        group: number of consecutive features that make a unit; they are neighbours in their row,
+            the first in a slot that is a multiple of `group`.
         reference: [M] tokens of other features, for which the shape is chosen.
 
     Raises:
-        ValueError: N is no multiple of `group`.
+        ValueError: N is not a multiple of `group`.
         NoRoomError: a step of `batch_tokens` has no room for the longest unit.
     """
     units = _unit_lengths(lengths, group)
@@ -166,10 +167,10 @@ def plan_training(
 def materialise(
     plan: Plan, features: Features, step: int, pad_id: int, rows: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """One step's arrays.
+    """Builds the arrays of one step of the plan.
 
     Args:
-        rows: those that are made, in this order; None: all R.
+        rows: numbers of the rows to build, in this order; None builds all R.
 
     Returns:
         input_ids, positions (from 0 in each segment), segment_ids (from 1, 0 = padding) and every
@@ -219,7 +220,7 @@ def _padding(name: str, pad_id: int) -> int:
 
 
 def spread(lengths: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Flat indices of the ragged ranges [start, start + length): (index, offset, which range)."""
+    """Flattens the ranges [start, start + length) into (index, offset, number of the range)."""
     which = np.repeat(np.arange(len(lengths)), lengths)
     first = np.cumsum(lengths) - lengths
     offset = np.arange(len(which)) - first[which]
@@ -233,7 +234,7 @@ def _unit_lengths(lengths: np.ndarray, group: int) -> np.ndarray:
 
 
 def _in_features(plan: Plan, lengths: np.ndarray, group: int) -> Plan:
-    """A plan of units as the plan of their features."""
+    """Turns a plan of units into the plan of their features."""
     if group == 1:
         return plan
     member = np.arange(group, dtype=np.int32)

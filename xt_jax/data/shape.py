@@ -1,7 +1,7 @@
-"""One static shape for all steps of a phase, chosen from the lengths alone, and steps made to fit.
+"""Chooses one static shape for all steps of a phase from the lengths alone, and fits steps to it.
 
-The shape is judged on an order of its own, not on that of the phase's seed: all seeds of the same
-data have the same shape, so that they can be trained as one program.
+The shape is tested on an order with a fixed seed and not on the order of the phase: all seeds of
+the same data have the same shape, so that they can be trained as one program.
 """
 
 from __future__ import annotations
@@ -20,17 +20,22 @@ REFERENCE_SEED = (0,)
 ATTEMPTS = 4
 REFERENCE_UNITS = 16_384
 FILLS = (0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.94, 0.92, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
-MARGIN = 0.003  # less fill than was found to do, so that the orders of all seeds fit
-WIDEST = 8  # times the longest unit are the longest rows
-NEAR = 7 / 8  # a step has that share of its budget of tokens at least
+MARGIN = 0.003  # fill given up below the fill that was tested, so that the orders of all seeds fit
+WIDEST = 8  # the longest rows, relative to the longest unit
+NEAR = 7 / 8  # the least share of its token budget that a step should use
 
 Order = list[np.ndarray]
 
 
 class Effort(NamedTuple):
-    """How hard steps are made to fit: the share that may need it, steps and pairs of units tried.
+    """Limits on the search that makes steps fit a shape.
 
-    A shape is judged with less effort than is made later, so that the orders of all seeds fit it.
+    A shape is tested with less effort than is spent on training steps, so that all seeds fit it.
+
+    Attributes:
+        failing: the share of steps that may fail to fit at first.
+        partners: steps tried for a swap.
+        pairs: pairs of units tried in each of those steps.
     """
 
     failing: float
@@ -44,12 +49,12 @@ FITTED = Effort(1, 256, 16)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a shape [rows, length] must be.
+    """Constraints on a shape [rows, length].
 
     Attributes:
-        row_multiple: the length is a multiple of it.
-        rows_multiple: rows are a multiple of it.
-        hidden_size: weighs attention, (length / 6 hidden_size) of the other work.
+        row_multiple: the length is a multiple of this number.
+        rows_multiple: the number of rows is a multiple of this number.
+        hidden_size: sets the cost of attention, (length / 6 hidden_size) of the other work.
     """
 
     row_multiple: int
@@ -60,12 +65,12 @@ class Limits:
         return ceil(int(lengths.max()), self.row_multiple)
 
     def work(self, length: int) -> float:
-        """The work of one column in a row of that length, attention included."""
+        """Returns the work of one column in a row of that length, attention included."""
         return 1 + length / (6 * self.hidden_size)
 
 
 class Shape(NamedTuple):
-    """R rows of T columns with at most `segments` units in a row."""
+    """A static shape: R rows of T columns, with at most `segments` units in a row."""
 
     rows: int
     length: int
@@ -77,7 +82,7 @@ class Shape(NamedTuple):
 
 
 class NoRoomError(ValueError):
-    """A step of so few tokens has no row for the longest unit; `needed` are the least that do."""
+    """The token budget of a step has no room for the longest unit; `needed` tokens would do."""
 
     def __init__(self, length: int, rows: int):
         self.needed = length * rows
@@ -85,18 +90,18 @@ class NoRoomError(ValueError):
 
 
 def check_room(tokens: int, length: int, rows_multiple: int) -> None:
-    """Raises a NoRoomError if so few tokens do not make up the fewest rows."""
+    """Raises a NoRoomError if `tokens` cannot hold `rows_multiple` rows of that length."""
     if length * rows_multiple > tokens:
         raise NoRoomError(length, rows_multiple)
 
 
 def ceil(value: int, multiple: int) -> int:
-    """The next multiple."""
+    """Rounds `value` up to the next multiple."""
     return -(-value // multiple) * multiple
 
 
 def shape_for_batches(lengths: np.ndarray, batch_size: int, epochs: float, limits: Limits) -> Shape:
-    """The shape of least work that holds steps of `batch_size` units.
+    """Returns the shape of least work that holds steps of `batch_size` units.
 
     Args:
         lengths: [N] tokens of each unit.
@@ -115,10 +120,10 @@ def shape_for_batches(lengths: np.ndarray, batch_size: int, epochs: float, limit
 
 
 def shape_for_tokens(lengths: np.ndarray, tokens: int, limits: Limits) -> tuple[Shape, int]:
-    """The shape of about `tokens` columns, and the steps of an epoch, for the least work.
+    """Returns the shape of about `tokens` columns of least work, and the steps of an epoch.
 
     Raises:
-        NoRoomError: so few tokens have no room for the longest unit.
+        NoRoomError: `tokens` columns have no room for the longest unit.
     """
     shortest = limits.shortest(lengths)
     check_room(tokens, shortest, limits.rows_multiple)
@@ -149,12 +154,15 @@ def fit(
     shape: Shape,
     limits: Limits,
 ) -> tuple[Order, list[Placement], Shape]:
-    """An order with few units swapped between near steps, and each packed into the shape.
+    """Packs an order into the shape, swapping a few units between near steps where necessary.
 
-    Rows are added, as the last resort, where none of `ATTEMPTS` orders can be made to fit.
+    As the last resort, rows are added if none of `ATTEMPTS` orders can be made to fit.
 
     Args:
-        order_of: from a seed to the units of each step.
+        order_of: returns the units of each step for a seed.
+
+    Returns:
+        The order with its swaps, the placement of each step, and the shape.
     """
     while True:
         for attempt in range(ATTEMPTS):
@@ -165,7 +173,7 @@ def fit(
 
 
 def _shapes(limits: Limits, shortest: int, mean: int, heaviest: int) -> Iterator[Shape]:
-    """Shapes from those that hold a step of `mean` tokens to those that hold the heaviest."""
+    """Yields shapes that hold a step of `mean` tokens, up to shapes that hold the heaviest step."""
     for rows in itertools.count(limits.rows_multiple, limits.rows_multiple):
         first = max(shortest, ceil(-(-mean // rows), limits.row_multiple))
         last = max(shortest, ceil(-(-heaviest // rows), limits.row_multiple)) + shortest
@@ -176,7 +184,7 @@ def _shapes(limits: Limits, shortest: int, mean: int, heaviest: int) -> Iterator
 
 
 def _tried(shape: Shape, lengths: np.ndarray, order: Order) -> Shape | None:
-    """The shape with room for segments, if the order can be made to fit."""
+    """Returns the shape with a limit on segments if the order can be made to fit, else None."""
     loads = np.array([lengths[step].sum() for step in order])
     by_load = np.argsort(-loads, kind="stable")
     sample = by_load[np.linspace(0, len(order) - 1, min(len(order), 24)).astype(int)]
@@ -226,7 +234,7 @@ class _Mender:
         return False
 
     def _swap(self, step: int, partner: int) -> bool:
-        """The swap that makes both fit, else one that makes `step` lighter; False if none does."""
+        """Swaps two units so that both steps fit, or `step` gets lighter; False if none does."""
         heavy, light = self.order[step], self.order[partner]
         gain = self._lengths[heavy][:, None] - self._lengths[light]
         wanted = max(1, (self._loads[step] - self._loads[partner]) // 2)

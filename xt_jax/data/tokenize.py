@@ -1,4 +1,4 @@
-"""Tokenizers and the cache of tokenised examples."""
+"""Loads tokenizers, and caches tokenised examples."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LEAST_USE = 0.9  # XLM-R XL has 250,880 embeddings for 250,002 entries
 
 
 def load_tokenizer(path_or_id: str) -> Tokenizer:
-    """The fast tokenizer of a folder or hub id; `sentencepiece.bpe.model` alone is enough.
+    """Loads the fast tokenizer of a folder or hub id; `sentencepiece.bpe.model` alone is enough.
 
     Raises:
-        ConfigError: nothing usable there, or a tokenizer without offsets or special tokens.
+        ConfigError: no usable tokenizer, or one without offsets or special tokens.
     """
     where = f"--config.model.tokenizer={path_or_id}"
     try:
@@ -53,7 +53,7 @@ def load_tokenizer(path_or_id: str) -> Tokenizer:
 
 def save_tokenizer(tokenizer: Tokenizer, folder: epath.Path) -> None:
     """Writes the tokenizer's files into a folder, for example beside the weights."""
-    tokenizer.backend_tokenizer.no_truncation()  # else as the last call had it
+    tokenizer.backend_tokenizer.no_truncation()  # else the last call's setting would be saved
     with tempfile.TemporaryDirectory() as temporary:
         tokenizer.save_pretrained(temporary)
         for path in epath.Path(temporary).iterdir():
@@ -63,14 +63,14 @@ def save_tokenizer(tokenizer: Tokenizer, folder: epath.Path) -> None:
 def check_fits(
     tokenizer: Tokenizer, *, vocab_size: int, pad_id: int | None, type_vocab_size: int, where: str
 ) -> None:
-    """The model has an embedding for every id and token type, and nearly every one has an id.
+    """Checks that the tokenizer's ids and token types match the model's embeddings.
 
     Args:
-        pad_id: of the model; None where nothing depends on it (BERT's positions do not).
+        pad_id: the model's padding id; None where nothing depends on it (as with BERT's positions).
         where: the field to name in the error.
 
     Raises:
-        ConfigError: the two do not fit.
+        ConfigError: the tokenizer does not belong to the model.
     """
     entries = max(tokenizer.get_vocab().values()) + 1
     problem = ""
@@ -89,7 +89,7 @@ def check_fits(
 
 
 def fingerprint(tokenizer: Tokenizer) -> str:
-    """Hex digest of everything that decides the tokenizer's output."""
+    """Returns the hex digest of everything that decides the tokenizer's output."""
     special = [tokenizer.pad_token_id, tokenizer.unk_token_id, *tokenizer.model_input_names]
     text = tokenizer.backend_tokenizer.to_str() + repr(special)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -97,7 +97,7 @@ def fingerprint(tokenizer: Tokenizer) -> str:
 
 @dataclass(frozen=True)
 class Template:
-    """The special tokens round one text (`before`, `after`) and between two (`between`)."""
+    """The special tokens around one text (`before`, `after`) and between two (`between`)."""
 
     before: list[int]
     between: list[int]
@@ -105,7 +105,7 @@ class Template:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Template:
-        """Read off the tokenizer's own treatment of a pair, e.g. `<s> a </s></s> b </s>`."""
+        """Returns the template that the tokenizer itself uses, e.g. `<s> a </s></s> b </s>`."""
         encoding = tokenizer("a", "a")
         texts = encoding.sequence_ids()
         a, b = texts.index(0), texts.index(1)
@@ -116,14 +116,14 @@ class Template:
 
     @property
     def single(self) -> int:
-        """Special tokens round one text."""
+        """The number of special tokens around one text."""
         return len(self.before) + len(self.after)
 
 
 def subwords(
     tokenizer: Tokenizer, texts: list[str], offsets: bool = False
 ) -> tuple[list[list[int]], list[list[tuple[int, int]]]]:
-    """Ids of each text without special tokens and, if asked, the characters of each id."""
+    """Returns each text's ids, without special tokens, and with `offsets` their characters."""
     if not texts:
         return [], []
     encoded = tokenizer(
@@ -137,7 +137,7 @@ def subwords(
 
 
 def token_types(tokenizer: Tokenizer, first: int, second: int) -> list[int] | None:
-    """0 for the first segment's tokens, 1 for the second's; None where the model has one type."""
+    """Returns token types (0: first text, 1: second text), or None if the model has only one."""
     if "token_type_ids" not in tokenizer.model_input_names:
         return None
     return [0] * first + [1] * second
@@ -148,7 +148,7 @@ def ragged(
     fields: dict[str, Iterable[int]],
     host: dict[str, list[list[int]]] | None = None,
 ) -> Features:
-    """Features from one list of ids per feature and name, and one value per feature and name."""
+    """Builds features from a list of ids per feature and name, and a value per feature and name."""
     lengths = np.array([len(row) for row in rows["input_ids"]], np.int32)
     total = int(lengths.sum())
     return Features(
@@ -160,14 +160,14 @@ def ragged(
 
 
 def cached(folder: epath.Path, name: str, make: Callable[[], Features]) -> Features:
-    """`make()`, or what it gave last time under this name (which must hold all that decides it)."""
+    """Returns `make()`, or its cached result; `name` must contain all that decides the result."""
     path = folder / f"{name}.npz"
     if path.exists():
         try:
             with np.load(io.BytesIO(path.read_bytes())) as arrays:
                 return _unpack(dict(arrays))
         except (ValueError, OSError, zipfile.BadZipFile):
-            logging.warning("%s is damaged and is made again", path)
+            logging.warning("%s is damaged and will be made again", path)
     features = make()
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **_pack(features))
@@ -177,7 +177,7 @@ def cached(folder: epath.Path, name: str, make: Callable[[], Features]) -> Featu
 
 @contextlib.contextmanager
 def _local_folder(path_or_id: str) -> Iterator[epath.Path]:
-    """The folder itself, a local copy of a remote one, or what the hub holds of a tokenizer."""
+    """Yields a local folder with the tokenizer: as named, copied from a bucket or downloaded."""
     folder = epath.Path(path_or_id)
     if not folder.is_dir():
         import huggingface_hub  # slow import
@@ -194,7 +194,7 @@ def _local_folder(path_or_id: str) -> Iterator[epath.Path]:
 
 
 def _open_folder(folder: epath.Path) -> Tokenizer:
-    """By the files that are there: a config.json may name a class that they do not belong to."""
+    """Chooses the tokenizer class by the files, since config.json may name an unsuitable class."""
     from transformers import AutoTokenizer, BertTokenizer, XLMRobertaTokenizer  # slow import
 
     if (folder / "tokenizer.json").exists():

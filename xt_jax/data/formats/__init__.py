@@ -6,8 +6,8 @@ CR LF only, never at the other separators of Unicode, and text is kept as it sta
 docstring says otherwise. Where a reader takes `labels`, those are the allowed ones, () for any.
 
 The layouts are those of the releases and of google-research/xtreme at 838c13b69daa
-(`utils_preprocess.py`). Ids that a format does not store are row numbers from 0. The embedded world
-has the writers (`xt_jax.mini.formats`), but for SQuAD's, which submissions need too.
+(`utils_preprocess.py`). Ids that a format does not store are row numbers from 0. The writers are in
+the embedded world (`xt_jax.mini.formats`), except SQuAD's, which submissions need too.
 """
 
 from xt_jax.data.formats.choices import (

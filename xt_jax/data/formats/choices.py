@@ -1,7 +1,7 @@
-"""A text and its possible continuations: HellaSwag, Cosmos QA, CommonsenseQA.
+"""Reads multiple-choice data sets: HellaSwag, Cosmos QA and CommonsenseQA.
 
-The text and the parts of a choice are joined as nyu-mll/jiant does: HellaSwag's `ctx_b` and Cosmos
-QA's question stand before every ending or answer, a space between.
+The text and the parts of a choice are joined as in nyu-mll/jiant: HellaSwag's `ctx_b` and Cosmos
+QA's question come before every ending or answer, separated by a space.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COSMOS_HEADER = ("id", "context", "question", *ANSWERS, "label")
 
 
 def read_hellaswag(path: epath.PathLike, labels: Sequence[str]) -> list[ChoiceExample]:
-    """Reads HellaSwag's JSON Lines; `id` is the line number from 0, for `ind` is not unique.
+    """Reads HellaSwag's JSON Lines; `id` is the line number from 0, since `ind` is not unique.
 
     The text is `ctx_a`, a choice `ctx_b` and the ending (the ending alone where `ctx_b` is empty,
     as in the rows from WikiHow). The test split has no label.
@@ -66,7 +66,7 @@ def read_cosmos_qa(path: epath.PathLike, labels: Sequence[str]) -> list[ChoiceEx
 
 
 def read_commonsense_qa(path: epath.PathLike, labels: Sequence[str]) -> list[ChoiceExample]:
-    """Reads CommonsenseQA's JSON Lines: the text is the stem, the choices stand in order A to E.
+    """Reads CommonsenseQA's JSON Lines: the text is the stem, the choices are in order A to E.
 
     The test split has no answer key.
     """
@@ -94,7 +94,7 @@ def read_commonsense_qa(path: epath.PathLike, labels: Sequence[str]) -> list[Cho
 
 
 def _csv_rows(path: epath.PathLike) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields (the record's first line, its fields by name) of a csv file with a header."""
+    """Yields (number of the first line, fields by name) for each record of a csv with a header."""
     lines = read_text(path).removesuffix("\n").split("\n")
     reader = csv.reader((f"{line}\n" for line in lines), strict=True)
     names: list[str] = []
@@ -130,13 +130,13 @@ def _choice(
     choices: Sequence[str],
     label: str | int | None,
 ) -> ChoiceExample:
-    """One checked example; there must be a choice for every label."""
+    """Returns one checked example, which must have a choice for every label."""
     check_text(text, "the text", path, number)
     if len(choices) < 2 or (labels and len(choices) != len(labels)):
         raise DataError(
             f"{len(choices)} choices found, {len(labels) or 'two or more'} expected",
             where=f"{path}:{number}",
-            remedy="the record is not of this data set; fetch the file again",
+            remedy="the record does not belong to this data set; fetch the file again",
         )
     if label is not None:
         label = str(label)

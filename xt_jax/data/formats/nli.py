@@ -1,4 +1,4 @@
-"""Natural language inference: MultiNLI, SNLI, ANLI and XNLI as released, and GLUE's copies."""
+"""Reads natural language inference: MultiNLI, SNLI, ANLI and XNLI as released and GLUE's copies."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def read_nli_jsonl(path: epath.PathLike, labels: Sequence[str]) -> list[PairExam
 
 
 def read_anli(path: epath.PathLike, labels: Sequence[str]) -> list[PairExample]:
-    """Reads ANLI 1.0; `id` is the uid, and the labels e, n and c are written out."""
+    """Reads ANLI 1.0; `id` is the uid, and the labels e, n and c become their full names."""
     examples = []
     for number, record in read_json_lines(path):
         names = ("uid", "context", "hypothesis", "label")
@@ -119,8 +119,8 @@ def read_xnli(path: epath.PathLike, language: str, labels: Sequence[str]) -> lis
     """
     examples = [
         pair(labels, path, number, *row)
-        for number, (found, *row) in read_table(path, ("language", *_COLUMNS))
-        if found == language
+        for number, (row_language, *row) in read_table(path, ("language", *_COLUMNS))
+        if row_language == language
     ]
     if not examples:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Pairs of sentences: PAWS-X, Quora Question Pairs, XTREME's copies and its translations."""
+"""Reads sentence pairs: PAWS-X, Quora Question Pairs, XTREME's copies and its translations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xt_jax.files import read_lines
 PAWS_HEADER = "id sentence1 sentence2 label"
 QQP_HEADER = "id qid1 qid2 question1 question2 is_duplicate"
 
-# Of the rows of machine-translated pairs, the share that may be unusable.
+# The share of machine-translated pairs that may be unusable.
 MAX_UNUSABLE = 0.01
 
 _RENAMED = {"contradictory": "contradiction"}
@@ -38,7 +38,7 @@ def pair(
     text_b: str,
     label: str | None,
 ) -> PairExample:
-    """One checked pair from line `number`; MultiNLI's `contradictory` becomes `contradiction`."""
+    """Returns one checked pair of line `number`; `contradictory` (MultiNLI) is renamed."""
     check_text(text_a, "sentence 1", path, number)
     check_text(text_b, "sentence 2", path, number)
     if label is not None:
@@ -84,14 +84,14 @@ def read_xtreme_pairs(path: epath.PathLike, labels: Sequence[str]) -> list[PairE
 def read_translated_pairs(path: epath.PathLike, labels: Sequence[str]) -> list[PairExample]:
     """Reads XTREME's machine translation of XNLI's or PAWS-X's training data.
 
-    The release has five columns without a header, the English pair, its translation and the
-    label; XTREME's own reader wants the last three alone. Both are read. Quotes are undone where
-    all of the file fits the csv scheme, and are text elsewhere. Some rows of the release are
-    wrongly populated: a row of another width, without both sentences or without a label is left
-    out, with a warning. `id` is the row number from 0 of the whole file.
+    The release has five columns without a header: the English pair, its translation and the
+    label; XTREME's own reader wants the last three alone. Both are read. Quoting is undone if all
+    of the file follows the csv scheme, else quotes are text. Some rows of the release are faulty:
+    a row of another width, without both sentences or without a label is left out, with a warning.
+    `id` is the row number from 0 in the whole file.
 
     Raises:
-        DataError: such rows are more than `MAX_UNUSABLE` of all, with the first one's line.
+        DataError: more than `MAX_UNUSABLE` of all rows are faulty; names the first one's line.
     """
     rows = [line.split("\t") for line in read_lines(path)]
     width = len(rows[0])
@@ -117,11 +117,11 @@ def read_translated_pairs(path: epath.PathLike, labels: Sequence[str]) -> list[P
 def read_qqp(path: epath.PathLike, labels: Sequence[str]) -> list[PairExample]:
     """Reads a GLUE file of Quora Question Pairs with its header of six columns.
 
-    A double quote is text. Eleven questions of the release hold a line end, and GLUE dealt the
-    lines out one by one: such pieces, a beginning (four or five columns, the last one an open
-    quotation) or an end (two or three, the first one closing a quotation, the last one a label),
-    are left out. So are the three pairs with an empty question. What remains are the 363,846 and
-    40,430 pairs that everyone counts. Any other row of another width is a fault.
+    A double quote is text. Eleven questions of the release contain a line end, and GLUE treated
+    each line as a record of its own: such halves, a first (four or five columns, the last one an
+    open quotation) or a second (two or three, the first one closing a quotation, the last one a
+    label), are left out. So are the three pairs with an empty question. That leaves the usual
+    363,846 and 40,430 pairs. Any other row of another width is a fault.
     """
     names, lines = read_header(path, QQP_HEADER.split())
     wanted = [names.index(name) for name in ("id", "question1", "question2", "is_duplicate")]
@@ -129,7 +129,7 @@ def read_qqp(path: epath.PathLike, labels: Sequence[str]) -> list[PairExample]:
     for number, line in enumerate(lines, start=2):
         cells = line.split("\t")
         if len(cells) != len(names):
-            if _is_piece(cells, labels):
+            if _is_half_record(cells, labels):
                 continue
             raise wrong_width(len(cells), f"{len(names)} as in the header", path, number)
         row = [cells[index] for index in wanted]
@@ -142,8 +142,8 @@ def read_qqp(path: epath.PathLike, labels: Sequence[str]) -> list[PairExample]:
     return examples
 
 
-def _is_piece(cells: list[str], labels: Sequence[str]) -> bool:
-    """Whether a row of QQP is one of the two parts of a record with a line end in a question."""
+def _is_half_record(cells: list[str], labels: Sequence[str]) -> bool:
+    """Whether a QQP row is one half of a record that was split at a line end in a question."""
     if len(cells) in (4, 5):
         return all(map(str.isdecimal, cells[:3])) and cells[-1].startswith('"')
     return len(cells) in (2, 3) and cells[0].endswith('"') and cells[-1] in labels

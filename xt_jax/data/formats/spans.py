@@ -1,7 +1,7 @@
-"""Questions on a context: SQuAD 1.1 and 2.0, and all that come in SQuAD's JSON.
+"""Reads and writes extractive question answering: SQuAD 1.1 and 2.0, and data sets in their JSON.
 
-Answers keep their order and repetitions. Offsets count code points, and every answer must stand
-at its own. Broken JSON is reported with file, line and column, other faults with the question's id
+Answers keep their order and repetitions. Offsets count code points, and every answer must occur at
+its offset. Broken JSON is reported with file, line and column, other faults with the question's id
 and, where the id can be found, its line.
 """
 
@@ -21,14 +21,14 @@ from xt_jax.data.formats.tables import read_json
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 
-# Of the questions of a machine translation, the share whose answers may be out of place.
+# The share of machine-translated questions whose answers may be misplaced.
 MAX_MISPLACED = 0.5
 
 Answers = tuple[tuple[str, int], ...]
 
 
 class _MisplacedError(DataError):
-    """An answer that does not stand where it should."""
+    """An answer does not occur in the context at its offset."""
 
 
 def read_squad(
@@ -43,9 +43,9 @@ def read_squad(
         path: a JSON file.
         renumber: replace ids by row numbers from 0. For XTREME's copy of the TyDiQA training
             data, which cuts ids to a number that many questions share.
-        id_start: keep only questions whose id begins so (`swahili-` in TyDiQA's release).
-        translated: a machine translation: a question with an answer that does not stand at its
-            offset is left out, with a warning, unless they are more than `MAX_MISPLACED` of all.
+        id_start: keep only questions whose id begins with it (`swahili-` in TyDiQA's release).
+        translated: for machine translations: questions with an answer that does not occur at its
+            offset are left out, with a warning, unless they are more than `MAX_MISPLACED` of all.
     """
     return _read(path, _span, renumber=renumber, id_start=id_start, translated=translated)
 
@@ -58,7 +58,7 @@ def read_squad_v2(path: epath.PathLike, *, translated: bool = False) -> list[Spa
 def write_squad(
     path: epath.PathLike, examples: Sequence[SpanExample], version: str = "1.1"
 ) -> None:
-    """Writes SQuAD JSON: one article, neighbours with the same context in one paragraph.
+    """Writes SQuAD JSON: one article, consecutive questions on one context in one paragraph.
 
     Args:
         version: "1.1", where every question has answers or is unlabelled, or "v2.0", where every
@@ -111,7 +111,7 @@ def _read(
     if misplaced and len(misplaced) > MAX_MISPLACED * (len(examples) + len(misplaced)):
         raise misplaced[0]
     if misplaced:
-        logging.warning("%s: %d questions are left out, answers misplaced", path, len(misplaced))
+        logging.warning("%s: %d questions left out: misplaced answers", path, len(misplaced))
     if not examples:
         wanted = f" whose id begins with {id_start!r}" if id_start else ""
         raise DataError(f"the file holds no question{wanted}", where=path, remedy="fetch it again")
@@ -119,7 +119,7 @@ def _read(
 
 
 def _questions(document: Any, path: epath.PathLike) -> Iterator[tuple[str, Any, str]]:
-    """Yields (place in the document, question, its context)."""
+    """Yields (place in the document, question, context) for every question of a document."""
     for i, article in enumerate(_field(document, "data", list, "the document", path)):
         for j, paragraph in enumerate(_field(article, "paragraphs", list, f"data[{i}]", path)):
             place = f"data[{i}].paragraphs[{j}]"
@@ -140,9 +140,9 @@ def _field(node: Any, name: str, kind: type, place: str, where: epath.PathLike =
 
 
 def _line_of_question(id_: str, text: str) -> str:
-    """ ":line" of the last question with that id, "" if its spelling in the JSON is unusual."""
-    found = list(re.finditer(r'"id"\s*:\s*' + re.escape(json.dumps(id_)), text))
-    return f":{text.count(chr(10), 0, found[-1].start()) + 1}" if found else ""
+    """Returns ":line" of the last question with that id, or "" if the JSON escapes it unusually."""
+    matches = list(re.finditer(r'"id"\s*:\s*' + re.escape(json.dumps(id_)), text))
+    return f":{text.count(chr(10), 0, matches[-1].start()) + 1}" if matches else ""
 
 
 # The errors of the functions below leave `where` to the caller.
@@ -192,11 +192,11 @@ def _answers(id_: str, question: Any) -> Answers:
 
 def _check_answers(id_: str, answers: Answers, context: str) -> None:
     for text, start in answers:
-        found = context[start : start + len(text)] if start >= 0 else ""
-        if not text or found != text:
+        actual = context[start : start + len(text)] if start >= 0 else ""
+        if not text or actual != text:
             raise _MisplacedError(
                 f"an answer of question {id_!r} does not stand at character {start} of its "
-                f"context: expected {text!r}, found {found!r}",
+                f"context: expected {text!r}, found {actual!r}",
                 remedy="offsets count code points from 0; fetch the file again",
             )
 

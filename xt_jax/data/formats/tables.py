@@ -1,6 +1,6 @@
-"""Lines, columns, JSON records and labels: what the readers share.
+"""Helpers that the readers share: lines, columns, JSON records and checks of labels.
 
-Line numbers count from 1. A place in a file is built only once something is wrong there.
+Line numbers count from 1. A place in a file is formatted only when something is wrong there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from xt_jax.files import read_lines, read_text
 
 
 def read_table(path: epath.PathLike, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yields (line, the named columns) for every row of a tab-separated file with a header."""
+    """Yields (line number, cells of `columns`) for every row of a tab-separated file."""
     names, lines = read_header(path, columns)
     wanted = [names.index(column) for column in columns]
     width = len(names)
@@ -28,7 +28,7 @@ def read_table(path: epath.PathLike, columns: Sequence[str]) -> Iterator[tuple[i
 
 
 def read_header(path: epath.PathLike, columns: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(column names, the lines below them) of a file whose header must name `columns`."""
+    """Reads (column names, lines below the header) of a file whose header must name `columns`."""
     header, *lines = read_lines(path)
     names = header.split("\t")
     check_header(names, columns, path)
@@ -47,7 +47,7 @@ def check_header(names: Sequence[str], columns: Sequence[str], path: epath.PathL
 
 
 def read_json(path: epath.PathLike) -> tuple[Any, str]:
-    """(the document, its text) of a JSON file."""
+    """Reads a JSON file; returns (the document, its text)."""
     text = read_text(path)
     try:
         return json.loads(text), text
@@ -56,7 +56,7 @@ def read_json(path: epath.PathLike) -> tuple[Any, str]:
 
 
 def read_json_lines(path: epath.PathLike) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields (line, object) for every line of a JSON Lines file."""
+    """Yields (line number, object) for every line of a JSON Lines file."""
     for number, line in enumerate(read_lines(path), start=1):
         try:
             record = json.loads(line)
@@ -72,12 +72,12 @@ def read_json_lines(path: epath.PathLike) -> Iterator[tuple[int, dict[str, Any]]
 
 
 def field(record: Any, name: str, kind: type, path: epath.PathLike, number: int) -> Any:
-    """The field of a JSON record on line `number`, which must be there and of that type."""
+    """Returns a field of a JSON record on line `number`; it must exist and have that type."""
     value = record.get(name) if isinstance(record, dict) else None
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-        found = "no such field" if value is None else f"{type(value).__name__} found"
+        actual = "no such field" if value is None else f"{type(value).__name__} found"
         raise DataError(
-            f"field {name!r} must be of type {kind.__name__}: {found}",
+            f"field {name!r} must be of type {kind.__name__}: {actual}",
             where=f"{path}:{number}",
             remedy="this is not the official form of the data set; fetch the file again",
         )
@@ -94,27 +94,27 @@ def check_text(text: str, name: str, path: epath.PathLike, number: int) -> None:
 
 
 def check_label(label: str, labels: Sequence[str], path: epath.PathLike, number: int) -> None:
-    """Raises if the label is not among `labels`; () allows any but an empty one."""
+    """Raises a DataError unless the label is one of `labels`; () allows any non-empty label."""
     if label not in labels and (labels or not label):
         allowed = f"the allowed labels are {', '.join(labels)}" if labels else "fill it in"
         raise DataError(f"unknown label {label!r}", where=f"{path}:{number}", remedy=allowed)
 
 
-def wrong_width(found: int, expected: str, path: epath.PathLike, number: int) -> DataError:
+def wrong_width(count: int, expected: str, path: epath.PathLike, number: int) -> DataError:
     return DataError(
-        f"{found} tab-separated columns found, expected {expected}",
+        f"{count} tab-separated columns found, expected {expected}",
         where=f"{path}:{number}",
         remedy="the line is cut off or was edited; fetch the file again",
     )
 
 
 def unquoted(cell: str) -> str:
-    """The text of a field that the csv module has quoted; other fields are returned as they are."""
+    """Undoes the csv module's quoting of a field; returns any other field unchanged."""
     return cell[1:-1].replace('""', '"') if is_quoted(cell) else cell
 
 
 def is_quoted(cell: str) -> bool:
-    """Whether a field with double quotes can have been written by Python's csv module."""
+    """Whether Python's csv module can have written this field, which has double quotes."""
     closed = len(cell) >= 2 and cell[0] == cell[-1] == '"'
     return closed and '"' not in cell[1:-1].replace('""', "")
 

@@ -1,4 +1,4 @@
-"""Sentences with a tag per word: PAN-X and UD-POS, and CCGbank's supertags.
+"""Reads sentences with a tag per word: PAN-X, UD-POS and CCGbank's supertags.
 
 CoNLL-U treebanks have their own module, `xt_jax.data.conllu`.
 """
@@ -24,9 +24,9 @@ def read_tags(path: epath.PathLike, labels: Sequence[str]) -> list[TagExample]:
     A file of words alone is an unlabelled split (`tags` is None). More than one blank line, also
     at either end, is tolerated. Words are kept to the character: zero-width ones (U+200C, U+200D,
     U+200F, U+00AD, U+FEFF occur in PAN-X) are part of a word, as is a space; an empty word with a
-    tag is a word, since it has a prediction to be scored. XTREME's own second step cuts a line at
-    any white space and would mistake the tag of such words. A line of white space alone ends
-    the sentence, there as here. `id` is the sentence number from 0.
+    tag is a word, since its prediction is scored. XTREME's own second step splits a line at any
+    white space and would misread the tag of such words. A line of white space alone ends the
+    sentence in both programs. `id` is the sentence number from 0.
     """
     sentences: list[list[list[str]]] = [[]]
     width = None
@@ -58,8 +58,8 @@ def read_panx(path: epath.PathLike, labels: Sequence[str]) -> list[TagExample]:
     """Reads PAN-X as released: `en:word TAB tag` lines, blank lines between sentences.
 
     A word is what follows the first colon, without white space around it, as in XTREME's
-    preparation. A line that has no colon is a fault (there it is passed over). `id` is the
-    sentence number from 0.
+    preparation. A line without a colon is a fault (XTREME skips it). `id` is the sentence number
+    from 0.
     """
     sentences: list[list[tuple[str, str]]] = [[]]
     for number, line in enumerate(read_lines(path), start=1):
@@ -89,9 +89,9 @@ def read_panx(path: epath.PathLike, labels: Sequence[str]) -> list[TagExample]:
 def read_ccg(path: epath.PathLike, labels: Sequence[str]) -> list[TagExample]:
     """Reads CCGbank's machine-readable derivations (`.auto`) as words and their supertags.
 
-    An `ID=wsj_0001.1 ...` line stands before every derivation, a line whose leaves are
-    `(<L category pos pos word category>)`. Words keep their escapes (`-LRB-`). Of an `ID=` line
-    that has no derivation (a sentence that was not parsed) nothing is kept.
+    An `ID=wsj_0001.1 ...` line precedes every derivation, a line whose leaves are
+    `(<L category pos pos word category>)`. Words keep their escapes (`-LRB-`). An `ID=` line
+    without a derivation (a sentence that was not parsed) is skipped.
     """
     examples = []
     id_ = ""

@@ -1,4 +1,4 @@
-"""Sentences without a label of their own: Tatoeba, BUCC 2018 and plain text."""
+"""Reads sentences without labels of their own: Tatoeba, BUCC 2018 and plain text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_bucc(
 ) -> list[MiningExample]:
     """Reads a BUCC 2018 pair of corpora: the foreign sentences, then the English ones.
 
-    A line is `id TAB sentence`, of the gold file `foreign id TAB English id`. Without a gold file
+    A line is `id TAB sentence`, in the gold file `foreign id TAB English id`. Without a gold file
     the split is unlabelled.
     """
     foreign, english = _sentences(foreign_path), _sentences(english_path)
@@ -86,17 +86,17 @@ def read_texts(path: epath.PathLike) -> list[TextExample]:
 
 
 def _sentences(path: epath.PathLike) -> dict[str, str]:
-    """The sentences of one corpus by id."""
-    found: dict[str, str] = {}
+    """Reads the sentences of one corpus by id."""
+    sentences: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), start=1):
         id_, tab, text = line.partition("\t")
         if not tab:
             raise wrong_width(1, "2", path, number)
         check_text(id_, "the id", path, number)
         check_text(text, "the sentence", path, number)
-        if id_ in found:
+        if id_ in sentences:
             raise DataError(
                 f"id {id_!r} occurs twice", where=f"{path}:{number}", remedy="make ids unique"
             )
-        found[id_] = text
-    return found
+        sentences[id_] = text
+    return sentences

@@ -1,4 +1,4 @@
-"""Where a task's examples come from: one interface, whichever source holds them."""
+"""Sources of examples (official files, TFDS, the Hugging Face hub) behind one interface."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ SOURCES = ("files", "tfds", "hub")
 
 
 def open_source(name: str, directory: str) -> Source:
-    """The source of that name.
+    """Opens the data source of that name.
 
     Args:
         name: files (official formats below `directory`), tfds (data sets that TFDS has prepared in
-            `directory`, "" for its default) or hub (parquet files below `directory`, or fetched
-            at pinned revisions where it is "").
+            `directory`, "" for its default) or hub (parquet files below `directory`, or downloaded
+            at pinned revisions if `directory` is "").
 
     Raises:
-        ConfigError: an unknown source, or a folder that is not there.
+        ConfigError: an unknown source, or a folder that does not exist.
     """
     if name == "files":
         from xt_jax.data.sources.files import FileSource

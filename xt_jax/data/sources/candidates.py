@@ -1,8 +1,8 @@
-"""What may hold one split of one task: patterns of file names, and the language in them.
+"""Candidate files for one split of one task: patterns of file names with the language in them.
 
-Patterns are relative paths with `*` and `[...]` as in a shell, and these fields of a language:
-`{lang}` its code, `{iso3}` Tatoeba's code, `{name}` the English name, and for the language
-`de-en` of a pair `{context}` de and `{question}` en. Without any field a file is in English.
+Patterns are relative paths with `*` and `[...]` as in a shell, and these fields: `{lang}` the
+language's code, `{iso3}` Tatoeba's code, `{name}` the English name, and for a pair such as `de-en`
+`{context}` (de) and `{question}` (en). A file whose pattern has no field is in English.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Candidate(NamedTuple):
     """Files that together hold one split, and their reader.
 
     Attributes:
-        patterns: each must be there; the reader gets what they match, in this order.
+        patterns: each must match a file; the reader gets the matches in this order.
         read: (paths, language, allowed labels) -> examples.
         substitute: the files hold other examples than the official ones.
         optional: a further pattern, for a file that may be missing.
@@ -42,7 +42,7 @@ class Candidate(NamedTuple):
 
 
 def serves(candidate: Candidate, language: str) -> bool:
-    """Whether the candidate can hold that language; without any field it is in English."""
+    """Whether the candidate can hold that language; a pattern without a field means English."""
     if candidate.mixed:
         return language in candidate.mixed
     first = candidate.patterns[0]
@@ -59,7 +59,7 @@ def serves(candidate: Candidate, language: str) -> bool:
 
 
 def fill(pattern: str, language: str) -> str:
-    """The pattern with its fields replaced."""
+    """Replaces the fields of the pattern for a language."""
     context, question = pair(language) or ("", "")
     return pattern.format(
         lang=language,
@@ -71,7 +71,7 @@ def fill(pattern: str, language: str) -> str:
 
 
 def first_field(pattern: str) -> tuple[str, str]:
-    """(the folders before the first component with a field, that component); "" where none is."""
+    """Splits a pattern into (folders before the first component with a field, that component)."""
     components = pattern.split("/")
     for index, component in enumerate(components):
         if "{" in component:
@@ -80,7 +80,7 @@ def first_field(pattern: str) -> tuple[str, str]:
 
 
 def language_of(component: str, name: str) -> str:
-    """The language for which a component of a pattern, with fields, becomes `name`; "" for none."""
+    """Returns the language for which a pattern's component matches `name`; "" if there is none."""
     parts: list[str] = []
     for part in re.split(r"(\{\w+\}|\*)", component):
         if part == "*":
@@ -94,10 +94,10 @@ def language_of(component: str, name: str) -> str:
     match = re.fullmatch("".join(parts), name)
     if not match:
         return ""
-    found = match.groupdict()
-    if "context" in found:
-        return str(Pair(found["context"], found["question"]))
+    fields = match.groupdict()
+    if "context" in fields:
+        return str(Pair(fields["context"], fields["question"]))
     for key, names in (("iso3", ISO3), ("name", TYDIQA_NAMES)):
-        if key in found:
-            return next((code for code, called in names.items() if called == found[key]), "")
-    return found["lang"] if is_code(found["lang"]) else ""
+        if key in fields:
+            return next((code for code, called in names.items() if called == fields[key]), "")
+    return fields["lang"] if is_code(fields["lang"]) else ""

@@ -1,4 +1,4 @@
-"""Examples in official files on disk; `layout` says which."""
+"""Reads examples from official files on disk, which `layout` describes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from xt_jax.errors import ConfigError
 
 
 class FileSource:
-    """The files below a folder, found by the patterns of `layout`; see `Source`.
+    """Official files below a folder, found by the patterns of `layout`; see `Source`.
 
-    A folder is listed once, when something in it is first looked for.
+    Each folder is listed only once, on first use.
     """
 
     def __init__(self, directory: str):
@@ -53,7 +53,7 @@ class FileSource:
         ]
 
     def expected(self, task: str, split: str, language: str) -> str:
-        """The first place of the first two formats."""
+        """Returns the first expected path of each of the first two formats, for messages."""
         places: dict[ReadFiles, str] = {}
         for candidate in candidates(task, split):
             if serves(candidate, language) and not candidate.substitute:
@@ -73,7 +73,7 @@ class FileSource:
         )
 
     def _paths(self, candidate: Candidate, language: str) -> tuple[epath.Path, ...]:
-        """The files of a candidate in one language; () unless all that it needs are there."""
+        """Returns the files of a candidate in one language, or () if a required one is missing."""
         if not serves(candidate, language):
             return ()
         names = [self._match(fill(p, language)) for p in candidate.patterns]
@@ -84,7 +84,7 @@ class FileSource:
         return tuple(self._root / name for matched in names for name in matched)
 
     def _languages(self, candidate: Candidate) -> list[str]:
-        """The languages that a candidate's first pattern, or its file, may hold."""
+        """Returns the languages that may exist for a candidate: by its file names, or `mixed`."""
         before, component = first_field(candidate.patterns[0])
         if not component:
             return list(candidate.mixed) or [ENGLISH]
@@ -96,7 +96,7 @@ class FileSource:
         return [language for language in languages if language]
 
     def _match(self, pattern: str) -> list[str]:
-        """The paths below the root that match, sorted by their last part."""
+        """Returns the paths below the root that match a pattern, sorted by file name."""
         paths = [""]
         for component in pattern.split("/"):
             wild = "*" in component or "[" in component
@@ -109,7 +109,7 @@ class FileSource:
         return sorted(paths, key=lambda path: path.rpartition("/")[2])
 
     def _list(self, folder: str) -> list[str]:
-        """The names in a folder below the root; [] for a file."""
+        """Returns the sorted names in a folder below the root; [] for a file."""
         if folder not in self._listed:
             path = self._root / folder
             names = [entry.name for entry in path.iterdir()] if path.is_dir() else []
@@ -119,7 +119,7 @@ class FileSource:
 
 @dataclass(frozen=True)
 class FileSplit(Found):
-    """The files that together hold a split, read as their candidate says."""
+    """The files that together hold a split, read by the candidate's reader."""
 
     candidate: Candidate
     paths: tuple[epath.Path, ...]

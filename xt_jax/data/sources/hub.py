@@ -1,11 +1,10 @@
-"""Examples in parquet files of data sets on the Hugging Face hub.
+"""Reads examples from parquet files of data sets on the Hugging Face hub.
 
 Where the published tables differ from the releases:
 
-- `google/xtreme` lost the white space round contexts, questions and answers but kept the answers'
-  offsets; `records.spans` sets them right. Its PAWS-X was read with CSV quoting, which
-  lost rows (49,175 of 49,401 English training pairs are left), so PAWS-X comes from its own data
-  set.
+- `google/xtreme` lost the white space around contexts, questions and answers but kept the answers'
+  offsets; `records.spans` corrects them. Its PAWS-X was read with CSV quoting, which lost rows
+  (49,175 of 49,401 English training pairs are left), so PAWS-X comes from its own data set.
 - Its UD-POS holds syntactic words where XTREME scores the fused token, and its BUCC the gold pairs
   without the corpora that they are mined from: both are substitutes.
 """
@@ -49,7 +48,7 @@ from xt_jax.languages import (
     XQUAD,
 )
 
-# The commits that are read. All but the last are named, with files of them, in several public
+# The pinned commits. All but the last are named, with files of them, in several public
 # repositories; the last is a commit of the hub's own conversion (refs/convert/parquet), since the
 # data set itself is a script.
 REVISIONS = {
@@ -69,14 +68,14 @@ _ROWS = 1000  # read together
 
 
 class HubSource(TableSource):
-    """Parquet files of the hub; see `Source`.
+    """Parquet files of the Hugging Face hub; see `Source`.
 
     Args:
-        directory: a folder with the repositories' files as `<owner>/<name>/<path>`; "" fetches
-            what is asked for, once, into the cache of huggingface_hub.
+        directory: a folder with the repositories' files as `<owner>/<name>/<path>`; "" downloads
+            the files that are needed, once, into the cache of huggingface_hub.
 
     Raises:
-        ConfigError: the folder is not there.
+        ConfigError: the folder does not exist.
     """
 
     def __init__(self, directory: str):
@@ -108,7 +107,7 @@ class HubSource(TableSource):
 
 @dataclass(frozen=True)
 class HubSplit(Found):
-    """The parquet files that hold a split; `folder` is None where they are fetched to be read."""
+    """The parquet files that hold a split; `folder` is None if reading downloads them."""
 
     table: Table
     repository: str
@@ -127,7 +126,7 @@ class HubSplit(Found):
         return hashlib.sha256(f"{revision} {self.where} {self.language}".encode()).hexdigest()
 
     def _paths(self) -> list[epath.Path]:
-        """All files of the split."""
+        """Returns all files of the split, and downloads them if there is no folder."""
         folder = self.folder or _fetch(self.repository, self.pattern)
         paths = sorted(folder.glob(self.pattern), key=lambda path: path.name)
         stated = [re.search(r"-of-(\d+)\.parquet$", path.name) for path in paths]
@@ -138,7 +137,7 @@ class HubSplit(Found):
 
 
 def _fetch(repository: str, pattern: str) -> epath.Path:
-    """The folder of the repository's files in the cache, with those of the pattern."""
+    """Downloads the files that match the pattern; returns the repository's folder in the cache."""
     import huggingface_hub
 
     revision = REVISIONS[repository]
@@ -146,18 +145,18 @@ def _fetch(repository: str, pattern: str) -> epath.Path:
         folder = huggingface_hub.snapshot_download(
             repository, repo_type="dataset", revision=revision, allow_patterns=[pattern]
         )
-    except Exception as error:  # the library, requests and the file system each have their own
+    except Exception as error:  # huggingface_hub, requests and the file system raise different ones
         raise DataError(
             f"the table cannot be fetched ({type(error).__name__}: {str(error).splitlines()[0]})",
             where=f"{repository}@{revision}/{pattern}",
-            remedy="fetch it where the network is, or copy the repository's files to a folder and "
-            "give it as --config.data.dir",
+            remedy="fetch it on a machine with network access, or copy the repository's files to a "
+            "folder and give it as --config.data.dir",
         ) from error
     return epath.Path(folder)
 
 
 def _rows(path: epath.Path, classes: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Row]]:
-    """(place, row) with class names for their indices."""
+    """Yields (place for messages, row) of a parquet file, with class names in place of indices."""
     from pyarrow import ArrowException, parquet
 
     number = 0
@@ -181,17 +180,17 @@ def _rows(path: epath.Path, classes: Mapping[str, Sequence[str]]) -> Iterator[tu
 
 
 def _stated_classes(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
-    """Class names by column as the `datasets` library notes them in a schema."""
+    """Returns the class names by column that the `datasets` library stores in a schema."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
     except (ValueError, KeyError, TypeError):
         return {}
-    found = {column: _names(feature) for column, feature in features.items()}
-    return {column: names for column, names in found.items() if names}
+    classes = {column: _names(feature) for column, feature in features.items()}
+    return {column: names for column, names in classes.items() if names}
 
 
 def _names(feature: Any) -> Sequence[str]:
-    """Of a ClassLabel or a sequence of them, () of anything else."""
+    """Returns the class names of a ClassLabel or a sequence of them; () for any other feature."""
     if isinstance(feature, list) and feature:
         return _names(feature[0])
     if not isinstance(feature, dict):
@@ -222,7 +221,7 @@ _bucc = records.gold_pairs("source_lang", "target_lang")
 
 
 def _table(place: str, convert: Convert, splits: Mapping[str, str] = SPLITS, **more: Any) -> Table:
-    """A table in the usual files, `<place>/<split>-00000-of-00001.parquet`."""
+    """Returns a table in the usual files, `<place>/<split>-00000-of-00001.parquet`."""
     return Table(f"{place}/{{split}}-*.parquet", convert, splits, **more)
 
 

@@ -1,12 +1,12 @@
 """Where official files lie below a data folder: a table of file-name patterns and their readers.
 
-A row lists what may hold splits of one task, best form first: for training and dev sets the form
-that google-research/xtreme's scripts leave (`download/` is a data folder), then the release as it
-unpacks; for test sets the release first, for XTREME's copies have lost their labels. A release may
-lie in its task's folder or at the top. Substitutes, which hold other examples, come last.
+Each task lists the files that may hold its splits, preferred form first: for training and dev sets
+the output of google-research/xtreme's scripts (`download/` is a data folder), then the unpacked
+release; for test sets the release first, since XTREME's copies have lost their labels. A release
+may lie in its task's folder or at the top. Substitutes, which hold other examples, come last.
 
-The patterns are those of `candidates`, with one more field: `{split}` is the split's name in the
-row.
+The patterns are those of `candidates`, with one more field: `{split}` is the name that the row
+gives the split.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from xt_jax.languages import TYDIQA, TYDIQA_NAMES, XNLI
 
 
 def _one(read: Callable[..., Sequence[Any]]) -> ReadFiles:
-    """One file, whose reader wants the labels."""
+    """Adapts a reader that takes one file and the allowed labels."""
     return lambda paths, language, labels: list(read(paths[0], labels))
 
 
 def _plain(read: Callable[..., Sequence[Any]], **options: Any) -> ReadFiles:
-    """Files whose reader wants no labels."""
+    """Adapts a reader that takes all files and no labels."""
     return lambda paths, language, labels: list(read(*paths, **options))
 
 
@@ -93,7 +93,7 @@ Row = tuple[Mapping[str, str], Candidate]
 def _at(
     splits: Mapping[str, str], folders: str, names: str, read: ReadFiles, **more: Any
 ) -> list[Row]:
-    """One row per name and folder, names first."""
+    """Returns one row per name and folder; all folders of the first name come first."""
     return [
         (splits, Candidate((name if folder == "." else f"{folder}/{name}",), read, **more))
         for name in names.split()
@@ -288,7 +288,7 @@ LAYOUT: dict[str, list[Row]] = {
 
 @cache
 def candidates(task: str, split: str) -> tuple[Candidate, ...]:
-    """The candidates for one split, official ones first; () for one that the task does not have."""
+    """Returns the candidates for a split, official ones first; () if the task has no such split."""
     rows = [
         row._replace(
             patterns=tuple(p.replace("{split}", splits[split]) for p in row.patterns),
@@ -303,7 +303,7 @@ def candidates(task: str, split: str) -> tuple[Candidate, ...]:
 
 
 def _translations(rows: list[Candidate]) -> list[Candidate]:
-    """A task's own English files in `translated/{lang}/`."""
+    """Returns candidates for translations of the English files, in `translated/{lang}/`."""
     tolerant = {_SQUAD: _TRANSLATED_SQUAD, _SQUAD_V2: _TRANSLATED_SQUAD_V2}
     return [
         Candidate(

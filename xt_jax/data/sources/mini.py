@@ -1,4 +1,4 @@
-"""The embedded world as a source of data: its files are written when they are first asked for."""
+"""The embedded world as a data source; its files are written when they are first needed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def open_mini(
     eval_examples: int = 0,
     translations: Sequence[str] = (),
 ) -> tuple[FileSource, str]:
-    """Writes the world's files for `tasks` to a folder in `cache`, unless they are there.
+    """Opens the embedded world; writes its files for `tasks` to a folder in `cache` if missing.
 
     Args:
-        tasks: names of tasks; only these are written, so that nobody waits for others.
-        train_examples, eval_examples: examples of a training and of another split; 0: the usual
-            number (`Sizes`).
+        tasks: names of tasks; only these are written, to save time.
+        train_examples, eval_examples: size of a training split and of any other split; 0: the
+            default (`Sizes`).
         translations: languages that the English training files are translated into.
 
     Returns:
-        The source, and the folder of the tokenizer that belongs to the world.
+        The source, and the folder of the tokenizer of the embedded world.
 
     Raises:
         ConfigError: this copy of the package has no such tokenizer.

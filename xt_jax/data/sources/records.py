@@ -1,7 +1,7 @@
-"""Examples from the rows of published tables, whether TFDS or the Hugging Face hub has them.
+"""Converts rows of published tables, of TFDS or of the Hugging Face hub, to examples.
 
-A row is a dict of str, int, lists and dicts. Class labels are names, None where the table says that
-the row has none (see `named`). Texts are kept as they stand unless a docstring says otherwise; a
+A row is a dict of str, int, lists and dicts. Class labels are names, or None where the table marks
+the row as unlabelled (see `named`). Texts are kept as they are unless a docstring says otherwise; a
 text may be empty. Ids are the table's, or row numbers from 0.
 """
 
@@ -28,18 +28,18 @@ Row = Mapping[str, Any]
 Rows = Iterable[tuple[str, Row]]  # a place for messages, and the row there
 Convert = Callable[[Rows, str, Sequence[str]], list[Example]]  # rows, language, allowed labels
 
-_FARTHEST = 64  # characters that an offset is searched back over
+_FARTHEST = 64  # the most characters by which an offset is moved back
 _SENTENCE_END = re.compile(r"[.!?][\"']?( +)")
 
 
 def named(value: Any, names: Sequence[str], where: str) -> Any:
-    """The class name of an index, or of each in a list; None for a negative one (no label)."""
+    """Returns the class name of an index, or of each in a list; None for -1 or less (no label)."""
     if isinstance(value, (list, tuple)):
         return [named(item, names, where) for item in value]
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _fault(f"the label {value!r} is no whole number", where)
+        raise _fault(f"the label {value!r} is not an integer", where)
     if value >= len(names):
-        raise _fault(f"label {value} is out of range: {len(names)} classes are named", where)
+        raise _fault(f"label {value} is out of range: there are {len(names)} classes", where)
     return names[value] if value >= 0 else None
 
 
@@ -52,24 +52,24 @@ def pairs(
     names: Mapping[str, str] | None = None,
     only_labelled: bool = False,
 ) -> Convert:
-    """Text pairs.
+    """Returns a converter of rows with two texts and a label.
 
     Args:
         text_a: column of the first text; `text_b` of the second, `label` of the label.
         id_: column of the id, "" for row numbers.
-        names: the table's class names to ours, where they differ.
-        only_labelled: rows without a label are dropped (no consensus), else kept as unlabelled.
+        names: our label for each class name of the table that differs.
+        only_labelled: drop rows without a label (no consensus) instead of keeping them unlabelled.
     """
 
     def convert(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
         examples: list[Example] = []
         for where, row in rows:
-            found = _label(row, label, names or {}, labels, where)
-            if found is None and only_labelled:
+            value = _label(row, label, names or {}, labels, where)
+            if value is None and only_labelled:
                 continue
             name = str(_field(row, id_, (str, int), where)) if id_ else str(len(examples))
             examples.append(
-                PairExample(name, _text(row, text_a, where), _text(row, text_b, where), found)
+                PairExample(name, _text(row, text_a, where), _text(row, text_b, where), value)
             )
         return examples
 
@@ -77,7 +77,7 @@ def pairs(
 
 
 def of_language(convert: Convert, column: str) -> Convert:
-    """Converts only the rows whose `column` holds the language's code."""
+    """Restricts a converter to the rows whose `column` holds the language's code."""
 
     def convert_chosen(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
         chosen = ((where, row) for where, row in rows if _text(row, column, where) == language)
@@ -87,7 +87,7 @@ def of_language(convert: Convert, column: str) -> Convert:
 
 
 def parallel_pairs(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
-    """Pairs of TFDS's XNLI tables, whose rows hold a pair in all languages.
+    """Converts TFDS's XNLI tables, whose rows hold one pair in all languages.
 
     `premise` is {language: text}, `hypothesis` has the parallel lists `language`, `translation`.
     """
@@ -107,10 +107,10 @@ def parallel_pairs(rows: Rows, language: str, labels: Sequence[str]) -> list[Exa
 
 
 def hellaswag(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
-    """The text is `ctx_a`, a choice `ctx_b` and one of `endings`; the label is an index.
+    """Converts HellaSwag: the text is `ctx_a`, a choice is `ctx_b` and one of `endings`.
 
-    TFDS keeps only both together, `context`; there, in the rows from ActivityNet, `ctx_b` is what
-    follows the last full stop.
+    The label is an index. TFDS has only `context`, which joins both parts: in the rows from
+    ActivityNet `ctx_b` is what follows the last full stop.
     """
     examples: list[Example] = []
     for number, (where, row) in enumerate(rows):
@@ -130,7 +130,7 @@ def hellaswag(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]
 
 
 def cosmos_qa(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
-    """The text is the context, a choice the question and one of `answer0` ... `answer3`."""
+    """Converts Cosmos QA: a choice is the question and one of `answer0` ... `answer3`."""
     return [
         ChoiceExample(
             _text(row, "id", where),
@@ -146,14 +146,14 @@ def cosmos_qa(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]
 
 
 def commonsense_qa(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
-    """A question with lettered choices; `answerKey` is the right one's letter, "" unlabelled."""
+    """Converts CommonsenseQA: `answerKey` is the letter of the right choice, "" if unlabelled."""
     examples: list[Example] = []
     for where, row in rows:
         listed = _field(row, "choices", dict, where)
         letters = _texts(listed, "label", where)
         key = _text(row, "answerKey", where)
         if key and key not in letters:
-            raise _fault(f"the answer {key!r} is none of {', '.join(letters)}", where)
+            raise _fault(f"the answer {key!r} is not one of {', '.join(letters)}", where)
         examples.append(
             ChoiceExample(
                 _text(row, "id", where),
@@ -166,14 +166,15 @@ def commonsense_qa(rows: Rows, language: str, labels: Sequence[str]) -> list[Exa
 
 
 def spans(*, unanswerable: bool = False, stripped: bool = False, all_languages: bool = False):
-    """Questions of SQuAD's form: `answers` has the parallel lists `text` and `answer_start`.
+    """Returns a converter of SQuAD rows: `answers` holds the lists `text` and `answer_start`.
 
     Args:
         unanswerable: no answer means that the context holds none; else that it is unlabelled.
-        stripped: the table lost the white space round its texts and kept the offsets of the
-            release; each offset is taken back by the fewest characters that bring all answers of
-            its question to their places.
-        all_languages: ids begin with the language's English name, as TyDiQA's do; one is kept.
+        stripped: the table lost the white space around its texts and kept the offsets of the
+            release; each offset is moved back by the fewest characters at which all answers of its
+            question match.
+        all_languages: the table mixes languages, and ids begin with the language's English name
+            (TyDiQA); only the language's own questions are kept.
     """
 
     def convert(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
@@ -192,18 +193,18 @@ def spans(*, unanswerable: bool = False, stripped: bool = False, all_languages: 
 
 
 def tags(words: str, tag_column: str, clean: Callable[[str], str] = str.strip) -> Convert:
-    """Sentences as lists of words, cleaned, and of tag names; one without words is left out."""
+    """Returns a converter of rows with a list of words and one of tags; drops empty sentences."""
 
     def convert(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
         examples: list[Example] = []
         for where, row in rows:
-            found, named_tags = _texts(row, words, where), _texts(row, tag_column, where)
-            if len(found) != len(named_tags):
-                raise _fault(f"{len(found)} words against {len(named_tags)} tags", where)
+            forms, named_tags = _texts(row, words, where), _texts(row, tag_column, where)
+            if len(forms) != len(named_tags):
+                raise _fault(f"{len(forms)} words but {len(named_tags)} tags", where)
             for tag in named_tags:
                 _check_label(tag, labels, where)
-            if found:
-                cleaned = tuple(clean(word) for word in found)
+            if forms:
+                cleaned = tuple(clean(word) for word in forms)
                 examples.append(TagExample(str(len(examples)), cleaned, named_tags))
         return examples
 
@@ -211,12 +212,12 @@ def tags(words: str, tag_column: str, clean: Callable[[str], str] = str.strip) -
 
 
 def treebank_word(word: str) -> str:
-    """Without the spaces and U+200C that XTREME removes from words of Universal Dependencies."""
+    """Removes the spaces and U+200C that XTREME removes from words of Universal Dependencies."""
     return word.strip().replace(ZERO_WIDTH_NON_JOINER, "").replace(" ", "")
 
 
 def sentences(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
-    """Tatoeba: `target_sentence` is English; both columns lose the line end that they carry."""
+    """Converts Tatoeba, where `target_sentence` is English; removes the line ends of both texts."""
     return [
         SentenceExample(
             str(number),
@@ -229,11 +230,11 @@ def sentences(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]
 
 
 def gold_pairs(foreign_id: str, english_id: str) -> Convert:
-    """BUCC's gold pairs alone, one a row, as two corpora of the sentences that have a partner.
+    """Returns a converter of BUCC's gold pairs to two corpora of sentences that have a partner.
 
-    The foreign side first, each in the order of its ids. A column whose values are no ids of the
-    release (`de-000000123`) is replaced by the row number of the sentence's first occurrence. Pairs
-    whose sentence the table has lost, "", are left out.
+    The foreign side comes first, each in the order of its ids. Where a value is not an id of the
+    release (`de-000000123`), the sentence's number in order of first occurrence is used. Pairs with
+    an empty sentence, which the table has lost, are left out.
     """
 
     def convert(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
@@ -264,7 +265,7 @@ def gold_pairs(foreign_id: str, english_id: str) -> Convert:
 def _bucc_id(value: Any, text: str, known: Mapping[str, str], language: str) -> str:
     if isinstance(value, str) and value.startswith(f"{language}-"):
         return value
-    same = (name for name, found in known.items() if found == text)
+    same = (name for name, known_text in known.items() if known_text == text)
     return next(same, f"{language}-{len(known):09d}")
 
 
@@ -307,10 +308,10 @@ def _text(row: Row, name: str, where: str) -> str:
 
 
 def _texts(row: Row, name: str, where: str) -> tuple[str, ...]:
-    found = _field(row, name, list, where)
-    if not all(isinstance(item, str) for item in found):
-        raise _fault(f"column {name!r} holds {found!r}", where)
-    return tuple(found)
+    values = _field(row, name, list, where)
+    if not all(isinstance(item, str) for item in values):
+        raise _fault(f"column {name!r} holds {values!r}", where)
+    return tuple(values)
 
 
 def _label(
@@ -326,7 +327,7 @@ def _label(
 
 
 def _index(value: Any, labels: Sequence[str], where: str) -> str | None:
-    """The label of a choice given as an index, as its text or as a class name."""
+    """Returns a choice's label, given as an index or as its text; None if there is none."""
     if value in (None, "", -1):
         return None
     _check_label(str(value), labels, where)
@@ -350,7 +351,7 @@ def _fault(problem: str, where: str) -> DataError:
     return DataError(problem, where=where, remedy="the table is damaged; fetch or prepare it again")
 
 
-# Columns that the tables of the hub and of TFDS have alike.
+# Converters for tables whose columns are the same on the hub and in TFDS.
 nli = pairs("premise", "hypothesis")
 nli_with_consensus = pairs("premise", "hypothesis", only_labelled=True)
 qqp = pairs("question1", "question2", id_="idx", names={"not_duplicate": "0", "duplicate": "1"})

@@ -1,4 +1,4 @@
-"""The interface of a source of examples, and what all sources share."""
+"""The interface of a data source, and helpers that all sources share."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from etils import epath
 from xt_jax.data.examples import Example
 from xt_jax.errors import DataError
 
-_CHUNK = 1 << 20  # bytes that are hashed together
+_CHUNK = 1 << 20  # bytes hashed at a time
 
 
 @dataclass(frozen=True)
 class Found(abc.ABC):
-    """One split of one task in one language that a source holds.
+    """One split of one task in one language, as a source holds it.
 
     Attributes:
-        where: its first file or table, for messages.
-        substitute: it holds other examples than the official ones, and is taken only where data may
-            be missing.
+        where: the first file or table of the split, for messages.
+        substitute: the split holds other examples than the official ones, and is used only where
+            data may be missing.
     """
 
     where: str
@@ -32,7 +32,7 @@ class Found(abc.ABC):
 
     @abc.abstractmethod
     def read(self, labels: Sequence[str]) -> list[Example]:
-        """Returns all examples; `labels` are the allowed ones, () allows any.
+        """Returns all examples of the split; `labels` are the allowed ones, () allows any.
 
         Raises:
             DataError: at the first fault, with file and line (or table and row).
@@ -40,26 +40,26 @@ class Found(abc.ABC):
 
     @abc.abstractmethod
     def digest(self) -> str:
-        """Returns the hex digest of the content, which is cheap beside reading it."""
+        """Returns a hex digest of the content, which costs little compared with `read`."""
 
 
 class Source(Protocol):
-    """What the rest of the program knows of a source."""
+    """The interface through which the rest of the program uses a data source."""
 
     def find(
         self, task: str, split: str, language: str, *, substitutes: bool = False
     ) -> list[Found]:
-        """What is there of this split, the official form first; [] where there is nothing."""
+        """Returns all forms of a split that the source holds, official ones first; may be []."""
 
     def expected(self, task: str, split: str, language: str) -> str:
-        """Where `find` looks first, for messages; "" for a split that the task does not have."""
+        """Returns where `find` looks first, for messages; "" if the task has no such split."""
 
     def languages(self, task: str, split: str) -> list[str]:
-        """The languages that are there of this split, sorted; substitutes do not count."""
+        """Returns the languages in which the source holds a split, sorted, without substitutes."""
 
 
 def content_digest(paths: Iterable[epath.Path], part: str) -> str:
-    """Hex SHA-256 of files' names and contents, and of the part that is read of them."""
+    """Returns the hex SHA-256 of the files' names and contents and of the part that is read."""
     content = hashlib.sha256(part.encode())
     for path in paths:
         content.update(path.name.encode() + b"\0")
@@ -70,7 +70,7 @@ def content_digest(paths: Iterable[epath.Path], part: str) -> str:
 
 
 def check_complete(paths: Sequence[epath.Path], count: int, where: object, remedy: str) -> None:
-    """Raises a DataError unless there are `count` files."""
+    """Raises a DataError unless there are exactly `count` files."""
     if len(paths) != count:
-        problem = f"{len(paths)} of the {count} files are there"
+        problem = f"{len(paths)} of the {count} files exist"
         raise DataError(problem, where=str(where), remedy=remedy)

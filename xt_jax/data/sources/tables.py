@@ -1,4 +1,4 @@
-"""Sources whose splits are tables of rows: what TFDS and the Hugging Face hub have in common."""
+"""Base class of the sources whose splits are tables of rows: TFDS and the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xt_jax.data.sources.source import Found
 from xt_jax.errors import DataError
 from xt_jax.languages import ISO3, UD_NAMES, pair
 
-# Our splits by the names that published data sets give them.
+# The names that published data sets give to our splits.
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 HELD_OUT = {"dev": "validation", "test": "test"}
 TRAIN_AND_DEV = {"train": "train", "dev": "validation"}
@@ -25,17 +25,17 @@ _SWAPPED = {"ta": "tl", "tl": "ta"}
 class Table(NamedTuple):
     """The tables of one data set that hold splits of one task in the same columns.
 
-    `place` and the names of splits may hold the fields `{split}` (the published name) and, of the
-    language, `{lang}` (the code), `{iso3}`, `{name}` (English), `{swapped}` (Tamil and Tagalog each
-    under the other's code), `{context}` and `{question}` (of a pair).
+    `place` and the names of splits may contain the fields `{split}` (the published name) and, for
+    the language, `{lang}` (the code), `{iso3}`, `{name}` (English), `{swapped}` (Tamil and Tagalog
+    each under the other's code), `{context}` and `{question}` (of a pair).
 
     Attributes:
-        place: on the hub the repository, `/` and a pattern of parquet files; of TFDS `name/config`.
-        convert: makes examples of rows.
-        splits: the published name of each of our splits that is there.
+        place: on the hub the repository, `/` and a pattern of parquet files; in TFDS `name/config`.
+        convert: converts rows to examples.
+        splits: the published name of each of our splits that exists.
         substitute: the rows are other examples than the official ones; see `Found`.
-        order: what the release's order follows from in a set that TFDS has shuffled: a column, or
-            the number with which TFDS's keys begin; None where it does not.
+        order: how to restore the release's order in a set that TFDS has shuffled: by a column, or
+            by TFDS's keys, which count from this number; None if it cannot be restored.
         classes: class names by column, in the order of their indices, for parquet files that do
             not state them.
     """
@@ -49,7 +49,7 @@ class Table(NamedTuple):
     classes: Mapping[str, Sequence[str]] = {}
 
     def filled(self, text: str, split: str, language: str) -> str:
-        """`text` (the place, or a split's name) with its fields replaced."""
+        """Replaces the fields of `text` (the place, or a split's name)."""
         context, question = pair(language) or ("", "")
         return text.format(
             split=self.splits[split],
@@ -64,7 +64,7 @@ class Table(NamedTuple):
     def examples(
         self, rows: Rows, language: str, labels: Sequence[str], where: object
     ) -> list[Example]:
-        """The examples that the rows hold, of which there must be one."""
+        """Converts the rows to examples; raises a DataError if there are none."""
         examples = self.convert(rows, language, labels)
         if not examples:
             problem = f"the table holds no example in {language!r}"
@@ -73,7 +73,7 @@ class Table(NamedTuple):
 
 
 class TableSource(abc.ABC):
-    """A source that a layout describes: the tables of each task, official ones first.
+    """A source described by a layout, which lists the tables of each task, official ones first.
 
     See `Source` for the public methods.
     """
@@ -84,12 +84,12 @@ class TableSource(abc.ABC):
     def find(
         self, task: str, split: str, language: str, *, substitutes: bool = False
     ) -> list[Found]:
-        found = (
+        located = (
             self._locate(table, split, language)
             for table in self._tables(task, split, language)
             if substitutes or not table.substitute
         )
-        return [place for place in found if place is not None]
+        return [place for place in located if place is not None]
 
     def expected(self, task: str, split: str, language: str) -> str:
         tables = self._tables(task, split, language)
@@ -105,8 +105,8 @@ class TableSource(abc.ABC):
 
     @abc.abstractmethod
     def _locate(self, table: Table, split: str, language: str) -> Found | None:
-        """The split of a table in one language, None where it is not there."""
+        """Returns the split of a table in one language, or None if it does not exist."""
 
     @abc.abstractmethod
     def _describe(self, table: Table, split: str, language: str) -> str:
-        """Where the split should be, for messages."""
+        """Returns where the split should be, for messages."""

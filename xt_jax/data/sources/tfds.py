@@ -1,4 +1,4 @@
-"""Examples in data sets that TensorFlow Datasets has prepared, read without TensorFlow.
+"""Reads data sets that TensorFlow Datasets (TFDS) has prepared, without TensorFlow.
 
 They are read as random-access sources, which needs the file format `array_record`. TFDS shuffles
 what it prepares unless told otherwise; `prepare_tfds` keeps the release's order. In a shuffled set
@@ -7,8 +7,8 @@ Cosmos QA, HellaSwag, ANLI and PAWS-X in another order than the release's, with 
 
 Where TFDS differs from the releases (builders of 4.9.10):
 
-- `paws_x_wiki`, `xtreme_pawsx` and `bucc` take a double quote for CSV quoting: marks round a field
-  are lost, and rows after a mark that does not close are swallowed.
+- `paws_x_wiki`, `xtreme_pawsx` and `bucc` take a double quote for CSV quoting: quotes around a
+  field are lost, and so are the rows after a quote that is not closed.
 - `xtreme_pos` holds syntactic words where XTREME scores the fused token, and `bucc` the gold pairs
   without the corpora that they are mined from: both are substitutes.
 - `xtreme_pos` calls Tagalog `ta` and Tamil `tl`.
@@ -49,13 +49,13 @@ _DEFAULT = "~/tensorflow_datasets"
 
 
 class TfdsSource(TableSource):
-    """The data sets that TFDS has prepared in a folder; see `Source`.
+    """Data sets that TFDS has prepared in a folder; see `Source`.
 
     Args:
         directory: TFDS's `data_dir`; "" for its default.
 
     Raises:
-        ConfigError: the folder is not there.
+        ConfigError: the folder does not exist.
     """
 
     def __init__(self, directory: str):
@@ -84,7 +84,7 @@ class TfdsSource(TableSource):
 
 @dataclass(frozen=True)
 class TfdsSplit(Found):
-    """A split in the folder of one version of a data set; `title` and `split` are TFDS's names."""
+    """A split of one version of a TFDS data set; `title` and `split` are TFDS's names."""
 
     table: Table
     title: str
@@ -100,7 +100,7 @@ class TfdsSplit(Found):
         return content_digest([*described, *self._shards()], self.language)
 
     def _shards(self) -> list[epath.Path]:
-        """All files of the split."""
+        """Returns all files of the split, which must be complete."""
         stem = f"{self.title.partition('/')[0]}-{self.split}"
         paths = sorted(self.folder.glob(f"{stem}.array_record-*"), key=lambda path: path.name)
         if not paths and any(self.folder.glob(f"{stem}.*")):
@@ -115,7 +115,7 @@ class TfdsSplit(Found):
         return paths
 
     def _rows(self) -> Iterator[tuple[str, Row]]:
-        """(place, row), in the release's order where it is known."""
+        """Yields (place for messages, row), in the release's order where it is known."""
         import tensorflow_datasets as tfds
 
         try:
@@ -132,7 +132,7 @@ class TfdsSplit(Found):
             yield from rows
         except (DataError, ImportError):
             raise
-        except Exception as error:  # array_record, protobuf and TFDS have no error class in common
+        except Exception as error:  # array_record, protobuf and TFDS share no error class
             raise DataError(
                 f"the files cannot be read ({type(error).__name__}: {error})",
                 where=self.where,
@@ -141,7 +141,7 @@ class TfdsSplit(Found):
 
 
 def _latest(folder: epath.Path, split: str) -> epath.Path | None:
-    """The newest version below that has the split."""
+    """Returns the folder of the newest version that has the split, or None."""
     if not folder.is_dir():
         return None
     versions = [p for p in folder.iterdir() if re.fullmatch(r"\d+\.\d+\.\d+", p.name)]
@@ -152,7 +152,7 @@ def _latest(folder: epath.Path, split: str) -> epath.Path | None:
 
 
 def _splits(folder: epath.Path) -> dict[str, list[int]]:
-    """{split: rows of each of its files}."""
+    """Reads the number of rows of each file, by split."""
     try:
         info = json.loads((folder / _INFO).read_text())
         return {s["name"]: [int(n) for n in s["shardLengths"]] for s in info["splits"]}
@@ -165,9 +165,10 @@ def _splits(folder: epath.Path) -> dict[str, list[int]]:
 
 
 def _unshuffled(count: int, split: str, first: int) -> list[int]:
-    """Positions of a shuffled set's rows in the order of their keys, the numbers from `first` on.
+    """Returns the positions of a shuffled set's rows in the order of their keys.
 
-    A shuffled set stands in the order of the MD5 of split and key (core/hashing.py of TFDS).
+    The keys are the numbers from `first` on. TFDS shuffles by sorting on the MD5 of split and key
+    (its core/hashing.py).
     """
     keys = [f"{split}{first + row}".encode() for row in range(count)]
     hashed = sorted(range(count), key=lambda row: hashlib.md5(keys[row]).digest())
@@ -185,7 +186,7 @@ def _decoded(
 
 
 def _plain(value: Any, feature: Any, where: str) -> Any:
-    """Text for bytes, lists for arrays, class names for their indices."""
+    """Converts a TFDS value: bytes to text, arrays to lists, class indices to names."""
     feature = getattr(feature, "feature", feature)  # of a Sequence
     if isinstance(value, Mapping):
         return {name: _plain(item, feature[name], where) for name, item in value.items()}
