@@ -3,8 +3,8 @@
     python -m xt_jax.report --results=DIR --output=DIR
 
 The results are a --workdir with `results.jsonl`, or with the `results-*.jsonl` of several shards.
-The output gets report.md, report.html (one page that needs no network), every picture as SVG and
-PNG, and the numbers as CSV.
+The output folder gets report.md, report.html (one page that needs no network), every picture as SVG
+and PNG, and the numbers as CSV.
 """
 
 from __future__ import annotations

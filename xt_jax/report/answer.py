@@ -1,4 +1,4 @@
-"""The first lines of a report: what intermediate tasks add, and whether that changes with size."""
+"""Writes the first lines of a report: what intermediate tasks add, and how size changes that."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ITEMS = 6  # lines 5 to 10
 
 
 def answer(study: StudyResults) -> list[Block]:
-    """The command, the title, one paragraph, one item per intermediate task: ten lines at most."""
+    """Returns the command, title, a paragraph and an item per intermediate task: ten lines."""
     top = [*_command(study), Heading(1, TITLE)]
     if not study.models:
         return [*top, Text(_NO_RESULTS)]
@@ -37,13 +37,13 @@ def answer(study: StudyResults) -> list[Block]:
     family, ladder = _ladder(study)
     items = [item for name in study.others for item in _item(study, family, ladder, name)]
     if len(items) > _ITEMS:
-        rest = " ".join(f"{item.strong} {item.text}" for item in items[_ITEMS - 1 :])
-        items = [*items[: _ITEMS - 1], Text(rest)]
+        last_line = " ".join(f"{item.strong} {item.text}" for item in items[_ITEMS - 1 :])
+        items = [*items[: _ITEMS - 1], Text(last_line)]
     return [*top, _paragraph(study, family, ladder), Bullets(tuple(items)), *_notes(study)]
 
 
 def _command(study: StudyResults) -> list[Block]:
-    """The command that last ran the study, or else the one that trained most of its phases."""
+    """Returns the command that last ran the study, or the one that trained most phases."""
     if study.command:
         return [Command(study.command)]
     # The shards of a study (`--config.shard`) are one command.
@@ -55,12 +55,12 @@ def _command(study: StudyResults) -> list[Block]:
     if not commands:
         return []
     ranked = sorted(commands, key=lambda command: (-commands[command], command))
-    more = f" and {count(len(ranked) - 1, 'other command')}" if len(ranked) > 1 else ""
-    return [Command(ranked[0], more)]
+    remark = f" and {count(len(ranked) - 1, 'other command')}" if len(ranked) > 1 else ""
+    return [Command(ranked[0], remark)]
 
 
 def _no_gap(study: StudyResults) -> str:
-    """Why the study has no gap and what to run; empty where it has one."""
+    """Returns why the study has no gap and what to run; empty where it has one."""
     if DIRECT not in study.intermediates:
         return f"There is no direct fine-tuning to compare with: {_RUN_DIRECT}"
     if not study.others:
@@ -77,7 +77,7 @@ def _no_gap(study: StudyResults) -> str:
 
 
 def _ladder(study: StudyResults) -> tuple[str, list[Model]]:
-    """The family with most sizes, then most rows, and its models that have a gap."""
+    """Returns the family with most sizes, then most rows, and its models that have a gap."""
     with_gap = {
         family: [model for model in models if _gaps(study, model.name)]
         for family, models in study.families.items()
@@ -88,26 +88,26 @@ def _ladder(study: StudyResults) -> tuple[str, list[Model]]:
 
 
 def _gaps(study: StudyResults, model: str) -> list[Gap]:
-    """The gap of each intermediate task, mean over targets."""
+    """Returns the gap of each intermediate task, as the mean over targets."""
     gaps = [study.gap(model, name, MEAN) for name in study.others]
     return [gap for gap in gaps if gap is not None]
 
 
 def _paragraph(study: StudyResults, family: str, ladder: list[Model]) -> Text:
     based_on = _counted(study, ladder)
-    more = len(study.models) - len(ladder)
-    if more:
-        based_on += f" {count(more, 'model')} of other families or without a gap: below."
+    outside = len(study.models) - len(ladder)
+    if outside:
+        based_on += f" {count(outside, 'model')} of other families or without a gap: below."
     overall = study.slope(family, MEAN, MEAN)
     if overall is None and len(study.others) == 1:
         overall = study.slope(family, study.others[0], MEAN)
     strong, text = _direction(study, ladder, overall) if overall else _no_slope(ladder)
-    rest = _collapsed(study, ladder, overall) + based_on
-    return Text(f"{text} {rest} By intermediate task, means over targets:", strong)
+    based_on = _collapsed(study, ladder, overall) + based_on
+    return Text(f"{text} {based_on} By intermediate task, means over targets:", strong)
 
 
 def _no_slope(ladder: list[Model]) -> tuple[str, str]:
-    """Why the gap cannot be compared across sizes, in bold, and what to run."""
+    """Returns why the gap cannot be compared across sizes, in bold, and what to run."""
     sizes = sizes_of(ladder)
     if sizes == 1:
         return (
@@ -126,7 +126,7 @@ def _no_slope(ladder: list[Model]) -> tuple[str, str]:
 
 
 def _direction(study: StudyResults, ladder: list[Model], slope: Slope) -> tuple[str, str]:
-    """How the gap changes with model size, in bold, and the numbers."""
+    """Returns how the gap changes with model size, in bold, and the numbers."""
     estimate = slope.estimate
     smallest = [gap.estimate.value for gap in _gaps(study, ladder[0].name)]
     helps = sum(smallest) >= 0
@@ -134,9 +134,9 @@ def _direction(study: StudyResults, ladder: list[Model], slope: Slope) -> tuple[
         ("shrinks", "grows") if helps else ("falls further below zero", "rises from below zero")
     )
     word = falling if estimate.value < 0 else rising
-    who = "the only intermediate task" if slope.intermediate else "all intermediate tasks"
+    tasks = "the only intermediate task" if slope.intermediate else "all intermediate tasks"
     change = f"{interval(estimate)} points for ten times the encoder parameters"
-    over = f"mean over {who} and the targets that every size has"
+    over = f"mean over {tasks} and the targets that every size has"
     if not estimate.has_interval:
         return (
             "How sure the change of the gap with model size is cannot be said from one seed.",
@@ -151,13 +151,13 @@ def _direction(study: StudyResults, ladder: list[Model], slope: Slope) -> tuple[
 
 
 def _item(study: StudyResults, family: str, ladder: list[Model], name: str) -> list[Text]:
-    """`mnli: +2.1 [+0.9, +3.3] points with mini-48, ...`: smallest, largest, slope."""
+    """Returns one line, `mnli: +2.1 [+0.9, +3.3] points with mini-48, ...`: ends and slope."""
     gaps = [(model.name, study.gap(model.name, name, MEAN)) for model in ladder]
     amounts = [(interval(gap.estimate), model) for model, gap in gaps if gap is not None]
     if not amounts:
         return []
-    (first, model), *rest = amounts if len(amounts) < 3 else [amounts[0], amounts[-1]]
-    text = f"{first} points with {model}" + "".join(f", {amount} with {m}" for amount, m in rest)
+    (first, model), *largest = amounts if len(amounts) < 3 else [amounts[0], amounts[-1]]
+    text = f"{first} points with {model}" + "".join(f", {amount} with {m}" for amount, m in largest)
     slope = study.slope(family, name, MEAN)
     if slope is not None:
         text += f"; {interval(slope.estimate)} per tenfold encoder parameters"
@@ -167,7 +167,7 @@ def _item(study: StudyResults, family: str, ladder: list[Model], name: str) -> l
 
 
 def _collapsed(study: StudyResults, ladder: list[Model], slope: Slope | None) -> str:
-    """How many runs are at chance, and the slope without them."""
+    """Returns how many runs are at chance, and the slope without them."""
     names = {model.name for model in ladder}
     at_chance = sum(model in names for model, *_ in study.findings.collapsed)
     if not at_chance:
@@ -183,7 +183,7 @@ def _collapsed(study: StudyResults, ladder: list[Model], slope: Slope | None) ->
 
 
 def _counted(study: StudyResults, models: Sequence[Model]) -> str:
-    """`From 5 sizes (56 k to 4.7 M encoder parameters), 9 targets, 8 languages, 5 seeds.`"""
+    """Returns `From 5 sizes (56 k to 4.7 M encoder parameters), 9 targets, 8 languages ...`"""
     params = [model.encoder_params for model in models]
     low, high = size(min(params)), size(max(params))
     span = f"{low} to {high}" if low != high else low
@@ -198,13 +198,13 @@ def _counted(study: StudyResults, models: Sequence[Model]) -> str:
 
 
 def _notes(study: StudyResults) -> list[Block]:
-    """What a gap and its brackets mean, and how many of the gaps chance would show."""
-    many = multiplicity(study.findings.gaps)
+    """Explains gaps and their brackets, and how many gaps would appear by chance."""
+    tests = multiplicity(study.findings.gaps)
     notes = (
         "A gap is the score after an intermediate task less that of direct fine-tuning, in "
         "percentage points, paired by seed, mean over languages."
     )
-    if not many.tested:
+    if not tests.tested:
         return [Text(notes + " There is one seed, so no number here has an interval.")]
     kinds = {gap.estimate.examples for gap in study.target_gaps if gap.estimate.has_interval}
     over = {
@@ -213,12 +213,12 @@ def _notes(study: StudyResults) -> list[Block]:
     }
     about = listed([over[kind] for kind in sorted(kinds, reverse=True)])
     notes += f" [ ]: {100 * CONFIDENCE:.0f} % interval, {about}."
-    chance = f"about {many.by_chance:.0f}" if many.by_chance >= 1 else "fewer than one"
+    chance = f"about {tests.by_chance:.0f}" if tests.by_chance >= 1 else "fewer than one"
     comparisons = (
         "Each interval and each probability stands for itself and is not corrected for their "
-        f"number. Of {count(many.tested, 'gap')} (model, intermediate task, target), "
-        f"{many.excluding:,} have an interval that excludes 0; if no intermediate task did "
-        f"anything, {chance} would. Taken together, {len(many.kept):,} of them are kept at a "
+        f"number. Of {count(tests.tested, 'gap')} (model, intermediate task, target), "
+        f"{tests.excluding:,} have an interval that excludes 0; if no intermediate task did "
+        f"anything, {chance} would. Taken together, {len(tests.kept):,} of them are kept at a "
         f"false discovery rate of {100 * (1 - CONFIDENCE):.0f} % (Benjamini and Hochberg). Single "
         "cells are hints; the means over targets and the slopes are the answer."
     )

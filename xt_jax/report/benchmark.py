@@ -33,7 +33,7 @@ _PUBLISHED = (
 
 
 def benchmark_tables(study: StudyResults) -> list[Block]:
-    """A row per model and intermediate task; [] where no target of XTREME was scored."""
+    """Returns a row per model and intermediate task; [] where no XTREME target is scored."""
     rows = []
     for model in study.models:
         scores = task_scores(model)
@@ -53,7 +53,7 @@ def benchmark_tables(study: StudyResults) -> list[Block]:
 
 
 def task_scores(model: Model) -> pd.DataFrame:
-    """XTREME's scores, 0..100, by intermediate task and seed: of tasks, groups and all tasks."""
+    """Returns XTREME's scores, 0..100, by intermediate task and seed: tasks, groups, mean."""
     scores = {}
     for target in model.first:
         if target in XTREME.tasks:
@@ -66,19 +66,19 @@ def task_scores(model: Model) -> pd.DataFrame:
 
 
 def with_averages(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores of tasks with the means of groups and of all tasks; NaN where a task is missing."""
+    """Adds the means of groups and of all tasks to task scores; NaN where one is missing."""
     groups = {**GROUPS, "mean": TARGETS}
     means = {name: _means(scores[list(tasks)]) for name, tasks in groups.items()}
     return scores.assign(**means).dropna(how="all")
 
 
 def _means(columns: pd.DataFrame) -> pd.Series:
-    """The mean of each row; NaN where a column is missing."""
+    """Returns the mean of each row; NaN where a column is missing."""
     return pd.Series([fmean(row) for row in columns.to_numpy()], columns.index, float)
 
 
 def _by_seed(grid: Grid) -> pd.Series:
-    """The means over languages by intermediate task and seed."""
+    """Returns the means over languages by intermediate task and seed."""
     means = {
         name: pd.Series(seed_means(values), grid.seeds[~np.isnan(values).all(axis=1)])
         for name, values in grid.scores.items()
@@ -87,7 +87,7 @@ def _by_seed(grid: Grid) -> pd.Series:
 
 
 def published_table(study: StudyResults) -> list[Block]:
-    """Direct fine-tuning of published models beside published figures; [] where there are none."""
+    """Returns direct fine-tuning beside published figures; [] where there are none."""
     rows = []
     for model in study.models:
         figures = published(model.name)
@@ -103,7 +103,7 @@ def published_table(study: StudyResults) -> list[Block]:
 
 
 def _cell(by_seed: pd.Series, column: str) -> str:
-    """The mean over seeds, and the deviation of a mean of tasks."""
+    """Returns the mean over seeds, with the standard deviation for means of tasks."""
     values = by_seed.dropna().to_numpy()
     if not len(values):
         return ""
@@ -112,7 +112,7 @@ def _cell(by_seed: pd.Series, column: str) -> str:
 
 
 def _fewer_languages(study: StudyResults) -> str:
-    """The targets of XTREME that lack languages in the model that has fewest."""
+    """Returns the XTREME targets that lack languages in the model with fewest of them."""
     lacking = []
     for target in study.targets:
         grids = [model.first[target][1] for model in study.models if target in model.first]

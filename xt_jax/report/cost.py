@@ -1,4 +1,4 @@
-"""What training cost: phases, steps, tokens and time."""
+"""Builds the table of what training cost: phases, steps, tokens and time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOTE = (
 
 
 def cost_tables(phases: Sequence[PhaseLog]) -> list[Block]:
-    """A row per model and phase with all checkpoints it starts from and all seeds; then the sum."""
+    """Returns a row per model and phase, over all starts and seeds, and a row for the sum."""
     if not phases:
         return []
     frame = pd.DataFrame(phases)

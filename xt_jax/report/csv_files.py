@@ -1,4 +1,4 @@
-"""The numbers of a report as CSV files: results, gaps, slopes, languages, the cost of phases."""
+"""Writes a report's numbers as CSV: results, gaps, slopes, languages, the cost of phases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CURVES = ("dev", "loss")
 
 
 def csv_files(study: StudyResults) -> dict[str, str]:
-    """The text of each CSV file by its name; files without a line are left out."""
+    """Returns the text of each CSV file by its name; files without rows are left out."""
     cost = [field.name for field in fields(PhaseLog) if field.name not in _CURVES]
     phases = [[getattr(phase, name) for name in cost] for phase in study.phases]
     frames = {
@@ -30,7 +30,7 @@ def csv_files(study: StudyResults) -> dict[str, str]:
 
 
 def _cells(finding: Gap | Slope) -> dict[str, Any]:
-    """A cell for each field; an estimate has one for each of its fields, seeds are one cell."""
+    """Returns a cell for each field, and for an estimate one for each of its own fields."""
     cells: dict[str, Any] = {}
     for field in fields(finding):
         value = getattr(finding, field.name)

@@ -1,4 +1,4 @@
-"""A report as a list of blocks, written as Markdown or, through `page.html`, as one HTML page."""
+"""Represents a report as a list of blocks, written as Markdown or as one HTML page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a report; the template chooses by `kind`."""
+    """A part of a report, of which the HTML template chooses the form by `kind`."""
 
     @property
     def kind(self) -> str:
@@ -52,12 +52,12 @@ class Bullets(Block):
 
 @dataclass(frozen=True)
 class Table(Block):
-    """A table whose first row is the head and whose first column names the rows."""
+    """A table whose first row is the header and whose first column names the rows."""
 
     rows: list[list[str]]
 
     def is_numeric(self, column: int) -> bool:
-        """Whether every cell that is not empty starts with a number."""
+        """Returns whether every cell of a column that is not empty starts with a number."""
         filled = [row[column] for row in self.rows[1:] if row[column]]
         return bool(filled) and all(_NUMBER.match(cell) for cell in filled)
 
@@ -72,7 +72,7 @@ class Picture(Block):
 
 @dataclass(frozen=True)
 class Folded(Block):
-    """Details that the page shows on demand and Markdown at once."""
+    """Details that the HTML page shows on demand and Markdown always."""
 
     summary: str
     blocks: tuple[Block, ...]
@@ -90,7 +90,7 @@ _NUMBER = re.compile(r"[+-]?[\d.,]+(\s|$|%).*")
 
 
 def at_a_glance(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks that a terminal shows: without pictures, details and parts that have no others."""
+    """Returns the blocks for a terminal: no pictures, details or parts made only of these."""
     shown: list[Block] = []
     for block in blocks:
         if isinstance(block, Part):
@@ -102,7 +102,7 @@ def at_a_glance(blocks: Sequence[Block]) -> list[Block]:
 
 
 def to_markdown(blocks: Sequence[Block]) -> str:
-    """The blocks with a blank line after each, except after the command and the title."""
+    """Returns the blocks as Markdown, with blank lines except after command and title."""
     text = ""
     for block in blocks:
         on_top = isinstance(block, Command) or (isinstance(block, Heading) and block.level == 1)
@@ -132,7 +132,7 @@ def _markdown(block: Block) -> str:
 
 
 def _markdown_table(rows: list[list[str]]) -> str:
-    """Columns are as wide as their widest cell."""
+    """Returns a table whose columns are as wide as their widest cell."""
     cells = [[_plain(cell).replace("|", r"\|") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
@@ -144,12 +144,12 @@ def _markdown_table(rows: list[list[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text on one line, without tags."""
+    """Returns the text on one line, with tags escaped."""
     return " ".join(text.split("\n")).replace("<", "&lt;")
 
 
 def to_html(blocks: Sequence[Block], pictures: Mapping[str, str]) -> str:
-    """The blocks as one page with its own style and pictures, without scripts and network.
+    """Returns the blocks as one self-contained HTML page without scripts.
 
     Args:
         pictures: the SVG files by the name of the `Picture`.
@@ -171,12 +171,12 @@ def to_html(blocks: Sequence[Block], pictures: Mapping[str, str]) -> str:
 
 
 def _with_code(text: str) -> Markup:
-    """The text as HTML, in which what stands between backticks is code."""
+    """Returns the text as HTML, with code where it has backticks."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def inline_svg(svg: str, name: str, title: str) -> str:
-    """A matplotlib SVG file as an HTML element whose ids are unique in the page."""
+    """Returns a matplotlib SVG file as an HTML element whose ids are unique in the page."""
     element = svg[svg.index("<svg") :].rstrip()
     element = re.sub(r"<!--.*?-->\n?|<metadata>.*?</metadata>\n?", "", element, flags=re.DOTALL)
     start_tag, content = element.split(">", 1)

@@ -1,4 +1,4 @@
-"""Tables of the findings: gaps, slopes, runs at chance, gaps of groups of languages."""
+"""Builds the tables of the findings: gaps, slopes, runs at chance, groups of languages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MEAN = "mean of targets"
 
 
 def gap_table(study: StudyResults, targets: Sequence[str]) -> list[Table]:
-    """A row per target (`MEAN`: the mean over them) and intermediate task, a column per model."""
+    """Returns a row per target (`MEAN`: their mean) and intermediate task, a column per model."""
     models = study.models
     rows = [["target", "intermediate", *(f"{m.name} ({size(m.encoder_params)})" for m in models)]]
     for target in targets:
@@ -29,7 +29,7 @@ def gap_table(study: StudyResults, targets: Sequence[str]) -> list[Table]:
 
 
 def slope_table(study: StudyResults, targets: Sequence[str]) -> list[Table]:
-    """A row per family, intermediate task and target (`MEAN`: the mean over them), means first."""
+    """Returns a row per family, intermediate task and target (`MEAN`: their mean)."""
     head = ["family", "intermediate", "target", "sizes", "per tenfold encoder parameters"]
     head += ["above 0", "per tenfold parameters in all", "above 0", "without collapsed runs"]
     rows = [head]
@@ -51,7 +51,7 @@ def slope_table(study: StudyResults, targets: Sequence[str]) -> list[Table]:
 
 
 def collapsed_table(study: StudyResults) -> list[Table]:
-    """The gaps that have a run at chance, with and without it."""
+    """Returns the gaps that include a run at chance, with and without that run."""
     rows = [["model", "intermediate", "target", "seeds at chance", "gap", "without them"]]
     for model in study.models:
         for name in study.others:
@@ -65,7 +65,7 @@ def collapsed_table(study: StudyResults) -> list[Table]:
 
 
 def with_groups(gains: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Languages with a column `group`: their `script` or `family`, apart from English.
+    """Adds a column `group` to languages: their `script` or `family`, apart from English.
 
     English is a group of its own because the models are trained on it.
     """
@@ -73,7 +73,7 @@ def with_groups(gains: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 
 def group_table(study: StudyResults, kind: str) -> list[Table]:
-    """Means over the languages of each group, for the smallest and largest model of a family."""
+    """Returns means over each group of languages, for a family's smallest and largest model."""
     rows = [["model", kind, "languages", *study.others]]
     gains = with_groups(study.language_gains, kind)
     ends = [[models[0], *models[1:][-1:]] for models in study.families.values()]
@@ -87,5 +87,5 @@ def group_table(study: StudyResults, kind: str) -> list[Table]:
 
 
 def _table(rows: list[list[str]]) -> list[Table]:
-    """The table, or nothing where it has a head alone."""
+    """Returns the table, or nothing where it has only a header."""
     return [Table(rows)] if len(rows) > 1 else []

@@ -1,4 +1,4 @@
-"""The tables of one model: mean scores with their gaps, every language, every layer."""
+"""Builds the tables of one model: mean scores with their gaps, every language and layer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Spread = Callable[[np.ndarray], float]  # of values over seeds
 
 
 def model_tables(model: Model) -> Part:
-    """Means over languages with the gap to direct fine-tuning, then every language and layer.
+    """Returns means over languages with gaps to direct fine-tuning, then the details.
 
     A number is the mean over languages for each seed, then over seeds. A gap takes the languages
     and seeds that both sides have, scored on the same examples.
@@ -63,13 +63,13 @@ def model_tables(model: Model) -> Part:
 
 
 def layer_grids(model: Model, target: str, metric: str) -> dict[int, Grid]:
-    """The scores of a target computed from each single layer; {} where there are none."""
+    """Returns the scores of a target computed from each single layer; {} if there are none."""
     rows = model.rows[model.rows["target"] == target]
     return {layer: Grid(of_layer) for layer, of_layer in at_layers(rows, metric).items()}
 
 
 def counted_layer(layers: dict[int, Grid], grid: Grid) -> int | None:
-    """The only layer whose scores are the task's own; None if there is none or several."""
+    """Returns the only layer whose scores are the task's own; None unless there is one."""
     same = [
         layer
         for layer, at_layer in layers.items()
@@ -80,14 +80,14 @@ def counted_layer(layers: dict[int, Grid], grid: Grid) -> int | None:
 
 
 def _summary(grids: dict[tuple[str, str], Grid]) -> list[Block]:
-    """A row per target and metric, and notes on the signs in its cells."""
+    """Returns a row per target and metric, and notes that explain the signs in its cells."""
     names = direct_first({name for grid in grids.values() for name in grid.scores})
-    others = names[1:] if DIRECT in names else []
-    head = ["target", "metric", "languages", *names, *(f"{name} - {DIRECT}" for name in others)]
-    rows, first_gap = [], len(head) - len(others)
+    compared = names[1:] if DIRECT in names else []
+    head = ["target", "metric", "languages", *names, *(f"{name} - {DIRECT}" for name in compared)]
+    rows, first_gap = [], len(head) - len(compared)
     unlike: dict[str, set[str]] = defaultdict(set)
     for (target, metric), grid in grids.items():
-        cells = _cells(grid, names, others, slice(None))
+        cells = _cells(grid, names, compared, slice(None))
         rows.append([target, metric, str(len(grid.languages)), *cells])
         unlike[target] |= grid.other_examples
     notes = {
@@ -102,16 +102,16 @@ def _summary(grids: dict[tuple[str, str], Grid]) -> list[Block]:
 
 
 def _by_language(grid: Grid) -> Table:
-    """A row per language; with a single intermediate task beside direct also the gap."""
-    names, others = list(grid.scores), list(grid.gaps) if len(grid.gaps) == 1 else []
-    rows = [["language", *names, *(f"{name} - {DIRECT}" for name in others)]]
+    """Returns a row per language, with the gap if only one task is compared with direct."""
+    names, compared = list(grid.scores), list(grid.gaps) if len(grid.gaps) == 1 else []
+    rows = [["language", *names, *(f"{name} - {DIRECT}" for name in compared)]]
     for i, language in enumerate(grid.languages):
-        rows.append([language, *_cells(grid, names, others, slice(i, i + 1))])
+        rows.append([language, *_cells(grid, names, compared, slice(i, i + 1))])
     return Table(rows)
 
 
 def _by_layer(layers: dict[int, Grid], grid: Grid, metric: str) -> list[Block]:
-    """A row per layer; a star at the one that counts."""
+    """Returns a row per layer, with a star at the layer that counts."""
     names, star = list(grid.scores), counted_layer(layers, grid)
     rows = [["layer", *names]]
     for layer, at_layer in layers.items():
@@ -120,8 +120,8 @@ def _by_layer(layers: dict[int, Grid], grid: Grid, metric: str) -> list[Block]:
     return [Table(rows), *([] if star is None else [Text(_STAR.format(metric=metric))])]
 
 
-def _cells(grid: Grid, names: list[str], others: list[str], languages: slice) -> list[str]:
-    """A cell for the score of each of `names`, then one for the gap of each of `others`."""
+def _cells(grid: Grid, names: list[str], compared: list[str], languages: slice) -> list[str]:
+    """Returns a cell for the score of each of `names`, then for the gap of each of `compared`."""
     scores = {name: values[:, languages] for name, values in grid.scores.items()}
     has_seed = np.any([~np.isnan(values).all(axis=1) for values in scores.values()], axis=0)
     seeds = set(grid.seeds[has_seed])
@@ -134,17 +134,17 @@ def _cells(grid: Grid, names: list[str], others: list[str], languages: slice) ->
 
     return [
         *(cell(grid.scores, name, deviation) for name in names),
-        *(cell(grid.gaps, name, half_width, "+") for name in others),
+        *(cell(grid.gaps, name, half_width, "+") for name in compared),
     ]
 
 
 def _cell(
     values: np.ndarray, seeds: np.ndarray, of_row: set[int], spread: Spread, sign: str
 ) -> str:
-    """Mean over languages, then mean ± `spread` over seeds, of an array [seeds, languages].
+    """Formats an array [seeds, languages] as its mean ± the `spread` over seeds.
 
     Brackets say how many languages it has where the row has more: `(14)`, or `(13-14)` where seeds
-    differ; and which seeds where the row has others: `(seed 0)`.
+    differ; and which seeds where the row has compared: `(seed 0)`.
     """
     counts = (~np.isnan(values)).sum(axis=1)
     scored = counts > 0
@@ -156,9 +156,9 @@ def _cell(
     if not math.isnan(half):
         text += f" ± {half:.1f}"
     lacks = []
-    few, many = counts[scored].min(), counts[scored].max()
-    if few < values.shape[1]:
-        lacks.append(str(few) if few == many else f"{few}-{many}")
+    fewest, most = counts[scored].min(), counts[scored].max()
+    if fewest < values.shape[1]:
+        lacks.append(str(fewest) if fewest == most else f"{fewest}-{most}")
     if set(seeds[scored]) != of_row:
         lacks.append(f"seed {' '.join(map(str, seeds[scored]))}")
     return f"{text} ({', '.join(lacks)})" if lacks else text

@@ -1,4 +1,4 @@
-"""The logs of training phases, from `phase.json` and `log.jsonl` in their folders."""
+"""Reads the logs of training phases: `phase.json` and `log.jsonl` in their folders."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _NAME = re.compile(r"(?P<phase>.+?)(-after-(?P<after>.+))?-s\d+-[0-9a-f]+")
 
 @dataclass(frozen=True)
 class PhaseLog:
-    """One finished phase of training.
+    """The log of one finished phase of training.
 
     Attributes:
         phase: the tasks it trains on, joined by `+`.
         after: the intermediate task before it, or "".
         tokens: without padding.
-        seconds: of training with its evaluations; for seeds trained together, of all of them.
+        seconds: time of training with its evaluations; for seeds trained together, of all of them.
         dev: the score on English dev.
-        loss: of single steps; of several tasks, the mean of their losses.
-        command: the last that trained the phase.
+        loss: the loss of single steps; for several tasks, the mean of their losses.
+        command: the last command that trained the phase.
         role: intermediate or target.
     """
 
@@ -49,7 +49,7 @@ class PhaseLog:
 
 
 def read_phases(folder: epath.PathLike) -> tuple[PhaseLog, ...]:
-    """The finished phases in `folder` by name; () where there is none.
+    """Reads the finished phases in `folder`, ordered by name; () where there is none.
 
     A killed run may leave half a line, and logs are only for information: a line or record that
     cannot be parsed is left out.
@@ -88,7 +88,7 @@ def _read(folder: epath.Path) -> PhaseLog | None:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """The JSON object in `text`, or {} if it is none."""
+    """Returns the JSON object in `text`, or {} where there is none."""
     try:
         parsed = json.loads(text)
     except json.JSONDecodeError:
@@ -97,7 +97,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _curve(lines: list[dict[str, Any]], is_wanted: Callable[[str], bool]) -> Curve:
-    """The last value of each step: a killed run may have logged a step twice."""
+    """Returns the last value of each step, as a killed run may have logged a step twice."""
     curve: dict[int, float] = {}
     for line in lines:
         values = [value for key, value in line.items() if is_wanted(key)]
@@ -107,7 +107,7 @@ def _curve(lines: list[dict[str, Any]], is_wanted: Callable[[str], bool]) -> Cur
 
 
 def _seconds(lines: list[dict[str, Any]]) -> float:
-    """The time of all processes that trained the phase, in each of which the clock starts at 0."""
+    """Sums the time of all processes that trained the phase; each starts its clock at 0."""
     total = last = 0.0
     for line in lines:
         now = float(line.get("seconds", last))

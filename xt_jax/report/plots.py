@@ -1,7 +1,7 @@
-"""The pictures of a report: which a study has, and their files.
+"""Chooses and writes the pictures of a report.
 
-Figures are drawn without pyplot and in a style of their own, so that neither a user's settings nor
-the display matter, and the same results give the same bytes.
+Figures are drawn without pyplot and in a fixed style, so that neither a user's settings nor the
+display matter, and the same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _STYLE = {
     "svg.hashsalt": "xt_jax",
 }
 _DPI = 150
-_MAX_PIXELS = 20_000  # of height: Agg draws fewer than 2^16, and memory runs out before
+_MAX_PIXELS = 20_000  # of height: Agg's limit is 2^16, but memory runs out before that
 _METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
 
 Styles = dict[str, Style]
 
 
 class Drawing(NamedTuple):
-    """One picture; `part` is the title of the report's part that shows it."""
+    """A picture to be drawn; `part` is the title of the report's part that shows it."""
 
     name: str
     title: str
@@ -56,7 +56,7 @@ class Drawing(NamedTuple):
 
 
 def drawings(study: StudyResults) -> list[Drawing]:
-    """Every picture that a study has, not drawn yet."""
+    """Returns every picture that a study has, not drawn yet."""
     if not study.models:
         return []
     styles = styles_of(study.intermediates)
@@ -72,7 +72,7 @@ def drawings(study: StudyResults) -> list[Drawing]:
 
 
 def draw(drawing: Drawing) -> Figure:
-    """The figure of a picture in the report's style."""
+    """Draws the figure of a picture in the report's style."""
     with matplotlib.style.context(_STYLE, after_reset=True):
         return drawing.draw()
 
@@ -147,7 +147,7 @@ def _curves(study: StudyResults) -> Iterator[Drawing]:
 
 
 def _parts(items: Sequence, name: str, **most: int) -> Iterator[tuple[Sequence, str]]:
-    """The items of each picture and its name: `heat_map`, `heat_map-2`."""
+    """Yields the items of each picture and the picture's name: `heat_map`, `heat_map-2`."""
     for i, part in enumerate(in_parts(items, **most), start=1):
         yield part, name if i == 1 else f"{name}-{i}"
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """`model` is the last part of a hub id; `scores` are by (target, metric)."""
+    """Published scores by (target, metric); `model` is the last part of a hub id."""
 
     model: str
     scores: dict[tuple[str, str], float]
@@ -59,6 +59,6 @@ PUBLISHED = (
 
 
 def published(model: str) -> Published | None:
-    """Of direct fine-tuning of `model` (a folder, preset or hub id), if it was read."""
+    """Returns the published scores of `model` (a folder, preset or hub id), if there are any."""
     name = model.rstrip("/").rsplit("/", 1)[-1]
-    return next((each for each in PUBLISHED if each.model == name), None)
+    return next((figures for figures in PUBLISHED if figures.model == name), None)

@@ -36,10 +36,10 @@ PHASES = "phases"
 
 @dataclass(frozen=True)
 class Model:
-    """One model with its rows that count.
+    """One model of a study with the rows that count.
 
     Attributes:
-        left_out: how many rows of other settings there are.
+        left_out: the number of rows of other settings, which do not count.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Model:
 
     @cached_property
     def grids(self) -> dict[tuple[str, str], Grid]:
-        """The scores of each target and metric, in the order of the tasks; no single layers."""
+        """The scores of each target and metric in the order of the tasks, without layers."""
         rows = without_layers(self.rows)
         by_key = dict(iter(rows.groupby(["target", "metric"], sort=False)))
         targets = in_task_order({target for target, _ in by_key})
@@ -59,24 +59,24 @@ class Model:
     @cached_property
     def first(self) -> dict[str, tuple[str, Grid]]:
         """The first metric of each target and its scores."""
-        found: dict[str, tuple[str, Grid]] = {}
+        first: dict[str, tuple[str, Grid]] = {}
         for (target, metric), grid in self.grids.items():
-            found.setdefault(target, (metric, grid))
-        return found
+            first.setdefault(target, (metric, grid))
+        return first
 
 
 def sizes_of(models: Sequence[Model]) -> int:
-    """The number of different sizes."""
+    """Returns the number of different model sizes."""
     return len({model.encoder_params for model in models})
 
 
 @dataclass(frozen=True)
 class StudyResults:
-    """Models go from small to large within a family.
+    """The results of a study; models are ordered from small to large within a family.
 
     Attributes:
-        rows: of all models.
-        command: the last that ran the study; "" if unknown.
+        rows: the rows that count of all models.
+        command: the last command that ran the study; "" if unknown.
     """
 
     models: tuple[Model, ...]
@@ -112,13 +112,13 @@ class StudyResults:
         return families
 
     def gap(self, model: str, intermediate: str, target: str, language: str = "") -> Gap | None:
-        """One gap; target `MEAN` is the mean over targets, language "" that over languages."""
+        """Returns one gap; target `MEAN` and language "" are means over targets or languages."""
         return self._gaps.get((model, intermediate, target, language))
 
     def slope(
         self, family: str, intermediate: str, target: str, parameters: str = "encoder"
     ) -> Slope | None:
-        """One slope; `MEAN` is the mean over intermediate tasks or targets."""
+        """Returns one slope; `MEAN` is the mean over intermediate tasks or targets."""
         return self._slopes.get((family, intermediate, target, parameters))
 
     @cached_property
@@ -134,8 +134,8 @@ class StudyResults:
         """
         keys = ["model", "intermediate", "language"]
         gaps = [gap for gap in self.findings.gaps if gap.language]
-        found = [(*(getattr(gap, key) for key in keys), gap.estimate.value) for gap in gaps]
-        frame = pd.DataFrame(found, columns=[*keys, "gap"])
+        rows = [(*(getattr(gap, key) for key in keys), gap.estimate.value) for gap in gaps]
+        frame = pd.DataFrame(rows, columns=[*keys, "gap"])
         order = frame.groupby(keys[:2], sort=False).ngroup()
         gains = frame.groupby([order, *keys])["gap"].agg(fmean).reset_index(keys)
         gains.index = pd.RangeIndex(len(gains))
@@ -180,7 +180,7 @@ def results_of(
     phases: Sequence[PhaseLog] = (),
     command: str = "",
 ) -> StudyResults:
-    """The results of a study from all of its rows; see `read_study`."""
+    """Computes the results of a study from all of its rows; see `read_study`."""
     kept, left_out = one_setting(as_frame(rows), set(only))
     models = []
     for name, of_model in kept.groupby("model", sort=False):

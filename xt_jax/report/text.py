@@ -1,4 +1,4 @@
-"""Numbers of a report as text: estimates, probabilities, sizes, counts, lists."""
+"""Formats the numbers of a report: estimates, probabilities, sizes, counts, lists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xt_jax.report.statistics.bootstrap import Estimate
 
 
 def interval(estimate: Estimate | None) -> str:
-    """`+2.1 [+0.9, +3.3]`; without brackets where there is no interval, empty for None."""
+    """Formats `+2.1 [+0.9, +3.3]`, without brackets if there is no interval; "" for None."""
     if estimate is None:
         return ""
     text = points(estimate.value)
@@ -21,12 +21,12 @@ def interval(estimate: Estimate | None) -> str:
 
 
 def points(value: float) -> str:
-    """Percentage points with a sign and one decimal; zero is `+0.0`."""
+    """Formats percentage points with a sign and one decimal; zero is `+0.0`."""
     return f"{value:+z.1f}"
 
 
 def percent(probability: float) -> str:
-    """A whole number that is never certain: `over 99 %`, `73 %`, `under 1 %`; empty for NaN."""
+    """Formats a probability without certainty: `over 99 %`, `73 %`, `under 1 %`; "" for NaN."""
     if math.isnan(probability):
         return ""
     if probability > 0.99:
@@ -35,23 +35,23 @@ def percent(probability: float) -> str:
 
 
 def size(params: int) -> str:
-    """A number of parameters: `57 k`, `0.79 M`, `85 M`, `2.8 B`."""
+    """Formats a number of parameters: `57 k`, `0.79 M`, `85 M`, `2.8 B`."""
     unit, scale = ("B", 1e9) if params >= 1e9 else ("M", 1e6) if params >= 1e5 else ("k", 1e3)
     number = params / scale
     return f"{number:.{2 if number < 1 else 1 if number < 10 else 0}f} {unit}"
 
 
 def count(number: int, noun: str) -> str:
-    """`1 seed`, `1,080 seeds`."""
+    """Formats a number and its noun: `1 seed`, `1,080 seeds`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def between(numbers: Collection[int], noun: str) -> str:
-    """`3 seeds`, or `1-3 seeds` where the numbers differ."""
+    """Formats a range: `3 seeds`, or `1-3 seeds` where the numbers differ."""
     low, high = min(numbers), max(numbers)
     return count(low, noun) if low == high else f"{low}-{count(high, noun)}"
 
 
 def listed(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Joins words as `a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -53,10 +53,10 @@ def write_report(
     """Writes `report.md`, `report.html`, every picture as SVG and PNG, and the CSV files.
 
     Args:
-        folder: of the study: `results.jsonl`, `results-*.jsonl`, `example_scores/`, `phases/`.
+        folder: the study's: `results.jsonl`, `results-*.jsonl`, `example_scores/`, `phases/`.
         output: the folder of the written files.
-        only: (run, data) of the rows that belong to the current configuration, which are preferred
-            to rows of other settings; among the others the last setting counts.
+        only: (run, data) of the rows of the current configuration, which are preferred to rows of
+            other settings; where there are none, the last setting counts.
         malformed: as in `xt_jax.records.results.read_rows`.
 
     Returns:
@@ -78,7 +78,7 @@ def write_report(
 
 
 def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]:
-    """The whole report: the answer, then the tables and pictures that it rests on.
+    """Returns the whole report: the answer, then the tables and pictures behind it.
 
     Args:
         drawings: the pictures that the report shows.

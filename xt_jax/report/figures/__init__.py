@@ -1,1 +1,1 @@
-"""The figures of a report, drawn from the results of a study without pyplot."""
+"""Figures of a report, drawn from the results of a study without pyplot."""

@@ -1,4 +1,4 @@
-"""Learning curves from the logs of training phases."""
+"""Draws learning curves from the logs of training phases."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Panels = dict[tuple[str, str], Axes]  # by trained task and model
 
 
 def measure_of(phases: Phases) -> str:
-    """`dev` where most phases were evaluated more than once, else `loss`; "" without either."""
+    """Returns `dev` where most phases were evaluated more than once, else `loss`, or ""."""
     counts = {
         name: sum(len(getattr(phase, name)) >= _MIN_POINTS for phase in phases)
         for name in ("dev", "loss")
@@ -43,7 +43,7 @@ def measure_of(phases: Phases) -> str:
 
 
 def curve_figure(phases: Phases, models: Sequence[str], styles: dict[str, Style]) -> Figure:
-    """A row for each trained task, a column for each model, a line for each checkpoint before it.
+    """Draws a row per trained task, a column per model, and a line per intermediate task.
 
     A line is the mean over seeds at the steps that all of them have; the band reaches from the
     lowest to the highest of them.
@@ -76,7 +76,7 @@ def curve_figure(phases: Phases, models: Sequence[str], styles: dict[str, Style]
 
 
 def _abreast(tasks: Sequence[str], models: Sequence[str], top: float) -> tuple[Figure, Panels]:
-    """A panel for each task of the only model."""
+    """Returns a panel for each task of the only model."""
     margins = Margins(left=0.85, top=top + 0.5, across=0.5, down=0.5)
     figure, panels = abreast(len(tasks), 1.4, margins)
     for axes, task in zip(panels, tasks, strict=True):
@@ -85,7 +85,7 @@ def _abreast(tasks: Sequence[str], models: Sequence[str], top: float) -> tuple[F
 
 
 def _grid(tasks: Sequence[str], models: Sequence[str], top: float) -> tuple[Figure, Panels]:
-    """A row of panels for each task, a column for each model."""
+    """Returns a row of panels for each task, with a column for each model."""
     margins = Margins(left=1.5, top=top + 0.35, across=0.42, down=0.26)
     figure, rows = grid([1.05] * len(tasks), len(models), margins)
     for axes, model in zip(rows[0], models, strict=True):
@@ -100,11 +100,11 @@ def _grid(tasks: Sequence[str], models: Sequence[str], top: float) -> tuple[Figu
 
 
 def _title(phase: PhaseLog) -> str:
-    """The trained tasks, and whether they are an intermediate phase: a task may be both."""
+    """Returns the trained tasks, marked as intermediate where the phase is intermediate."""
     return f"{phase.phase}, intermediate" if phase.role == "intermediate" else phase.phase
 
 
 def _in_order(tasks: Collection[str]) -> list[str]:
-    """Single tasks in the order of the table of tasks, then mixtures."""
+    """Returns single tasks in the order of the table of tasks, then mixtures."""
     mixtures = sorted(task for task in tasks if "+" in task)
     return [*in_task_order({task for task in tasks if "+" not in task}), *mixtures]

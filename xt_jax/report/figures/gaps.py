@@ -1,4 +1,4 @@
-"""Gaps to direct fine-tuning against model size, with their intervals."""
+"""Draws gaps to direct fine-tuning against model size, with their intervals."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def gap_figure(
     *,
     apart: bool,
 ) -> Figure:
-    """Gap against encoder parameters for the models of one family, with intervals as bands.
+    """Draws gaps against encoder parameters for one family, with intervals as bands.
 
     Args:
-        apart: each of `names` has a column of panels, in which the others are grey; else all share
-            a panel for each target.
+        apart: whether each of `names` has its own column of panels, with the others in grey; else
+            all of them share one panel for each target.
     """
     every = (MEAN, *study.targets)
     lines = {(n, target): _line(study, models, n, target) for n in names for target in every}
@@ -62,15 +62,15 @@ def gap_figure(
     sizes = sorted({model.encoder_params for model in models})
     figure, panels = (_columns if apart else _panels)(targets, names, styles)
     for (target, name), axes in panels.items():
-        for other in names:
-            if name in ("", other):
-                _draw(axes, lines[other, target], styles[other], other)
+        for task in names:
+            if name in ("", task):
+                _draw(axes, lines[task, target], styles[task], task)
             else:
-                values = [e.value for e in lines[other, target].estimates]
-                axes.plot(lines[other, target].sizes, values, color="#c4c4c4", lw=0.8, zorder=1.5)
+                values = [e.value for e in lines[task, target].estimates]
+                axes.plot(lines[task, target].sizes, values, color="#c4c4c4", lw=0.8, zorder=1.5)
         axes.axhline(0, color="0.25", linewidth=0.9, zorder=2)
         size_axis(axes, sizes, 0.4 if apart else 0.17)
-        axes.set_ylim(_limits([e for other in names for e in lines[other, target].estimates]))
+        axes.set_ylim(_limits([e for task in names for e in lines[task, target].estimates]))
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         if apart:
             axes.tick_params(labelsize=SMALL, labelbottom=target == targets[-1])
@@ -83,7 +83,7 @@ def gap_figure(
 
 
 def are_apart(names: Collection[str]) -> bool:
-    """Whether so many intermediate tasks need a column of panels each."""
+    """Returns whether there are so many intermediate tasks that each needs its own column."""
     return len(names) > _TOGETHER
 
 
@@ -93,7 +93,7 @@ Panels = dict[tuple[str, str], Axes]  # by target and intermediate task, "" for 
 def _panels(
     targets: Sequence[str], names: Sequence[str], styles: dict[str, Style]
 ) -> tuple[Figure, Panels]:
-    """A panel for each target."""
+    """Returns a panel for each target."""
     used = {name: styles[name] for name in names}
     margins = Margins(top=legend_height(used) + 0.35, bottom=0.78, across=0.5, down=0.62)
     figure, panels = abreast(len(targets), 1.7, margins)
@@ -107,7 +107,7 @@ def _panels(
 def _columns(
     targets: Sequence[str], names: Sequence[str], styles: dict[str, Style]
 ) -> tuple[Figure, Panels]:
-    """A row of panels for each target, a column for each intermediate task."""
+    """Returns a row of panels for each target, with a column for each intermediate task."""
     titles = [wrapped(name, 20) for name in names]
     top = 0.16 * max(title.count("\n") + 1 for title in titles) + 0.2
     margins = Margins(left=1.35, top=top, bottom=0.78, down=0.12)
@@ -140,7 +140,7 @@ def _draw(axes: Axes, line: Line, style: Style, name: str) -> None:
 
 
 def _limits(estimates: Sequence[Estimate]) -> tuple[float, float]:
-    """The limits of a panel: all gaps, and as much of the intervals as keeps gaps legible."""
+    """Returns the limits of a panel: all gaps, and as much of the intervals as stays legible."""
     most = (1 + _ROOM) * max((abs(e.value) for e in estimates), default=0) + 0.5
     ends = [
         0.0,

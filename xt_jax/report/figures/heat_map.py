@@ -1,4 +1,4 @@
-"""Gaps to direct fine-tuning as maps: every intermediate task on every target."""
+"""Draws gaps to direct fine-tuning as maps of every intermediate task on every target."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _COLOURS = "RdBu"  # blue is a gain; distinct in all kinds of colour vision
 
 
 def heat_map(study: StudyResults, models: Sequence[Model]) -> Figure:
-    """A map for each model: intermediate tasks down, targets across, the gap in each cell.
+    """Draws a map for each model: a row per intermediate task, a column per target.
 
-    Bold with a star: the interval excludes 0.
+    A gap is bold with a star where its interval excludes 0.
     """
     labels = [wrapped(name, 18) for name in study.others]
     tall = max(0.3, *(0.16 * (text.count("\n") + 1) for text in labels))
@@ -71,7 +71,7 @@ def _without_frame(axes: Axes) -> None:
 
 
 def _ink(position: float) -> str:
-    """Black or white, whichever has more contrast with the colour at a position of the map."""
+    """Returns black or white, whichever contrasts more with the colour at a position of the map."""
     linear = [
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
         for part in colormaps[_COLOURS](position)[:3]

@@ -1,4 +1,4 @@
-"""The gap of each language, in groups of one script or one family."""
+"""Draws the gap of each language, grouped by script or family."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 def language_figure(
     study: StudyResults, models: Sequence[Model], styles: dict[str, Style], kind: str
 ) -> Figure:
-    """A panel for each model with a dot for each intermediate task in each line.
+    """Draws a panel for each model, with a dot per intermediate task in each line.
 
     Args:
         kind: `script` or `family`.
@@ -67,13 +67,13 @@ def language_figure(
         text.set_fontweight("bold" if line.is_group else "normal")
     legend(figure, used)
     has_groups = any(line.is_group for line in lines)
-    more = "; large: mean of group" if has_groups else ""
-    label(figure, f"{GAP}, mean over seeds and targets{more}")
+    note = "; large: mean of group" if has_groups else ""
+    label(figure, f"{GAP}, mean over seeds and targets{note}")
     return figure
 
 
 def _lines(gains: pd.DataFrame) -> list[Line]:
-    """Groups of several languages have a line for their mean above those of the languages."""
+    """Returns a line per language, and above them one per group of several languages."""
     lines = []
     languages = gains.drop_duplicates("language").sort_values("language")
     for i, (group, members) in enumerate(languages.groupby("group")):

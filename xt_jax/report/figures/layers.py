@@ -1,4 +1,4 @@
-"""Retrieval with the hidden states of every layer."""
+"""Draws retrieval scores with the hidden states of every layer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xt_jax.report.study_results import Model, StudyResults
 
 
 class Sweep(NamedTuple):
-    """The scores of one target and model at each layer, means over languages and seeds.
+    """The scores of one target and model at each layer, as means over languages and seeds.
 
     Attributes:
         scores: intermediate task -> layer -> score.
@@ -42,7 +42,7 @@ Sweeps = dict[str, dict[str, Sweep]]  # by target and model
 
 
 def sweeps(study: StudyResults) -> Sweeps:
-    """The first metric of each target and model that has scores of at least two layers."""
+    """Returns the sweep of each target and model, by its first metric with at least two layers."""
     swept: Sweeps = {}
     for model in study.models:
         for (target, metric), scored in model.grids.items():
@@ -59,7 +59,7 @@ def sweeps(study: StudyResults) -> Sweeps:
 
 
 def layer_figure(swept: Sweeps, models: Sequence[Model], styles: dict[str, Style]) -> Figure:
-    """A row for each retrieval task, a column for each model, relative depth across."""
+    """Draws a row per retrieval task and a column per model, over relative depth."""
     ring = Line2D([], [], label="the layer that counts", linestyle="", **_ring("0.3"))
     margins = Margins(left=0.9, top=legend_height(styles, 1) + 0.35, bottom=0.6, down=0.15)
     figure, rows = grid([2.0] * len(swept), len(models), margins)

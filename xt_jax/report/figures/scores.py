@@ -1,4 +1,4 @@
-"""Scores against model size, a panel for each target."""
+"""Draws scores against model size, with a panel for each target."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from xt_jax.report.study_results import Model
 
 
 def score_figure(families: dict[str, list[Model]], styles: dict[str, Style]) -> Figure:
-    """The first metric of each target, for one family of models after the other."""
+    """Draws the first metric of each target, one family of models after the other."""
     cells = [
         (family, target, models)
         for family, models in families.items()
@@ -48,7 +48,7 @@ def score_figure(families: dict[str, list[Model]], styles: dict[str, Style]) -> 
 
 
 def _draw(axes: Axes, target: str, models: Sequence[Model], styles: dict[str, Style]) -> bool:
-    """A line for each intermediate task; whether any point has an error bar."""
+    """Draws a line for each intermediate task; returns whether any point has an error bar."""
     sizes = sorted({model.encoder_params for model in models})
     step = 0.03 * math.log(sizes[-1] / sizes[0]) or 0.2  # so that points do not hide each other
     has_bars = False

@@ -1,4 +1,4 @@
-"""What all figures share: colours and markers, legends, axes of model sizes, grids of panels."""
+"""Provides what figures share: colours, markers, legends, size axes, grids of panels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MARKERS = ("o", "s", "^", "v", "P", "X", "<")
 
 
 class Style(NamedTuple):
-    """Colour and marker of an intermediate task, the same in all figures; 42 are different."""
+    """The colour and marker of an intermediate task in all figures; 42 combinations differ."""
 
     colour: str
     marker: str
@@ -44,18 +44,18 @@ class Style(NamedTuple):
 
 
 def styles_of(names: Collection[str]) -> dict[str, Style]:
-    """The style of each intermediate task, in the order in which they are drawn."""
-    others = [name for name in direct_first(names) if name != DIRECT]
+    """Returns the style of each intermediate task, in the order in which they are drawn."""
+    tasks = [name for name in direct_first(names) if name != DIRECT]
     styles = {
         name: Style(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
-        for i, name in enumerate(others)
+        for i, name in enumerate(tasks)
     }
     return {DIRECT: Style("#000000", "D"), **styles} if DIRECT in names else styles
 
 
 @dataclass(frozen=True)
 class Margins:
-    """Inches around the panels of a grid and between them."""
+    """The space around the panels of a grid and between them, in inches."""
 
     left: float = 0.75
     right: float = 0.12
@@ -68,10 +68,10 @@ class Margins:
 def grid(
     heights: Sequence[float], columns: int, margins: Margins
 ) -> tuple[Figure, list[list[Axes]]]:
-    """Panels [row][column] at fixed places; an automatic layout of many panels takes long.
+    """Places panels [row][column] by hand, as automatic layout of many panels is slow.
 
     Args:
-        heights: of each row of panels, in inches.
+        heights: the height of each row of panels, in inches.
     """
     down = margins.down * (len(heights) - 1)
     height = margins.top + sum(heights) + down + margins.bottom
@@ -96,7 +96,7 @@ def grid(
 
 
 def abreast(count: int, height: float, margins: Margins) -> tuple[Figure, list[Axes]]:
-    """`count` panels of a height in inches, three beside one another."""
+    """Places `count` panels of a height in inches, three beside one another."""
     columns = min(_ABREAST, count)
     figure, rows = grid([height] * math.ceil(count / columns), columns, margins)
     panels = [axes for row in rows for axes in row]
@@ -106,13 +106,13 @@ def abreast(count: int, height: float, margins: Margins) -> tuple[Figure, list[A
 
 
 def label(figure: Figure, x: str, y: str = "") -> None:
-    """Names the axes of all panels, below them and on their left."""
+    """Names the shared axes of all panels, below them and on their left."""
     figure.supxlabel(x, fontsize=10, y=0.1 / figure.get_figheight(), va="bottom")
     figure.supylabel(y, fontsize=10, x=0.12 / WIDTH)
 
 
 def row_label(axes: Axes, text: str, *, bold: bool = False) -> None:
-    """Names a row of panels on the left of its first."""
+    """Names a row of panels on the left of its first panel."""
     weight = "bold" if bold else "normal"
     axes.set_ylabel(wrapped(text, 12), rotation=0, ha="right", va="center", fontweight=weight)
     axes.yaxis.set_label_coords(-0.42 / (axes.get_position().width * WIDTH), 0.5)
@@ -126,7 +126,7 @@ def legend(
     line: bool = False,
     markers: bool = True,
 ) -> None:
-    """One legend above the panels of a `grid`, of which the margin is `legend_height`."""
+    """Draws one legend above the panels of a `grid`, in a margin of `legend_height`."""
     handles: list[Artist] = []
     for name, style in styles.items():
         options = {**style.line, "markersize": 5.5 if markers else 0}
@@ -142,7 +142,7 @@ def legend(
 
 
 def legend_height(styles: dict[str, Style], more: int = 0) -> float:
-    """Inches that the legend takes with `more` entries beside the styles."""
+    """Returns the height of the legend in inches, with `more` entries beside the styles."""
     rows = math.ceil((len(styles) + more) / _legend_columns(styles, more))
     lines = rows * max((wrapped(name).count("\n") + 1 for name in styles), default=1)
     return 0.2 * lines + 0.1
@@ -154,13 +154,13 @@ def _legend_columns(styles: dict[str, Style], more: int) -> int:
 
 
 def wrapped(name: str, width: int = 44) -> str:
-    """Lines of at most `width`, cut after spaces and the `+` of mixtures where that is enough."""
+    """Breaks a name into lines of at most `width`, after spaces and the `+` of mixtures."""
     filled = textwrap.fill(name.replace("+", "+ "), width, break_on_hyphens=False)
     return filled.replace("+ ", "+")
 
 
 def size_axis(axes: Axes, sizes: Sequence[int], apart: float = 0.17) -> None:
-    """A logarithmic axis with the sizes themselves as ticks.
+    """Makes a logarithmic axis whose ticks are the model sizes themselves.
 
     Args:
         sizes: from small to large.
@@ -171,12 +171,12 @@ def size_axis(axes: Axes, sizes: Sequence[int], apart: float = 0.17) -> None:
     axes.set_xscale("log")
     axes.set_xlim(sizes[0] * math.exp(-0.12 * span), sizes[-1] * math.exp(0.12 * span))
     shown = [sizes[0]]
-    for each in sizes[1:-1]:
-        if min(math.log(each / shown[-1]), math.log(sizes[-1] / each)) > apart * span:
-            shown.append(each)
+    for params in sizes[1:-1]:
+        if min(math.log(params / shown[-1]), math.log(sizes[-1] / params)) > apart * span:
+            shown.append(params)
     if sizes[-1] > sizes[0]:
         shown.append(sizes[-1])
-    axes.set_xticks(shown, [size(each) for each in shown])
+    axes.set_xticks(shown, [size(params) for params in shown])
     axes.set_xticks([], minor=True)
 
 

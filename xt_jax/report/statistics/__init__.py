@@ -1,1 +1,1 @@
-"""What the rows of a study say: gaps, slopes, their intervals, runs at chance."""
+"""Statistics of a study's rows: gaps, slopes, their intervals, runs at chance."""

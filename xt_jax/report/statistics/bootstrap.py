@@ -1,4 +1,4 @@
-"""Intervals of means of paired differences, with respect to other seeds and test examples at once.
+"""Computes intervals of mean paired differences over other seeds and other test examples.
 
 Seeds and examples are crossed: every seed is scored on the same examples. The variance over
 examples comes from resampling them with replacement. Three to five seeds are too few to resample,
@@ -23,7 +23,7 @@ from xt_jax.report.statistics.scores import CONFIDENCE
 
 DRAWS = 1000
 
-_AT_ONCE = 1 << 24  # numbers in memory
+_AT_ONCE = 1 << 24  # numbers in memory at once
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Estimate:
     """A gap or slope with its interval at `scores.CONFIDENCE`.
 
     Attributes:
-        value: percentage points; of a slope, percentage points for ten times the parameters.
+        value: percentage points; for a slope, per tenfold number of parameters.
         low, high: the interval; NaN from a single seed.
         positive: probability that the true value is above 0; NaN from a single seed.
-        seeds: how many seeds it is from; of a slope, those of the size that has fewest.
-        examples: whether the interval is also about other test examples, or about seeds alone.
+        seeds: how many seeds it is from; for a slope, the number at the size with fewest.
+        examples: whether the interval covers other test examples too, or other seeds alone.
     """
 
     value: float
@@ -63,7 +63,7 @@ class Paired:
         values: [S] percentage points.
         shifts: [S, B] how `values` change on resampled test examples (see `shifts`), which are
             the same examples in each draw; None without per-example scores.
-        examples: the number of test examples; of several test sets, of the smallest.
+        examples: the number of test examples, in the smallest of several test sets.
     """
 
     seeds: tuple[int, ...]
@@ -72,7 +72,7 @@ class Paired:
     examples: int = 0
 
     def of(self, seeds: Sequence[int]) -> Paired:
-        """The differences of the given seeds alone."""
+        """Returns the differences of the given seeds alone."""
         index = [self.seeds.index(seed) for seed in seeds]
         drawn = None if self.shifts is None else self.shifts[index]
         return Paired(tuple(seeds), self.values[index], drawn, self.examples)
@@ -83,7 +83,7 @@ class Term:
     """One summand of a weighted sum of means over seeds.
 
     Attributes:
-        model: terms of one model share runs where they have the same seed; models share none.
+        model: terms of one model and seed share runs; terms of different models share none.
     """
 
     weight: float
@@ -92,7 +92,7 @@ class Term:
 
 
 def shifts(example_scores: np.ndarray, draws: int = DRAWS) -> np.ndarray:
-    """How the scores (0..100) of runs change on resampled test examples, [R, B] float32.
+    """Returns how runs' scores (0..100) change on resampled test examples, [R, B] float32.
 
     A draw depends on n alone, so that test sets which are translations of each other are resampled
     together. Other sets of equal size are paired at random, which adds 0 to a covariance on
@@ -115,7 +115,7 @@ def shifts(example_scores: np.ndarray, draws: int = DRAWS) -> np.ndarray:
 
 
 def estimate(terms: Sequence[Term]) -> Estimate:
-    """The weighted sum of means over seeds with its interval, NaN where a mean is of one seed.
+    """Returns a weighted sum of means over seeds with its interval, NaN for a single seed.
 
     The variance is that over seeds (of each model, terms of one seed together) plus that over
     draws of examples, less their overlap. The interval is Student's with Satterthwaite's degrees
@@ -149,7 +149,7 @@ def estimate(terms: Sequence[Term]) -> Estimate:
 
 
 def slope_weights(x: Sequence[float]) -> np.ndarray:
-    """Weights [sizes] with which a sum over sizes is the slope of the least-squares line.
+    """Returns weights [sizes] whose weighted sum over sizes is the least-squares slope.
 
     Raises:
         ValueError: all of `x` are the same.
@@ -161,7 +161,7 @@ def slope_weights(x: Sequence[float]) -> np.ndarray:
 
 
 def _weights(n: int, draws: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks of draws: the first draw and how often each example is in them, [draws, n]."""
+    """Yields blocks of draws: the first draw and each example's count in them, [draws, n]."""
     size = max(_AT_ONCE // n, 1)
     for first in range(0, draws, size):
         yield first, _block(n, first, min(size, draws - first))
@@ -176,13 +176,13 @@ def _block(n: int, first: int, draws: int) -> np.ndarray:
 
 
 def _percent(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """100 times the ratio, and 0 where the denominator is 0."""
+    """Returns 100 times the ratio, and 0 where the denominator is 0."""
     zeros = np.zeros(np.broadcast_shapes(numerator.shape, denominator.shape), np.float32)
     return np.divide(100 * numerator, denominator, out=zeros, where=denominator > 0)
 
 
 def _over_seeds(terms: Sequence[Term], arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The variance [...] over seeds, for one model, of the weighted sum of means of `arrays`.
+    """Returns one model's variance [...] over seeds of the weighted sum of means of `arrays`.
 
     Each array is [S, ...]. Terms covary in the seeds that they share. With one term this is the
     sample variance of its mean.
@@ -198,7 +198,7 @@ def _over_seeds(terms: Sequence[Term], arrays: Sequence[np.ndarray]) -> np.ndarr
 
 
 def _over_examples(models: Sequence[Sequence[Term]]) -> float:
-    """The variance over draws of examples that the variance over seeds does not contain.
+    """Returns the variance over draws of examples, less what the one over seeds contains.
 
     That is the covariance of different runs: how examples change all of them alike.
     """
@@ -212,7 +212,7 @@ def _over_examples(models: Sequence[Sequence[Term]]) -> float:
 
 
 def _freedom(terms: Sequence[Term]) -> float:
-    """Degrees of freedom of one model: seeds less one, averaged over terms by weight."""
+    """Returns one model's degrees of freedom: seeds less one, averaged over terms by weight."""
     total = math.fsum(abs(term.weight) for term in terms)
     if not total:
         return 1.0
@@ -220,7 +220,7 @@ def _freedom(terms: Sequence[Term]) -> float:
 
 
 def _sum(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Variance and degrees of freedom of a sum of independent parts, given theirs."""
+    """Returns the variance and degrees of freedom of a sum of independent parts, given theirs."""
     total = math.fsum(variance for variance, _ in parts)
     if not total:
         return 0.0, 1.0

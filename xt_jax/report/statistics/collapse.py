@@ -1,4 +1,4 @@
-"""Runs that learnt nothing: their English score is at chance."""
+"""Finds the runs that learnt nothing: their English score is at chance."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ENGLISH = "en"
 
 
 def collapsed(rows: Sequence[Row]) -> set[Run]:
-    """The runs of one model that are at chance; `rows` are those of each target's first metric.
+    """Returns one model's runs at chance; `rows` are those of each target's first metric.
 
-    The English score decides, where there is none the mean over languages: at most `chance`. Only
-    what is trained on its target can collapse: retrieval and mining score an encoder as it is.
+    The English score decides (without one, the mean over languages): it is at most `chance`. Only
+    runs trained on their target can collapse; retrieval and mining score an encoder as it is.
     """
     runs: dict[Run, list[Row]] = defaultdict(list)
     for row in rows:
@@ -27,7 +27,7 @@ def collapsed(rows: Sequence[Row]) -> set[Run]:
 
 
 def chance(target: str, n: int) -> float | None:
-    """The highest score, 0..100, on `n` examples that still counts as chance; None if any counts.
+    """Returns the highest score (0..100) on `n` examples that is chance; None where none is.
 
     Each family defines the score that takes no learning: one label for all, any span, one tag.
     """

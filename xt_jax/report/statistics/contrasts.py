@@ -1,4 +1,4 @@
-"""Runs after an intermediate task against the direct ones, and their change on other examples."""
+"""Compares runs after an intermediate task with direct ones, also on resampled examples."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from xt_jax.tasks.table import DIRECT
 ExampleScores = Callable[[str, str], np.ndarray | None]  # of (run, data), see `xt_jax.records`
 Shifts = dict[tuple[str, str], np.ndarray]  # (run, data) -> [B]
 
-_AT_ONCE = 1 << 25  # numbers in memory
-_MANY = 20_000  # examples, above which those without any numerator or denominator are not drawn
-_ROUNDING = 1e-3  # of float32 scores, in percentage points
+_AT_ONCE = 1 << 25  # numbers in memory at once
+_MANY = 20_000  # examples above which those without a numerator or denominator are not drawn
+_ROUNDING = 1e-3  # error of float32 scores, in percentage points
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """One model, intermediate task and target, compared with direct fine-tuning.
+    """The comparison of one model, intermediate task and target with direct fine-tuning.
 
     Attributes:
         pairs: rows of `scores.pairs` on the same examples; at least one.
-        collapsed: seeds of which either side is at chance.
+        collapsed: seeds in which either side is at chance.
     """
 
     model: str
@@ -60,11 +60,11 @@ class Contrast:
     @cached_property
     def mean_without_collapsed(self) -> Paired | None:
         """`mean` without collapsed runs; None where fewer than two of several seeds remain."""
-        rest = without(self.mean, self.collapsed)
-        return rest if rest and len(rest.seeds) >= min(2, len(self.mean.seeds)) else None
+        mean = without(self.mean, self.collapsed)
+        return mean if mean and len(mean.seeds) >= min(2, len(self.mean.seeds)) else None
 
     def of(self, language: str) -> Paired:
-        """The difference of each seed in one language."""
+        """Returns the difference of each seed in one language."""
         return self._paired([pair for pair in self.pairs if pair.language == language])
 
     def _paired(self, pairs: Sequence[Any]) -> Paired:
@@ -89,10 +89,10 @@ class Contrast:
 
 
 def contrasts(rows: pd.DataFrame, at_chance: set[Run], shifts: Shifts) -> Iterator[Contrast]:
-    """The contrasts of one model that have a pair, by target and then by intermediate task.
+    """Yields the contrasts of one model, by target and then by intermediate task.
 
     Args:
-        rows: of the first metric of each target.
+        rows: the rows of the first metric of each target.
         shifts: see `shifts_of`.
     """
     last = rows.iloc[-1]
@@ -107,13 +107,13 @@ def contrasts(rows: pd.DataFrame, at_chance: set[Run], shifts: Shifts) -> Iterat
 
 
 def without(paired: Paired, seeds: Sequence[int]) -> Paired | None:
-    """The differences of other seeds than these; None where no seed is left."""
-    rest = [seed for seed in paired.seeds if seed not in seeds]
-    return paired.of(rest) if rest else None
+    """Returns the differences of all seeds but the given ones; None where no seed is left."""
+    remaining = [seed for seed in paired.seeds if seed not in seeds]
+    return paired.of(remaining) if remaining else None
 
 
 def shifts_of(rows: pd.DataFrame, example_scores: ExampleScores) -> Shifts:
-    """How scores change on resampled examples, for the runs that have per-example scores.
+    """Returns how scores change on resampled examples, for runs with per-example scores.
 
     Raises:
         DataError: per-example scores that do not give the row's value.
@@ -136,9 +136,9 @@ def shifts_of(rows: pd.DataFrame, example_scores: ExampleScores) -> Shifts:
 
 
 def _counting(rows: pd.DataFrame, example_scores: ExampleScores) -> np.ndarray:
-    """Which examples [n] have a numerator or denominator other than 0 in any run.
+    """Returns which examples [n] have a non-zero numerator or denominator in any run.
 
-    To draw the others too changes no ratio, and most sentences to be mined are such.
+    Drawing the others too would change no ratio; most sentences to be mined are among them.
     """
     counting = np.zeros(rows["n"].iloc[0], bool)
     for row in rows.itertuples():
@@ -149,7 +149,7 @@ def _counting(rows: pd.DataFrame, example_scores: ExampleScores) -> np.ndarray:
 
 
 def _checked(row: Any, example_scores: ExampleScores) -> np.ndarray | None:
-    """The per-example scores [n, 2] of a row, if there are any."""
+    """Returns the per-example scores [n, 2] of a row if there are any, checked against it."""
     array = example_scores(row.run, row.data)
     if array is None:
         return None
@@ -157,10 +157,11 @@ def _checked(row: Any, example_scores: ExampleScores) -> np.ndarray | None:
     value = 100 * numerator / denominator if denominator else 0.0
     if len(array) != row.n or abs(value - row.value) > _ROUNDING:
         raise DataError(
-            f"The per-example scores of {len(array)} examples give {value:.3f}, the row has "
+            f"The per-example scores of {len(array)} examples give {value:.3f}, but the row has "
             f"{row.value:.3f} from {row.n}.",
             where=f"run {row.run}, data {row.data} ({row.target}, {row.language})",
-            remedy="delete that file in the folder `example_scores` and run the study again",
+            remedy="delete the file of this run and data in the folder `example_scores`, and run "
+            "the study again",
         )
     return array
 

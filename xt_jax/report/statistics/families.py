@@ -1,14 +1,14 @@
-"""Families of models that differ in size alone."""
+"""Groups models into families that differ in size alone."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-MIN_SIZES = 3  # of a family, for a statement about size
+MIN_SIZES = 3  # that a family needs for a statement about size
 
 
 def ladders(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """Families of at least `MIN_SIZES` sizes with their models from small to large."""
+    """Returns families of at least `MIN_SIZES` sizes, with their models from small to large."""
     models = rows.groupby("model")["encoder_params"].last().reset_index()
     models = models.sort_values(["encoder_params", "model"])
     families = models.groupby(models["model"].map(family_of), sort=False)
@@ -20,9 +20,9 @@ def ladders(rows: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def family_of(model: str) -> str:
-    """A model's name without owner and size: `facebook/xlm-roberta-xl` is an `xlm-roberta`.
+    """Returns a model's name without owner and size: `xlm-roberta` for `facebook/xlm-roberta-xl`.
 
-    Encoders distilled from XLM-R count as its smallest sizes. Random weights are a family apart.
+    Encoders distilled from XLM-R count as its smallest sizes. Random weights are a separate family.
     """
     if model.endswith("-distilled-from-XLMR-Large"):
         return "xlm-roberta"

@@ -1,4 +1,4 @@
-"""What a study shows: gaps to direct fine-tuning and how they change with model size."""
+"""Computes what a study shows: gaps to direct fine-tuning and their change with model size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Gap:
     Attributes:
         target, metric: "" for the mean over all targets on which the model has a gap.
         language: "" for the mean over languages.
-        collapsed: seeds of which either side is at chance on English.
+        collapsed: seeds in which either side is at chance on English.
         without_collapsed: the estimate from the other seeds; None where there are none, or where
             `collapsed` is empty.
     """
@@ -51,7 +51,7 @@ class Slope:
     """How a gap (mean over languages) changes with the logarithm of the number of parameters.
 
     Attributes:
-        family: of models, as `families.family_of` names it.
+        family: the family of models, as `families.family_of` names it.
         intermediate, target: "" for the mean over all that every size has.
         parameters: `encoder` (without embeddings) or `total`.
         sizes: the number of different sizes.
@@ -82,7 +82,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Multiplicity:
-    """How many of many intervals would exclude 0 by chance.
+    """How many of the intervals would exclude 0 by chance, and how many do.
 
     Attributes:
         tested: gaps on a single target, mean over languages, that have an interval.
@@ -100,12 +100,12 @@ class Multiplicity:
 
 
 def find(rows: pd.DataFrame | Sequence[Row], example_scores: ExampleScores) -> Findings:
-    """Gaps and slopes of each target's first metric.
+    """Computes the gaps and slopes of each target's first metric.
 
     Args:
-        rows: those that count, see `scores.one_setting`.
-        example_scores: of a run and a data set; where there are none, intervals are from seeds
-            alone.
+        rows: the rows that count, see `scores.one_setting`.
+        example_scores: returns those of a run and a data set; where there are none, intervals are
+            from seeds alone.
 
     Raises:
         DataError: per-example scores that do not give the row's value.
@@ -124,7 +124,7 @@ def find(rows: pd.DataFrame | Sequence[Row], example_scores: ExampleScores) -> F
 
 
 def multiplicity(gaps: Sequence[Gap]) -> Multiplicity:
-    """How many of the gaps on single targets (mean over languages) chance would show."""
+    """Counts how many gaps on single targets (means over languages) chance would show."""
     tested = [g for g in gaps if g.target and not g.language and g.estimate.has_interval]
     error = 1 - CONFIDENCE
     ranked = sorted(tested, key=_p_value)
@@ -138,44 +138,45 @@ def multiplicity(gaps: Sequence[Gap]) -> Multiplicity:
 
 
 def _p_value(gap: Gap) -> float:
-    """The two-sided p-value of a gap of 0."""
+    """Returns the two-sided p-value of a gap of 0."""
     return 2 * min(gap.estimate.positive, 1 - gap.estimate.positive)
 
 
 def _gaps(comparisons: Sequence[Contrast]) -> Iterator[Gap]:
-    """The gaps of one model: each target's mean over languages, each language, means of targets."""
-    for one in comparisons:
-        views = {"": one.mean, **{language: one.of(language) for language in one.languages}}
+    """Yields one model's gaps: means over languages, each language, means over targets."""
+    for contrast in comparisons:
+        views = {"": contrast.mean, **{lang: contrast.of(lang) for lang in contrast.languages}}
         for language, paired in views.items():
-            bad = tuple(seed for seed in one.collapsed if seed in paired.seeds)
-            rest = without(paired, bad) if bad else None
+            bad = tuple(seed for seed in contrast.collapsed if seed in paired.seeds)
+            good = without(paired, bad) if bad else None
             yield Gap(
-                *_about(one),
-                one.target,
-                one.metric,
+                *_about(contrast),
+                contrast.target,
+                contrast.metric,
                 language,
                 _mean([paired]),
                 bad,
-                _mean([rest]) if rest else None,
+                _mean([good]) if good else None,
             )
-    for name in direct_first({one.intermediate for one in comparisons}):
-        of_task = [one for one in comparisons if one.intermediate == name]
-        kept = [one.mean_without_collapsed for one in of_task]
-        rests = [paired for paired in kept if paired is not None]
-        bad = tuple(sorted({seed for one in of_task for seed in one.collapsed}))
+    for name in direct_first({contrast.intermediate for contrast in comparisons}):
+        of_task = [contrast for contrast in comparisons if contrast.intermediate == name]
+        means = [contrast.mean_without_collapsed for contrast in of_task]
+        good_means = [mean for mean in means if mean is not None]
+        bad = tuple(sorted({seed for contrast in of_task for seed in contrast.collapsed}))
         yield Gap(
             *_about(of_task[0]),
             "",
             "",
             "",
-            _mean([one.mean for one in of_task]),
+            _mean([contrast.mean for contrast in of_task]),
             bad,
-            _mean(rests) if bad and rests else None,
+            _mean(good_means) if bad and good_means else None,
         )
 
 
-def _about(one: Contrast) -> tuple[str, int, int, str]:
-    return one.model, one.encoder_params, one.total_params, one.intermediate
+def _about(contrast: Contrast) -> tuple[str, int, int, str]:
+    c = contrast
+    return c.model, c.encoder_params, c.total_params, c.intermediate
 
 
 def _mean(parts: Sequence[Paired]) -> Estimate:
@@ -185,9 +186,9 @@ def _mean(parts: Sequence[Paired]) -> Estimate:
 def _slopes(
     families: dict[str, list[str]], comparisons: dict[str, list[Contrast]]
 ) -> Iterator[Slope]:
-    """The slopes of means over all first, then of one intermediate task, one target, and pairs."""
+    """Yields slopes: means over everything first, then one intermediate task, target, or pair."""
     for family, models in families.items():
-        of_models = [{one.key: one for one in comparisons.get(model, [])} for model in models]
+        of_models = [{c.key: c for c in comparisons.get(model, [])} for model in models]
         every = list(dict.fromkeys(key for by_key in of_models for key in by_key))
         common = [key for key in every if all(key in by_key for by_key in of_models)]
         names = direct_first({name for name, _ in every})
@@ -209,43 +210,43 @@ def _slopes(
 def _slope(
     sizes: Sequence[Sequence[Contrast]], parameters: str
 ) -> tuple[int, Estimate, Estimate | None] | None:
-    """The number of sizes, the slope, and the slope without collapsed runs.
+    """Returns the number of sizes, the slope, and the slope without collapsed runs.
 
     None where there are too few sizes.
     """
-    whole = _fitted([[(one, one.mean) for one in size] for size in sizes], parameters)
-    if whole is None:
+    slope = _fitted([[(c, c.mean) for c in size] for size in sizes], parameters)
+    if slope is None:
         return None
-    rest = None
-    if any(one.collapsed for size in sizes for one in size):
-        lost = {one.key for size in sizes for one in size if one.mean_without_collapsed is None}
+    without_collapsed = None
+    if any(c.collapsed for size in sizes for c in size):
+        lost = {c.key for size in sizes for c in size if c.mean_without_collapsed is None}
         if len(sizes[0]) == 1:
             lost = set()  # a size is lost, not the pair at every size
-        kept = [
+        good_sizes = [
             [
-                (one, one.mean_without_collapsed)
-                for one in size
-                if one.mean_without_collapsed is not None and one.key not in lost
+                (c, c.mean_without_collapsed)
+                for c in size
+                if c.mean_without_collapsed is not None and c.key not in lost
             ]
             for size in sizes
         ]
-        rest = _fitted([size for size in kept if size], parameters)
-    return len({_parameters(size[0], parameters) for size in sizes}), whole, rest
+        without_collapsed = _fitted([size for size in good_sizes if size], parameters)
+    return len({_parameters(size[0], parameters) for size in sizes}), slope, without_collapsed
 
 
 def _fitted(sizes: Sequence[Sequence[tuple[Contrast, Paired]]], parameters: str) -> Estimate | None:
-    """The least-squares slope of each size's mean."""
+    """Returns the least-squares slope of the sizes' means."""
     x = [math.log10(_parameters(size[0][0], parameters)) for size in sizes]
     if len(set(x)) < MIN_SIZES:
         return None
     return estimate(
         [
-            Term(weight / len(size), one.model, paired)
+            Term(weight / len(size), contrast.model, paired)
             for weight, size in zip(slope_weights(x).tolist(), sizes, strict=True)
-            for one, paired in size
+            for contrast, paired in size
         ]
     )
 
 
-def _parameters(one: Contrast, parameters: str) -> int:
-    return one.encoder_params if parameters == "encoder" else one.total_params
+def _parameters(contrast: Contrast, parameters: str) -> int:
+    return contrast.encoder_params if parameters == "encoder" else contrast.total_params

@@ -25,28 +25,28 @@ _LAYER = AT_LAYER.format(metric="", layer="")
 
 
 def as_frame(rows: pd.DataFrame | Sequence[Row]) -> pd.DataFrame:
-    """The rows as a frame; without rows it has the columns all the same."""
+    """Returns the rows as a frame, which has all columns even without rows."""
     return pd.DataFrame(rows, columns=list(Row.__annotations__))
 
 
 def one_setting(
     rows: pd.DataFrame, only: Collection[tuple[str, str]] = ()
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """The rows that count, one per score, and for each model how many of other settings do not.
+    """Returns the rows that count, one per score, and each model's number of other rows.
 
     All languages of one model, intermediate task, target and seed come from one training run.
-    Different seeds may have different settings, which no row shows.
+    Different seeds may come from different settings, as rows do not record them.
 
     Args:
-        only: (run, data) of rows that are preferred to others; among the others the last counts.
+        only: (run, data) of the rows that are preferred; where there are none, the last row counts.
     """
     preferred = [pair in only for pair in zip(rows["run"], rows["data"], strict=True)]
     ranked = rows.iloc[np.argsort(preferred, kind="stable")]
     counts = ranked["run"] == ranked.groupby(_RUN)["run"].transform("last")
     kept = ranked[counts].drop_duplicates(_SCORE, keep="last").sort_index()
     setting = [*_SCORE, "run", "data"]
-    other = ~_keys(rows, setting).isin(_keys(kept, setting))
-    return kept, pd.Series(other, rows.index).groupby(rows["model"]).sum()
+    is_left_out = ~_keys(rows, setting).isin(_keys(kept, setting))
+    return kept, pd.Series(is_left_out, rows.index).groupby(rows["model"]).sum()
 
 
 def _keys(rows: pd.DataFrame, columns: list[str]) -> pd.MultiIndex:
@@ -54,12 +54,12 @@ def _keys(rows: pd.DataFrame, columns: list[str]) -> pd.MultiIndex:
 
 
 def without_layers(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the tasks' own metrics, without those of single layers."""
+    """Returns the rows of the tasks' own metrics, without those of single layers."""
     return rows[~rows["metric"].str.contains(_LAYER, regex=False)]
 
 
 def first_metrics(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the metric that stands first for each model and target."""
+    """Returns the rows of the first metric of each model and target."""
     scores = without_layers(rows)
     return scores[
         scores["metric"] == scores.groupby(["model", "target"])["metric"].transform("first")
@@ -67,25 +67,25 @@ def first_metrics(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def at_layers(rows: pd.DataFrame, metric: str) -> dict[int, pd.DataFrame]:
-    """The rows of `metric` computed from single layers, by layer in ascending order."""
+    """Returns the rows of `metric` computed from single layers, by layer in ascending order."""
     layers = rows[rows["metric"].str.startswith(metric + _LAYER)]
     number = layers["metric"].str.removeprefix(metric + _LAYER).astype(int)
     return {int(layer): of_layer for layer, of_layer in layers.groupby(number)}
 
 
 def direct_first(names: Collection[str]) -> list[str]:
-    """Intermediate tasks in alphabetical order after direct fine-tuning."""
+    """Returns intermediate tasks in alphabetical order after direct fine-tuning."""
     return sorted(names, key=lambda name: (name != DIRECT, name))
 
 
 def in_task_order(targets: Collection[str]) -> list[str]:
-    """Targets in the order of the table of tasks, others after them."""
+    """Returns targets in the order of the table of tasks, others after them."""
     order = {name: i for i, name in enumerate(TASKS)}
     return sorted(targets, key=lambda name: (order.get(name, len(order)), name))
 
 
 def pairs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows after an intermediate task joined with the rows of direct fine-tuning.
+    """Joins rows after an intermediate task with the rows of direct fine-tuning.
 
     `value_direct`, `data_direct` and so on are of direct fine-tuning with the same model, target,
     metric, seed and language.
@@ -96,7 +96,7 @@ def pairs(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def on_same_examples(joined: pd.DataFrame) -> pd.DataFrame:
-    """The `pairs` of which both sides were scored on the same examples."""
+    """Returns the `pairs` whose two sides were scored on the same examples."""
     return joined[joined["data"] == joined["data_direct"]]
 
 
@@ -132,18 +132,18 @@ class Grid:
 
 
 def seed_means(values: np.ndarray) -> np.ndarray:
-    """The means over languages of an array [S, L] for the seeds that have a value."""
+    """Returns the means over languages of an array [S, L], for the seeds that have a value."""
     known = [row[~np.isnan(row)] for row in values]
     return np.array([mean(row.tolist()) for row in known if len(row)])
 
 
 def deviation(values: Sequence[float] | np.ndarray) -> float:
-    """Sample standard deviation; NaN for fewer than two values."""
+    """Returns the sample standard deviation; NaN for fewer than two values."""
     return stdev(values) if len(values) > 1 else math.nan
 
 
 def half_width(values: Sequence[float] | np.ndarray) -> float:
-    """Half the width of Student's interval for the mean at `CONFIDENCE`; NaN for fewer than two.
+    """Returns half of Student's interval of the mean at `CONFIDENCE`; NaN below two values.
 
     For differences paired by seed it is the interval of a gap with respect to other seeds, not to
     other test examples or languages.
