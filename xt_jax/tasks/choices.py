@@ -17,11 +17,12 @@ from xt_jax.data.examples import ChoiceExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
 from xt_jax.errors import DataError
+from xt_jax.model.batch import Batch, Sums
 from xt_jax.model.heads import ChoiceHead, Model, take_tokens
 from xt_jax.model.layers import split_key
 from xt_jax.tasks import pairs
 from xt_jax.tasks.family import Family, Labels, Outputs
-from xt_jax.tasks.packed import Batch, Sums, encode, run_encoder
+from xt_jax.tasks.packed import encode, run_encoder
 
 
 def tokenize(

@@ -14,6 +14,7 @@ import numpy as np
 from xt_jax.data.examples import MiningExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
+from xt_jax.model.batch import Batch
 from xt_jax.model.encoder import Encoder
 from xt_jax.retrieval.embed import embed_batch, tatoeba_layer
 from xt_jax.retrieval.mining import (
@@ -28,7 +29,7 @@ from xt_jax.retrieval.mining import (
 from xt_jax.tasks import retrieval
 from xt_jax.tasks.family import AT_LAYER, Array, Evaluation, Family, Labels, Metrics, Scores, Task
 from xt_jax.tasks.metrics.basic import f1_ratios, set_counts, set_scores
-from xt_jax.tasks.packed import Batch, encode
+from xt_jax.tasks.packed import encode
 from xt_jax.tasks.submission import formats
 
 ORACLE = "{metric}@oracle_threshold"

@@ -21,11 +21,12 @@ from xt_jax.data.examples import TextExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
 from xt_jax.errors import ConfigError
+from xt_jax.model.batch import Batch, Sums
 from xt_jax.model.heads import MlmHead, Model, take_tokens
 from xt_jax.model.hf import load_mlm_head
 from xt_jax.model.layers import exact_key, split_key
 from xt_jax.tasks.family import Family, Labels, Metrics, Outputs, Task
-from xt_jax.tasks.packed import Batch, Sums, run_encoder
+from xt_jax.tasks.packed import run_encoder
 
 PERCENT = 15  # of the tokens of a row are masked
 HIDDEN, REPLACED = 0.8, 0.1  # shares of them; the rest stays

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from xt_jax.data.tokenize import Tokenizer
-from xt_jax.model.batch import Batch, Sums  # noqa: F401
+from xt_jax.model.batch import Batch
 from xt_jax.model.encoder import Encoder
 
 

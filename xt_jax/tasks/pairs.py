@@ -12,11 +12,12 @@ import optax
 from xt_jax.data.examples import PairExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
+from xt_jax.model.batch import Batch, Sums
 from xt_jax.model.heads import ClassificationHead, Model, take_tokens
 from xt_jax.model.layers import split_key
 from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics.basic import accuracy, binary_f1, matches, over_one
-from xt_jax.tasks.packed import Batch, Sums, encode, run_encoder
+from xt_jax.tasks.packed import encode, run_encoder
 from xt_jax.tasks.submission import formats
 
 _ERRORS = 2  # standard errors above chance that are still chance

@@ -13,13 +13,14 @@ import numpy as np
 from xt_jax.data.examples import SentenceExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
+from xt_jax.model.batch import Batch
 from xt_jax.model.encoder import Encoder
 from xt_jax.retrieval.embed import ALL_LAYERS, embed_batch
 from xt_jax.retrieval.mining import Search
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.tasks.family import AT_LAYER, Array, Evaluation, Family, Labels, Metrics, Scores, Task
 from xt_jax.tasks.metrics.basic import accuracy, matches, over_one
-from xt_jax.tasks.packed import Batch, encode
+from xt_jax.tasks.packed import encode
 from xt_jax.tasks.submission import formats
 
 

@@ -18,12 +18,13 @@ import numpy as np
 from xt_jax.data.examples import SpanExample
 from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
+from xt_jax.model.batch import Batch, Sums
 from xt_jax.model.heads import Model, SpanHead, segment_mask
 from xt_jax.model.layers import split_key
 from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics import squad
 from xt_jax.tasks.metrics.basic import over_one
-from xt_jax.tasks.packed import Batch, Sums, run_encoder
+from xt_jax.tasks.packed import run_encoder
 from xt_jax.tasks.submission import formats
 
 MAX_QUESTION = 64  # tokens

@@ -18,12 +18,13 @@ import optax
 from xt_jax.data.examples import TagExample
 from xt_jax.data.packing import IGNORE, Features
 from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_types
+from xt_jax.model.batch import Batch, Sums
 from xt_jax.model.heads import Model, TaggingHead
 from xt_jax.model.layers import split_key
 from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics.basic import f1_ratios
 from xt_jax.tasks.metrics.tagging import entity_counts, entity_scores, tag_accuracy, tag_counts
-from xt_jax.tasks.packed import Batch, Sums, run_encoder
+from xt_jax.tasks.packed import run_encoder
 from xt_jax.tasks.submission import formats
 
 _CHANCE = 5.0  # percent F1 of a tag for every word, whatever the word
