@@ -30,7 +30,7 @@ from xt_jax.model.predict import Predictor  # noqa: E402
 from xt_jax.model.sharding import make_mesh, place_batch, place_params, row_multiple  # noqa: E402
 from xt_jax.tasks.recipes import Recipe  # noqa: E402
 from xt_jax.tasks.table import FAMILIES  # noqa: E402
-from xt_jax.train import folding  # noqa: E402
+from xt_jax.train import pruning  # noqa: E402
 from xt_jax.train.batches import TrainedTask, batch_stream  # noqa: E402
 from xt_jax.train.optim import make_optimizer  # noqa: E402
 from xt_jax.train.step import StepSpec, TrainState, compile_step, init_state  # noqa: E402
@@ -244,12 +244,12 @@ def folded(model: models.Model, features: Features, least: int) -> tuple[models.
     `least` words are kept, if need be others too.
     """
     config = model.encoder.config
-    words = folding.occurring_words([features], config.pad_id)
+    words = pruning.occurring_words([features], config.pad_id)
     others = np.setdiff1d(np.arange(config.vocab_size, dtype=words.dtype), words)
     words = np.sort(np.concatenate([words, others[: max(0, least - len(words))]]))
     table = np.asarray(model.encoder.embeddings.word.embedding[...])
     model.encoder.embeddings.word.embedding = nnx.Param(jnp.asarray(table[words]))
-    return model, folding.renumber(features, words)
+    return model, pruning.renumber(features, words)
 
 
 def training_recipe(work: Work) -> Recipe:

@@ -16,8 +16,8 @@ from xt_jax.data.packing import Features, materialise, plan_training
 from xt_jax.model.sharding import place_batch, place_params
 from xt_jax.tasks import pairs
 from xt_jax.tasks.recipes import Recipe
-from xt_jax.train.folding import decayed, occurring_words, renumber, unfold
 from xt_jax.train.optim import make_optimizer
+from xt_jax.train.pruning import decayed, occurring_words, renumber, whole_table
 from xt_jax.train.step import StepSpec, compile_step, init_state
 
 STEPS = 50
@@ -61,18 +61,18 @@ def test_fifty_steps_end_with_the_parameters_of_the_whole_table(decay, clip):
 
     words = occurring_words([features], pad_id=1)
     assert len(words) < CONFIG.vocab_size / 2
-    folded = jax.tree.map(np.array, params)
-    folded["encoder"]["embeddings"]["word"]["embedding"] = nnx.Param(before[words])
-    folded = trained(renumber(features, words), folded, graphdef, recipe)
+    pruned = jax.tree.map(np.array, params)
+    pruned["encoder"]["embeddings"]["word"]["embedding"] = nnx.Param(before[words])
+    pruned = trained(renumber(features, words), pruned, graphdef, recipe)
     factor = decayed(recipe, STEPS, STEPS)
-    whole = unfold(before, words, table_of(folded), factor)
+    whole = whole_table(before, words, table_of(pruned), factor)
 
     np.testing.assert_allclose(whole, table_of(dense), atol=1e-6)
     rest = np.setdiff1d(np.arange(CONFIG.vocab_size), words)
     moved = np.abs(whole[rest] - before[rest]).max()
     assert (moved > 1e-6) == (decay > 0)
-    folded["encoder"]["embeddings"]["word"]["embedding"] = nnx.Param(whole)
-    for a, b in zip(jax.tree.leaves(folded), jax.tree.leaves(dense), strict=True):
+    pruned["encoder"]["embeddings"]["word"]["embedding"] = nnx.Param(whole)
+    for a, b in zip(jax.tree.leaves(pruned), jax.tree.leaves(dense), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Bidirectional attention within the segments of a packed row: one contract, three backends.
+"""Bidirectional attention within the segments of packed rows, by one of three backends.
 
 Axes: B rows, T tokens in a row, N heads, H head size. None of the fused kernels drops attention
 probabilities, so they train with attention dropout 0 only.
@@ -23,7 +23,7 @@ from xt_jax.model.layers import dropout, product
 PLATFORMS = {"splash": ("tpu",), "cudnn": ("gpu", "cuda")}
 OUTPUT = "attention_output"  # the checkpoint name of what a backend returns
 
-_LANES = 128  # of a TPU's vector register: splash takes whole ones
+_LANES = 128  # of a TPU's vector register; splash takes row lengths in multiples of this
 _MOST_BLOCK = 512
 _BLOCKS = (
     *("block_q", "block_kv", "block_kv_compute"),
@@ -43,9 +43,9 @@ def attention(
     dropout_rate: float = 0.0,
     key: jax.Array | None = None,
 ) -> jax.Array:
-    """Softmax attention in which a token sees its own segment only.
+    """Computes softmax attention in which each token attends to its own segment only.
 
-    Padding (segment 0) sees padding, so that no row of the mask is empty.
+    Padding (segment 0) attends to padding, so that no row of the mask is empty.
 
     Args:
         q, k, v: [B, T, N, H]; q is scaled by 1/sqrt(H) here.
@@ -68,7 +68,7 @@ def attention(
 
 
 def no_dropout(backend: str, rate: float) -> ConfigError:
-    """The error for training with attention dropout on a fused backend."""
+    """Returns the error for training with attention dropout on a fused backend."""
     return attention_error(
         backend,
         f"cannot drop attention probabilities (rate {rate})",
@@ -92,15 +92,15 @@ def _xla(q, k, v, segment_ids, dropout_rate: float, key: jax.Array | None) -> ja
 
 
 def _cudnn(q, k, v, segment_ids) -> jax.Array:
-    """cuDNN's flash attention with the segments as a mask [B, 1, T, T].
+    """Runs cuDNN's flash attention with the segments as a mask [B, 1, T, T].
 
     What cuDNN takes, by `jax/_src/cudnn/fused_attention_stablehlo.py` of jax 0.10.2: bfloat16 (or
     float16); H a multiple of 8 up to 128, on Hopper and later 256; in training an even T. A mask
     must be full in both T (a [B, 1, 1, T] one is refused: jax issue 28974) and may be one for all
     heads (openxla/xla pull request 11967); it becomes an additive bias in q's dtype, 2 B T^2 bytes,
     and its gradient is computed and thrown away until jax leaves that out for masks (pull request
-    39512). Lengths of rows (`key_value_seq_lengths`) cost no such array, but know one segment a
-    row; offsets of several segments are an argument of jax's private function only.
+    39512). Row lengths (`key_value_seq_lengths`) need no such array, but allow one segment a row;
+    offsets of several segments are an argument of jax's private function only.
     """
     if q.dtype != jnp.bfloat16:
         raise attention_error(
@@ -119,7 +119,7 @@ def _cudnn(q, k, v, segment_ids) -> jax.Array:
 
 
 def _splash(q, k, v, segment_ids) -> jax.Array:
-    """The splash attention kernel that comes with JAX, on each device for its rows and heads."""
+    """Runs JAX's splash attention kernel, on each device for that device's rows and heads."""
     if q.shape[1] % _LANES:
         raise _row_length("splash", q.shape[1], _LANES)
     mesh = jax.typeof(q).sharding.mesh
@@ -133,7 +133,7 @@ def _splash(q, k, v, segment_ids) -> jax.Array:
         mesh=mesh,
         in_specs=(arrays, arrays, arrays, P(rows, None)),
         out_specs=arrays,
-        check_vma=False,  # kernels do not say over which axes their results vary
+        check_vma=False,  # kernels do not declare over which axes their results vary
     )
     return run(q, k, v, segment_ids)
 
@@ -162,7 +162,7 @@ def _splash_on_one_device(q, k, v, segment_ids) -> jax.Array:
 
 
 def _same_segment(segment_ids: jax.Array) -> jax.Array:
-    """[B, T] to [B, 1, T, T]."""
+    """Marks the pairs of tokens in the same segment: [B, T] to [B, 1, T, T]."""
     return segment_ids[:, None, :, None] == segment_ids[:, None, None, :]
 
 
@@ -180,6 +180,6 @@ def _check_divides(q: jax.Array, mesh: AbstractMesh, rows: str | None, heads: st
 def _row_length(backend: str, length: int, multiple: int) -> ConfigError:
     return attention_error(
         backend,
-        f"takes rows of a multiple of {multiple} tokens, not of {length}",
+        f"needs row lengths that are multiples of {multiple} tokens, not {length}",
         f"pad the rows to a multiple of {multiple}, or use attention=xla",
     )

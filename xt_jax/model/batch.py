@@ -1,4 +1,4 @@
-"""The types of a batch on the device and of the sums that a loss gives."""
+"""The types of a batch on the device and of the sums that a loss returns."""
 
 from __future__ import annotations
 

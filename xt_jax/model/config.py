@@ -1,4 +1,4 @@
-"""The architecture of an encoder as one frozen record, from and to Hugging Face's config.json."""
+"""The architecture of an encoder, and its conversion from and to Hugging Face's config.json."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REMAT_POLICIES = {
 
 
 class ModelKind(NamedTuple):
-    """What follows from `model_type`: HF class prefix, HF weight prefix, and two facts."""
+    """What `model_type` determines: Hugging Face prefixes, norm and position styles, and pad id."""
 
     hf_class: str
     hf_prefix: str
@@ -127,17 +127,17 @@ class EncoderConfig:
 
     @property
     def pre_norm(self) -> bool:
-        """LayerNorm before each block and after the last, none after the embeddings (XL, XXL)."""
+        """Whether LayerNorm precedes each block and follows the last, not the embeddings (XL)."""
         return self.kind.pre_norm
 
     @property
     def position_offset(self) -> int:
-        """Row of the position table that a segment's first token uses."""
+        """The row of the position table that a segment's first token uses."""
         return self.pad_id + 1 if self.kind.positions_after_pad else 0
 
     @property
     def max_length(self) -> int:
-        """Tokens that one segment may have."""
+        """The largest number of tokens in one segment."""
         return self.max_positions - self.position_offset
 
     @property
@@ -146,7 +146,7 @@ class EncoderConfig:
 
     @classmethod
     def from_hf(cls, values: dict[str, Any], **run_time: Any) -> EncoderConfig:
-        """From the contents of a config.json; `run_time` may set `dtype`, `remat`, `attention`.
+        """Converts the fields of a config.json; `run_time` sets `dtype`, `remat` or `attention`.
 
         Raises:
             ConfigError: a model type, activation or position scheme that is not implemented,
@@ -170,13 +170,13 @@ class EncoderConfig:
         return cls(model_type=str(model_type), **fields, **run_time)
 
     def to_hf(self) -> dict[str, Any]:
-        """The fields of a config.json that `transformers` reads for this architecture."""
+        """Returns the fields of a config.json that `transformers` reads for this architecture."""
         names = {hf: getattr(self, ours) for ours, hf in _HF_NAMES.items()}
         return {"model_type": self.model_type, "hidden_act": "gelu", **names}
 
 
 def attention_error(backend: str, problem: str, remedy: str = "use attention=xla") -> ConfigError:
-    """The error for what an attention backend cannot do."""
+    """Returns the error for a request that an attention backend cannot meet."""
     return ConfigError(
         f"The attention backend `{backend}` {problem}.",
         where="--config.model.attention",

@@ -29,12 +29,12 @@ from xt_jax.model.layers import (
     split_key,
 )
 
-# So few layers are compiled one by one: 12 % faster on a CPU, and hardly slower to compile.
+# The scan over at most so many layers is unrolled: 12 % faster on a CPU, hardly slower to compile.
 UNROLLED = 6
 
 
 class Encoder(nnx.Module):
-    """Token ids to hidden states; a pytree of float32 parameters and a static `config`.
+    """Maps token ids to hidden states; a pytree of float32 parameters with a static `config`.
 
     Layers are stacked on a leading axis L and run by `jax.lax.scan`, a few of them unrolled. Rows
     may hold several segments: attention stays within a segment and positions count from 0 in each,
@@ -61,7 +61,7 @@ class Encoder(nnx.Module):
         token_type_ids: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """The last hidden states of packed rows.
+        """Returns the last hidden states of packed rows.
 
         Args:
             input_ids: [B, T].
@@ -87,11 +87,11 @@ class Encoder(nnx.Module):
         token_type_ids: jax.Array | None = None,
         keep: Callable[[jax.Array], jax.Array] = lambda state: state,
     ) -> jax.Array:
-        """Hidden states of packed rows at every depth, without dropout; arguments as in a call.
+        """Returns the hidden states of packed rows at every depth, without dropout.
 
         Args:
             keep: what to keep of a state [B, T, D]; taken as each layer ends, so that what it
-                leaves out is never held for all layers.
+                leaves out is never held for all layers. The others are those of a call.
 
         Returns:
             [L+1, B, T, D], or L+1 times what `keep` gives: 0 is the embeddings' output, k that of
@@ -111,10 +111,10 @@ class Encoder(nnx.Module):
         *,
         token_type_ids: jax.Array | None = None,
     ) -> jax.Array:
-        """The state [B, T, D] of packed rows at one depth; the layers above it are not run.
+        """Returns the state [B, T, D] of packed rows at one depth without running the layers above.
 
         Args:
-            layer: 0 (embeddings) to the number of layers; others as in a call.
+            layer: 0 (embeddings) to the number of layers. The others are those of a call.
         """
         if not 0 <= layer <= self.config.num_layers:
             raise ValueError(f"layer must be from 0 to {self.config.num_layers}, got {layer}")
@@ -135,7 +135,7 @@ class Encoder(nnx.Module):
         *,
         token_type_ids: jax.Array | None = None,
     ) -> jax.Array:
-        """Hidden states of padded sentences at every depth, as `transformers` gives them.
+        """Returns the hidden states of padded sentences at every depth, as `transformers` does.
 
         Position ids follow `transformers`: counted over the tokens that are not pad (RoBERTa
         kinds) or over the row (BERT). States where `attention_mask` is 0 mean nothing.
@@ -170,7 +170,7 @@ class Encoder(nnx.Module):
             y = layer(rows_stay(x), segment_ids, self.config, layer_key)
             return y, (keep(y) if keep else None)
 
-        # Not with remat: outside of a loop the compiler would find what is computed twice.
+        # Not with remat: without a loop the compiler would merge recomputed results with the first.
         unroll = self.config.remat == "none" and self.config.num_layers <= UNROLLED
         body = _with_remat(body, self.config.remat)
         return jax.lax.scan(body, x, (self.layers, keys), unroll=unroll)
@@ -180,7 +180,7 @@ class Encoder(nnx.Module):
 
 
 class Embeddings(nnx.Module):
-    """Word + position + token type, then LayerNorm (post-LN only) and dropout."""
+    """Adds word, position and token type embeddings; then LayerNorm (post-LN only), dropout."""
 
     def __init__(self, config: EncoderConfig, *, rngs: nnx.Rngs):
         dim, stddev = config.hidden_size, config.initializer_range
@@ -235,7 +235,7 @@ class Layer(nnx.Module):
 
 
 class SelfAttention(nnx.Module):
-    """Projections to N heads, attention within segments, projection back."""
+    """Self-attention: projects to N heads, attends within segments and projects back."""
 
     def __init__(self, config: EncoderConfig, *, rngs: nnx.Rngs):
         dim, stddev = config.hidden_size, config.initializer_range
@@ -256,7 +256,7 @@ class SelfAttention(nnx.Module):
 
 
 class FeedForward(nnx.Module):
-    """D -> intermediate size -> D with erf GELU between."""
+    """The feed-forward block: D -> intermediate size -> D with an erf GELU between."""
 
     def __init__(self, config: EncoderConfig, *, rngs: nnx.Rngs):
         dim, inner, stddev = config.hidden_size, config.intermediate_size, config.initializer_range
@@ -268,18 +268,18 @@ class FeedForward(nnx.Module):
 
 
 def abstract_encoder(config: EncoderConfig) -> Encoder:
-    """An `Encoder` of `jax.ShapeDtypeStruct`s: the shapes without the memory."""
+    """Returns an `Encoder` of `jax.ShapeDtypeStruct`s, which takes no memory."""
     return jax.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0)))
 
 
 def with_options(encoder: Encoder, **changes: Any) -> Encoder:
-    """The same parameters under a changed config (`dtype`, `remat`, `attention`, dropout rates)."""
+    """Returns the encoder with a changed `dtype`, `remat`, `attention` or dropout rate."""
     graphdef, _ = nnx.split(abstract_encoder(dataclasses.replace(encoder.config, **changes)))
     return nnx.merge(graphdef, nnx.state(encoder))
 
 
 def param_path(key_path: tuple) -> str:
-    """The path of a parameter, such as `layers/attention/query/kernel`.
+    """Returns the path of a parameter, such as `layers/attention/query/kernel`.
 
     Args:
         key_path: of `jax.tree_util` over an nnx state.
@@ -288,7 +288,7 @@ def param_path(key_path: tuple) -> str:
 
 
 def count_params(encoder: Encoder) -> tuple[int, int]:
-    """Counts the parameters of a real or abstract encoder: without its embeddings, and all.
+    """Counts the parameters of a real or abstract encoder: (without embeddings, in total).
 
     A pooler and an MLM head are no part of it; XLM-R base counts 85.1 M and 277.5 M.
     """
@@ -320,7 +320,7 @@ def _with_remat(body, remat: str):
 
 
 def _keep(*names: str):
-    """The policy that keeps results of these checkpoint names, and cuDNN's output, which has none.
+    """Returns the policy that keeps results of these checkpoint names, and cuDNN's unnamed output.
 
     Fused kernels keep their log-sum-exp with the output and do not run again.
     """

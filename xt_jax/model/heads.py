@@ -18,12 +18,12 @@ _POOLED = (*linear("pooler.dense", "dense"), *linear("classifier", "out_proj"))
 
 
 class Head(nnx.Module):
-    """What a task adds to the encoder, and how it stands in a Hugging Face folder.
+    """The layers that a task adds to the encoder, and their names in a Hugging Face folder.
 
     Attributes:
-        hf_class: how the name of the `transformers` class ends that has this head.
+        hf_class: the end of the name of the `transformers` class with this head.
         hf_entries: all its parameters but the embeddings that an MLM head shares.
-        bert_entries: the same in a BERT, where they have other names there; () where not.
+        bert_entries: the same for BERT where the names differ; () where they do not.
     """
 
     hf_class: ClassVar[str]
@@ -34,21 +34,21 @@ class Head(nnx.Module):
     def of(
         cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
     ) -> Head:
-        """A new head for an encoder; what it does not need of these is passed over.
+        """Creates a new head for an encoder; a head ignores the arguments that it does not need.
 
         Args:
-            dropout: None: that of the encoder.
+            dropout: the rate; None: that of the encoder.
         """
         raise NotImplementedError
 
     @classmethod
     def entries(cls, config: EncoderConfig) -> tuple[Entry, ...]:
-        """Its parameters and their names in the folder of such an encoder."""
+        """Returns the head's parameters and their names in a folder of such an encoder."""
         return (config.model_type == "bert" and cls.bert_entries) or cls.hf_entries
 
 
 class ClassificationHead(Head):
-    """dropout -> dense -> tanh -> dropout -> out_proj on the vectors of `<s>`.
+    """Classifies segments: dropout -> dense -> tanh -> dropout -> out_proj on the `<s>` vectors.
 
     The head of RoBERTa's sequence classification; BERT's has no first dropout, and its dense
     layer is the pooler.
@@ -59,7 +59,7 @@ class ClassificationHead(Head):
         *linear("classifier.dense", "dense"),
         *linear("classifier.out_proj", "out_proj"),
     )
-    bert_entries = _POOLED  # its dense layer is the pooler
+    bert_entries = _POOLED
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class ClassificationHead(Head):
         return cls(config.hidden_size, labels, rate, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
-        """[..., D] to logits [..., num_labels]; `key` None means no dropout."""
+        """Maps [..., D] to logits [..., num_labels]; `key` None means no dropout."""
         first_key, second_key = split_key(key, 2)
         x = dropout(x.astype(jnp.float32), self.dropout, first_key)
         x = dropout(jnp.tanh(self.dense(x)), self.dropout, second_key)
@@ -90,8 +90,7 @@ class ClassificationHead(Head):
 
 
 class ChoiceHead(Head):
-    """dense -> tanh -> dropout -> one score, on the vectors of `<s>`; the dense layer is BERT's
-    pooler."""
+    """Scores choices: dense (BERT's pooler) -> tanh -> dropout -> one score, on `<s>` vectors."""
 
     hf_class = "ForMultipleChoice"
     hf_entries = _POOLED
@@ -116,13 +115,13 @@ class ChoiceHead(Head):
         return cls(config.hidden_size, rate, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
-        """[..., D] to scores [..., 1]; `key` None means no dropout."""
+        """Maps [..., D] to scores [..., 1]; `key` None means no dropout."""
         x = jnp.tanh(self.dense(x.astype(jnp.float32)))
         return self.out_proj(dropout(x, self.dropout, key))
 
 
 class TaggingHead(Head):
-    """dropout -> linear on every token."""
+    """Labels every token: dropout -> linear."""
 
     hf_class = "ForTokenClassification"
     hf_entries = linear("classifier", "out_proj")
@@ -147,12 +146,12 @@ class TaggingHead(Head):
         return cls(config.hidden_size, labels, rate, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
-        """[..., D] to logits [..., num_labels]; `key` None means no dropout."""
+        """Maps [..., D] to logits [..., num_labels]; `key` None means no dropout."""
         return self.out_proj(dropout(x.astype(jnp.float32), self.dropout, key))
 
 
 class SpanHead(Head):
-    """A linear layer to two scores a token: start and end of the answer."""
+    """Scores every token as start and as end of the answer, by a linear layer."""
 
     hf_class = "ForQuestionAnswering"
     hf_entries = linear("qa_outputs", "out_proj")
@@ -167,12 +166,12 @@ class SpanHead(Head):
         return cls(config.hidden_size, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
-        """[..., D] to logits [..., 2] (start, end); `key` is accepted and not used."""
+        """Maps [..., D] to logits [..., 2] (start, end); `key` is not used."""
         return self.out_proj(x.astype(jnp.float32))
 
 
 class MlmHead(Head):
-    """dense -> GELU (erf) -> LayerNorm -> the word embeddings, which it shares, and a bias."""
+    """Predicts words: dense -> GELU (erf) -> LayerNorm -> the shared word embeddings and a bias."""
 
     hf_class = "ForMaskedLM"
     hf_entries = (
@@ -209,7 +208,7 @@ class MlmHead(Head):
     def __call__(
         self, x: jax.Array, embedding: jax.Array, *, key: jax.Array | None = None
     ) -> jax.Array:
-        """[..., D] to float32 logits [..., V]; `key` is accepted and not used.
+        """Maps [..., D] to float32 logits [..., V]; `key` is not used.
 
         Args:
             embedding: [V, D] of the encoder's words. The product with it is computed in x's dtype
@@ -223,9 +222,9 @@ class MlmHead(Head):
 
 
 class Model(nnx.Module):
-    """What is trained: parameters `{'encoder': ..., 'head': ...}`.
+    """An encoder with a task head; its parameters are `{'encoder': ..., 'head': ...}`.
 
-    A task family knows what its head is called with.
+    Heads take different arguments; each task family calls its own kind.
     """
 
     def __init__(self, encoder: Encoder, head: Head):
@@ -234,21 +233,21 @@ class Model(nnx.Module):
 
 
 def num_labels(head: Any) -> int:
-    """Logits that the head gives: 1 for choices, the vocabulary for MLM."""
+    """Returns the number of logits that a head gives: 1 for choices, the vocabulary for MLM."""
     bias = head.bias if isinstance(head, MlmHead) else head.out_proj.bias
     return bias.shape[0]
 
 
 def head_type_of(hf_class: str) -> type[Head] | None:
-    """The head that a `transformers` class name means; None where it is not one of ours."""
+    """Returns the head for the name of a `transformers` class; None where there is none."""
     return next((h for h in Head.__subclasses__() if hf_class.endswith(h.hf_class)), None)
 
 
 def take_tokens(hidden: jax.Array, index: jax.Array) -> jax.Array:
-    """[B, T, D] at the token indices [B, S] of each row: [B, S, D]; rows never mix."""
+    """Takes the tokens at `index` [B, S] of each row: [B, T, D] to [B, S, D]."""
     return jnp.take_along_axis(hidden, index[..., None], axis=1)
 
 
 def segment_mask(segment_ids: jax.Array, segments: int) -> jax.Array:
-    """[B, T] to [B, S, T]: which tokens belong to which of the segments 1 .. `segments`."""
+    """Marks which tokens belong to each of the segments 1 .. `segments`: [B, T] to [B, S, T]."""
     return segment_ids[:, None, :] == jnp.arange(1, segments + 1)[None, :, None]

@@ -1,4 +1,4 @@
-"""Encoders and models from and to Hugging Face folders."""
+"""Loads encoders and models from Hugging Face folders and saves them as such."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def load(
     attention: str = "xla",
     put: Put | None = None,
 ) -> Encoder:
-    """The encoder of a Hugging Face folder or hub repository; heads and pooler are left out.
+    """Loads the encoder of a Hugging Face folder or hub repository, without heads and pooler.
 
     Parameters become float32 whatever the file holds. They are built one after the other from
     the mapped file, so the host needs the memory of one of them beside the result.
@@ -74,7 +74,7 @@ def load(
 
 
 def check(folder: str | os.PathLike) -> None:
-    """Compares names, shapes and types of a folder's tensors with its config.json, reads none.
+    """Checks that the tensors of a folder have the names, shapes and types of its config.json.
 
     Raises:
         ConfigError, WeightsError: what `load` would raise.
@@ -93,7 +93,7 @@ def load_model(
     attention: str = "xla",
     put: Put | None = None,
 ) -> tuple[Model, tuple[str, ...]]:
-    """Encoder, head and label names of a folder that `save` wrote with a head.
+    """Loads encoder, head and label names from a folder that `save` wrote with a head.
 
     Arguments and errors as in `load`; a folder without one of our heads is a WeightsError too.
 
@@ -128,7 +128,7 @@ def load_model(
 
 
 def load_mlm_head(path_or_hub_id: str | os.PathLike, *, put: Put | None = None) -> MlmHead | None:
-    """The MLM head that was published beside an encoder; None where the folder has none.
+    """Loads the MLM head that was published with an encoder; None where the folder has none.
 
     Arguments and errors as in `load`; `put` gets paths within the head.
     """
@@ -152,7 +152,7 @@ def save(
     labels: Sequence[str] | None = None,
     dtype: str = "float32",
 ) -> None:
-    """Writes config.json and model.safetensors, which `transformers` opens.
+    """Writes config.json and model.safetensors in the form that `transformers` opens.
 
     The class follows from the head: ...Model, ...ForSequenceClassification, ...ForMultipleChoice,
     ...ForTokenClassification, ...ForQuestionAnswering or ...ForMaskedLM. The folder appears
@@ -251,19 +251,19 @@ def _label_values(labels: Sequence[str]) -> dict[str, Any]:
 
 
 class _Mapping(NamedTuple):
-    """The parameters of a module, real or abstract, and the tensors that hold them in a file."""
+    """Maps the parameters of a module, real or abstract, to the tensors of a file."""
 
     module: Any
     entries: Sequence[hf_table.Entry]
     config: EncoderConfig
 
     def params(self) -> dict[str, Any]:
-        """The parameters by path."""
+        """Returns the parameters by path."""
         leaves = jax.tree_util.tree_leaves_with_path(nnx.state(self.module))
         return {param_path(path): leaf for path, leaf in leaves}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of the tensors by canonical name."""
+        """Returns the shapes of the tensors by canonical name."""
         params, shapes = self.params(), {}
         for entry in self.entries:
             shape = params[entry.path].shape[1 if entry.stacked else 0 :]
@@ -272,7 +272,7 @@ class _Mapping(NamedTuple):
         return shapes
 
     def tensors(self) -> Iterator[tuple[str, np.ndarray]]:
-        """The tensors with their canonical names, in the order of `shapes`, fetched one by one."""
+        """Yields (canonical name, tensor) in the order of `shapes`, fetching one at a time."""
         params = self.params()
         for entry in self.entries:
             param = params[entry.path]
@@ -281,7 +281,7 @@ class _Mapping(NamedTuple):
                 yield name, array.T if entry.transposed else array
 
     def read(self, tensors: dict[str, Tensor], folder: epath.Path, put: Put | None) -> Any:
-        """The module with the parameters that `tensors` hold; they must be exactly its own."""
+        """Returns the module with the parameters in `tensors`, which must match it exactly."""
         put = put or (lambda path, array: jax.device_put(array))
         by_path = {entry.path: entry for entry in self.entries}
         by_name = self.match(tensors, folder)
@@ -295,7 +295,7 @@ class _Mapping(NamedTuple):
         return nnx.merge(graphdef, jax.tree_util.tree_map_with_path(read_one, state))
 
     def match(self, tensors: dict[str, Tensor], folder: epath.Path) -> dict[str, Tensor]:
-        """The tensors by canonical name, when they are exactly those of the module.
+        """Returns the tensors by canonical name if they are exactly those of the module.
 
         Raises:
             WeightsError: lists everything missing, unknown, repeated or of another shape or type.
@@ -340,7 +340,7 @@ def _model_mapping(model: Model, config: EncoderConfig) -> _Mapping:
 
 
 def _read_param(entry: hf_table.Entry, parts: list[Tensor], shape: tuple[int, ...]) -> np.ndarray:
-    """One parameter in float32, of its tensors in a file: one, or one for each layer."""
+    """Reads one parameter in float32 from its tensors in the file: one, or one for each layer."""
 
     def read(part: Tensor) -> np.ndarray:
         return part.read().T if entry.transposed else part.read()

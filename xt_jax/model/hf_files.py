@@ -1,4 +1,4 @@
-"""Weight files: finding them (folder or hub), reading them lazily, writing them as a stream."""
+"""Finds weight files in folders or on the hub, reads them lazily and writes them as streams."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CHUNK = 1 << 24
 
 
 class Tensor(NamedTuple):
-    """A tensor of a file: `read()` brings it into memory, in the file's float type or float32."""
+    """A tensor of a file; `read()` loads it into memory, in the file's float type or float32."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -41,7 +41,7 @@ class Tensor(NamedTuple):
 
 
 def resolve_folder(path_or_hub_id: str | os.PathLike) -> epath.Path:
-    """The folder of that path, or a snapshot of the hub repository of that name.
+    """Returns the folder at that path, or a snapshot of the hub repository of that name.
 
     Only config.json and the weights are fetched; the `.bin` file only where there are no
     safetensors.
@@ -79,7 +79,7 @@ def read_json(path: epath.Path) -> dict[str, Any]:
 
 
 def weight_files(folder: epath.Path) -> list[epath.Path]:
-    """The files that hold the weights: safetensors, whole or sharded, else torch's.
+    """Returns the files that hold the weights: safetensors, whole or sharded, else torch's.
 
     Raises:
         WeightsError: none there, or an index that names a file which is not there.
@@ -99,7 +99,7 @@ def weight_files(folder: epath.Path) -> list[epath.Path]:
 
 @contextlib.contextmanager
 def open_weights(folder: epath.Path) -> Iterator[dict[str, Tensor]]:
-    """All tensors of a folder by their names in the files; nothing is read before `read()`.
+    """Yields all tensors of a folder by their names in the files; each is read by `read()` only.
 
     Raises:
         WeightsError: a file that cannot be read, or two files with the same tensor.
@@ -122,7 +122,7 @@ def write_safetensors(
     tensors: Iterable[tuple[str, np.ndarray]],
     dtype: str = "float32",
 ) -> None:
-    """Writes float tensors one after the other; one of them is in memory at a time.
+    """Writes float tensors one after the other, with one in memory at a time.
 
     Format: length of the header (8 bytes, little endian), header in JSON padded to 8 bytes, data.
     See https://huggingface.co/docs/safetensors.
@@ -160,7 +160,7 @@ def write_safetensors(
 
 @contextlib.contextmanager
 def replace_folder(folder: epath.Path) -> Iterator[epath.Path]:
-    """Gives a temporary folder, which takes the name of `folder` when the block ends well.
+    """Yields a temporary folder, which replaces `folder` if the block ends without an error.
 
     A folder of that name is moved aside first and removed last, so after a kill there is always
     a complete one: the old, the new, or the old as `.NAME.old`, which the next call moves back.
@@ -181,7 +181,7 @@ def replace_folder(folder: epath.Path) -> Iterator[epath.Path]:
 
 
 def weights_fingerprint(path_or_hub_id: str | os.PathLike) -> str:
-    """A digest of weights: sha256 over names and contents of config.json and the weight files."""
+    """Returns a sha256 digest of the names and contents of config.json and the weight files."""
     folder = resolve_folder(path_or_hub_id)
     digest = hashlib.sha256()
     for file in [folder / CONFIG, *weight_files(folder)]:
@@ -226,7 +226,7 @@ def _snapshot(hub_id: str) -> epath.Path:
     except Exception as error:  # the types depend on the hub client's version and its HTTP library
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"not a folder here, and the Hugging Face hub did not give it: {reason}",
+            f"not a local folder, and the Hugging Face hub did not provide it: {reason}",
             where=hub_id,
             remedy="check the name and the network; without a network, pass a local folder with "
             f"{CONFIG} and {SAFETENSORS} in place of the hub id",
@@ -235,7 +235,7 @@ def _snapshot(hub_id: str) -> epath.Path:
 
 
 def _local_copy(file: epath.Path, stack: contextlib.ExitStack) -> str:
-    """The file's path where the system can map it into memory, else that of a temporary copy."""
+    """Returns the file's path if it can be mapped into memory, else that of a temporary copy."""
     if os.path.exists(os.fspath(file)):
         return os.fspath(file)
     local = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), file.name)

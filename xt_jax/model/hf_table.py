@@ -10,7 +10,7 @@ from xt_jax.model.config import MODEL_KINDS, EncoderConfig
 
 
 class Entry(NamedTuple):
-    """One parameter of ours and its tensors in a Hugging Face file.
+    """One of our parameters and its tensors in a Hugging Face file.
 
     `hf` holds `{layer}` where the parameter is stacked over layers. A transposed tensor is a
     torch Linear weight [out, in]; ours is a kernel [in, out].
@@ -25,17 +25,17 @@ class Entry(NamedTuple):
         return "{layer}" in self.hf
 
     def tensors(self, num_layers: int) -> list[str]:
-        """The Hugging Face names of the parameter's tensors, in the order of the layers."""
+        """Returns the Hugging Face names of the parameter's tensors, in the order of the layers."""
         return [self.hf.format(layer=i) for i in range(num_layers if self.stacked else 1)]
 
 
 def linear(hf: str, path: str) -> tuple[Entry, ...]:
-    """The two parameters of a linear layer."""
+    """Returns the entries of a linear layer's two parameters."""
     return Entry(f"{hf}.weight", f"{path}/kernel", True), Entry(f"{hf}.bias", f"{path}/bias")
 
 
 def norm(hf: str, path: str) -> tuple[Entry, ...]:
-    """The two parameters of a LayerNorm."""
+    """Returns the entries of a LayerNorm's two parameters."""
     return Entry(f"{hf}.weight", f"{path}/scale"), Entry(f"{hf}.bias", f"{path}/bias")
 
 
@@ -80,18 +80,18 @@ _OLD_NORM = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm
 
 
 def encoder_entries(config: EncoderConfig) -> tuple[Entry, ...]:
-    """Every parameter of an `Encoder`; tensor names without the `roberta.` or `bert.` prefix."""
+    """Returns an entry for each parameter of an `Encoder`, without `roberta.` or `bert.` prefix."""
     return _COMMON + (_PRE_NORM if config.pre_norm else _POST_NORM)
 
 
 def model_entries(config: EncoderConfig, head: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Every parameter of a `Model`, given those of its head."""
+    """Returns an entry for each parameter of a `Model`, given those of its head."""
     encoder = (e._replace(path=f"encoder/{e.path}") for e in encoder_entries(config))
     return (*encoder, *(e._replace(path=f"head/{e.path}") for e in head))
 
 
 def canonical_name(name: str) -> str:
-    """A tensor name without its model prefix, and with today's names for LayerNorm's."""
+    """Returns a tensor name without its model prefix and with the current names of LayerNorm's."""
     name = _PREFIX.sub("", name)
     for old, new in _OLD_NORM.items():
         if name.endswith(old):
@@ -100,16 +100,16 @@ def canonical_name(name: str) -> str:
 
 
 def full_name(name: str, config: EncoderConfig) -> str:
-    """A canonical name as it stands in a file of a model with a head."""
+    """Returns the name of a canonically named tensor in the file of a model with a head."""
     in_base_model = name.startswith(("embeddings.", "encoder.", "pooler."))
     return f"{config.kind.hf_prefix}.{name}" if in_base_model else name
 
 
 def is_dropped(name: str, *, with_head: bool) -> bool:
-    """Whether a canonical name that the table lacks is left out on purpose."""
+    """Returns whether a canonical name that the table lacks is left out on purpose."""
     return bool((_DROPPED_WITH_HEAD if with_head else _DROPPED).match(name))
 
 
 def architecture(config: EncoderConfig, head_class: str = "Model") -> str:
-    """The `transformers` class that opens the folder, such as XLMRobertaForTokenClassification."""
+    """Returns the `transformers` class for the folder, such as XLMRobertaForQuestionAnswering."""
     return config.kind.hf_class + head_class

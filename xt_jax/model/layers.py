@@ -1,6 +1,6 @@
-"""The layers that encoder and heads are made of, and their dropout and random keys.
+"""The layers of encoders and heads, with their dropout and random keys.
 
-Parameters are float32, whatever computes. In bfloat16 the products are of bfloat16 arrays; sums
+Parameters are always float32. In bfloat16 the products are of bfloat16 arrays; sums
 over tokens, statistics and transcendental functions are float32, forward and backward.
 """
 
@@ -16,13 +16,13 @@ from jax.custom_batching import custom_vmap
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-PRODUCT = "product_with_weights"  # the checkpoint name of what a kernel gives
+PRODUCT = "product_with_weights"  # the checkpoint name of a product with a kernel
 _BITS = 16
 _RBG = "rbg"
 
 
 class Linear(nnx.Module):
-    """`x @ kernel + bias`, kernel [in, out]: product and result in the dtype of x."""
+    """A linear layer, `x @ kernel + bias` with kernel [in, out]; the result has x's dtype."""
 
     def __init__(self, in_size: int, out_size: int, stddev: float, *, rngs: nnx.Rngs):
         self.kernel = nnx.Param(stddev * jax.random.normal(rngs.params(), (in_size, out_size)))
@@ -34,7 +34,7 @@ class Linear(nnx.Module):
 
 
 class Embedding(nnx.Module):
-    """A table [size, D]; row `zero_row` starts at zero. An id outside the table gives NaN."""
+    """An embedding table [size, D] whose row `zero_row` starts at zero; unknown ids give NaN."""
 
     def __init__(
         self, size: int, dim: int, stddev: float, *, rngs: nnx.Rngs, zero_row: int | None = None
@@ -63,7 +63,7 @@ class LayerNorm(nnx.Module):
 
 @jax.custom_vjp
 def gelu(x: jax.Array) -> jax.Array:
-    """x times the normal distribution function (erf), in float32; the gradient needs x alone."""
+    """Computes the erf GELU in float32, so that its gradient needs x alone."""
     return jax.nn.gelu(x.astype(jnp.float32), approximate=False).astype(x.dtype)
 
 
@@ -82,7 +82,7 @@ gelu.defvjp(_gelu_forward, _gelu_backward)
 
 @jax.custom_vjp
 def _times_kernel(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`x @ kernel` in the dtype of x; the kernel's gradient is summed and stays in float32."""
+    """Computes `x @ kernel` in x's dtype; the kernel's gradient is summed and kept in float32."""
     return x @ kernel.astype(x.dtype)
 
 
@@ -104,7 +104,7 @@ _times_kernel.defvjp(_times_kernel_forward, _times_kernel_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def product(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    """`jnp.einsum(spec, a, b)` summed and returned in float32, in both directions in a's dtype.
+    """Computes `jnp.einsum(spec, a, b)` in a's dtype, backward too, with float32 sums and result.
 
     Without this the gradient, which is float32 like the result, would make both products of the
     backward pass float32 ones.
@@ -140,12 +140,12 @@ def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
 
 
 def dropout_key(seed: int, platform: str = "") -> jax.Array:
-    """The random key of a seed for dropout; update k folds k into it."""
+    """Returns a seed's random key for dropout; update k folds k into it."""
     return jax.random.key(seed, dtype=key_impl(platform))
 
 
 def key_impl(platform: str = "") -> str:
-    """The random generator that makes dropout cheapest on a platform ("": JAX's default backend).
+    """Returns the cheapest random generator for dropout on a platform ("": the default backend).
 
     threefry2x32 on a CPU, where it took 0.4 times as long as rbg (XLM-R base, 8 rows of 192
     tokens); rbg on a TPU, which has an instruction for it, and on a GPU.
@@ -154,7 +154,7 @@ def key_impl(platform: str = "") -> str:
 
 
 def exact_key(key: jax.Array) -> jax.Array:
-    """A threefry key derived from `key`, for draws which are few and must be reproducible.
+    """Derives a threefry key from `key`, for draws that are few and must be reproducible.
 
     `jax.random` with an rbg key gives other numbers under `jax.vmap` than alone.
     """
@@ -166,8 +166,8 @@ def exact_key(key: jax.Array) -> jax.Array:
 def rows_stay(x: jax.Array) -> jax.Array:
     """Keeps the rows of x on the devices of the mesh axis `data` that hold them.
 
-    Left to itself the compiler may move the activations of prediction, which has no backward pass,
-    in place of the parameters, which are cut along the same axis under FSDP.
+    Otherwise the compiler may move the activations of prediction, which has no backward pass,
+    instead of the parameters, which FSDP shards along the same axis.
     """
     mesh = jax.typeof(x).sharding.mesh
     data = dict(mesh.shape).get("data", 1)
@@ -177,7 +177,7 @@ def rows_stay(x: jax.Array) -> jax.Array:
 
 
 def split_key(key: jax.Array | None, n: int) -> list[jax.Array | None]:
-    """Splits a random key into n independent ones; None gives n times None."""
+    """Splits a random key into n independent ones; None gives a list of n None."""
     return [None] * n if key is None else list(jax.random.split(key, n))
 
 
@@ -186,14 +186,14 @@ def _impl(key: jax.Array) -> str:
 
 
 def _bits_for(x: jax.Array, key: jax.Array) -> jax.Array:
-    """uint16 random bits in x's shape."""
+    """Draws uint16 random bits in x's shape."""
     if _impl(key) != _RBG:
         return _words_in_halves(key, x.shape)
     mesh = jax.typeof(x).sharding.mesh
     data = dict(mesh.shape).get("data", 1)
     if x.ndim == 0 or data == 1 or x.shape[0] % data:
         return _rbg_bits(x.shape)(key)
-    # The compiler would make every device generate the bits of all.
+    # Otherwise the compiler makes every device generate the bits of all devices.
     rows = (x.shape[0] // data, *x.shape[1:])
 
     def of_one_slice(key):
@@ -203,14 +203,14 @@ def _bits_for(x: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def _words_in_halves(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """One 32-bit word serves two elements: three times cheaper than `bernoulli` on a CPU."""
+    """Draws two elements from each 32-bit word: three times cheaper than `bernoulli` on a CPU."""
     *rest, n = shape
     words = jax.random.bits(key, (*rest, (n + 1) // 2), jnp.uint32)
     return jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(*rest, -1)[..., :n]
 
 
 def _rbg_bits(shape: tuple[int, ...]):
-    """key -> bits; `vmap` takes the keys one by one, since XLA's generator takes one."""
+    """Returns a function from key to bits; under `vmap` it runs key by key, as XLA's must."""
 
     @custom_vmap
     def bits(key):

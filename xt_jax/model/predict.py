@@ -1,4 +1,4 @@
-"""Predictions of a model for every feature of several data sets, in one shape and one stream."""
+"""Predicts every feature of several data sets in one stream of batches of one shape."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Outputs = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model without its parameters, what to ask of it, and where it runs."""
+    """A model without its parameters, its prediction function and its mesh."""
 
     graphdef: Any
     predict_fn: PredictFn
@@ -36,7 +36,7 @@ class Predictor:
     def stream(
         self, sets: Sequence[Features], *, packing: bool = True, shape: Shape | None = None
     ) -> PackedSets:
-        """The data sets in the given shape, or in one that suits them and the devices."""
+        """Packs the data sets into rows of the given shape, or of one that suits the devices."""
         return pack_sets(
             sets,
             packing=packing,
@@ -50,11 +50,11 @@ class Predictor:
     def __call__(
         self, params: nnx.State, stream: PackedSets, wanted: Collection[int] | None = None
     ) -> Iterator[tuple[int, Outputs]]:
-        """(number of the data set, what `predict_fn` says of each feature, in their order).
+        """Yields (index of the data set, outputs of `predict_fn` for its features in order).
 
-        A data set comes as soon as its last row is computed. Of all steps those are run that hold
-        something `wanted` (None: all), just as they would be among all others: with equal
-        parameters what is left after a stop has the same bits.
+        A data set is yielded as soon as its last row is computed. Only steps that hold a data set
+        in `wanted` (None: all) are run, with the same batches as in a full run, so that the
+        predictions after a restart are equal bit for bit.
 
         Yields:
             For every name under "fields" an array [N, ...]; for every name under "tokens" an array
@@ -64,24 +64,24 @@ class Predictor:
             Preempted: the run was asked to end.
             AssertionError: not every feature was predicted exactly once.
         """
-        left = sorted(set(range(len(stream.sets)) if wanted is None else wanted))
-        gathered = {i: _Gathered(stream.sets[i]) for i in left}
-        yield from _complete(left, gathered)
+        remaining = sorted(set(range(len(stream.sets)) if wanted is None else wanted))
+        gathered = {i: _Gathered(stream.sets[i]) for i in remaining}
+        yield from _complete(remaining, gathered)
         for step, outputs in self._outputs(params, stream, stream.steps(gathered)):
             for i, at in stream.parts(step):
                 if i in gathered:
                     gathered[i].add(outputs, stream, i, at)
-            yield from _complete(left, gathered)
-        assert not left, f"the data sets {left} were not predicted as a whole"
+            yield from _complete(remaining, gathered)
+        assert not remaining, f"the data sets {remaining} were not predicted completely"
 
     def lower(self, params: nnx.State, batch: dict[str, jax.Array]) -> jax.stages.Lowered:
-        """The program of a step, for shapes as well as for arrays."""
+        """Lowers the program of a step, for shapes as well as for arrays."""
         return _compiled.lower(self.graphdef, params, batch, self.predict_fn)
 
     def _outputs(
         self, params: nnx.State, stream: PackedSets, steps: Sequence[int]
     ) -> Iterator[tuple[int, dict[str, dict[str, np.ndarray]]]]:
-        """(step, outputs on the host), the device one step ahead of the host."""
+        """Yields (step, outputs on the host), with the device one step ahead of the host."""
         pending: tuple[int, Any] | None = None
         rows = local_rows(self.mesh, stream.plan.rows)
         for step in steps:
@@ -101,7 +101,7 @@ def _compiled(graphdef: Any, params: nnx.State, batch: dict[str, jax.Array], pre
 
 
 class _Gathered:
-    """A data set's outputs so far."""
+    """The outputs of one data set gathered so far."""
 
     def __init__(self, features: Features):
         self.outputs: Outputs = {}
@@ -114,7 +114,7 @@ class _Gathered:
         return bool(self._seen.all())
 
     def add(self, outputs: dict[str, Outputs], stream: PackedSets, which: int, at: slice) -> None:
-        """What a step says of the features placed `at`."""
+        """Adds a step's outputs for the features placed at the slice `at` of the plan."""
         plan, features = stream.plan, self._features
         feature = plan.feature[at] - stream.first[which]
         row, slot, column = plan.row[at], plan.slot[at], plan.column[at]
@@ -135,8 +135,10 @@ class _Gathered:
         return self.outputs[name]
 
 
-def _complete(left: list[int], gathered: dict[int, _Gathered]) -> Iterator[tuple[int, Outputs]]:
-    """Those that are complete, taken away from what is left."""
-    while left and gathered[left[0]].is_complete:
-        which = left.pop(0)
+def _complete(
+    remaining: list[int], gathered: dict[int, _Gathered]
+) -> Iterator[tuple[int, Outputs]]:
+    """Yields the first data sets that are complete and removes them from `remaining`."""
+    while remaining and gathered[remaining[0]].is_complete:
+        which = remaining.pop(0)
         yield which, gathered.pop(which).outputs

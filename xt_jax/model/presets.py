@@ -35,7 +35,7 @@ class Preset(NamedTuple):
         return self.mini or self.hub_id is not None
 
     def weights_folder(self) -> epath.Path | None:
-        """The Hugging Face folder of the published weights; None where there are none.
+        """Returns the Hugging Face folder of the published weights; None where there are none.
 
         Raises:
             ConfigError: a mini size that does not come with the package.
@@ -46,7 +46,7 @@ class Preset(NamedTuple):
         return resolve_folder(self.hub_id) if self.hub_id else None
 
     def tokenizer(self) -> str:
-        """The folder or hub id of the tokenizer of the weights; "" where there is none."""
+        """Returns the folder or hub id of the weights' tokenizer; "" where there is none."""
         return str(mini.tokenizer_folder()) if self.mini else self.hub_id or ""
 
 
@@ -83,7 +83,7 @@ def _bert(layers: int, dim: int, heads: int, ffn: int, vocab: int) -> EncoderCon
 
 
 def _mini(layers: int, dim: int, heads: int) -> Preset:
-    """Models this small underfit, so nothing is dropped."""
+    """Returns a mini preset without dropout, since models this small underfit."""
     config = _xlmr(layers, dim, heads, 4 * dim, MINI_VOCAB)
     config = dataclasses.replace(config, dropout=0.0, attention_dropout=0.0)
     return Preset(f"mini-{dim}", None, config, mini=True)
@@ -149,19 +149,19 @@ def preset(name: str, vocab_size: int | None = None) -> Preset:
         ConfigError: an unknown name, or a tokenizer larger than the published vocabulary.
     """
     by_hub_id = {p.hub_id: p for p in _TABLE if p.hub_id}
-    found = PRESETS.get(ALIASES.get(name, name)) or by_hub_id.get(name)
-    if found is None:
+    entry = PRESETS.get(ALIASES.get(name, name)) or by_hub_id.get(name)
+    if entry is None:
         raise ConfigError(
             f"no model preset is called {name!r}",
             remedy=f"use one of {', '.join([*ALIASES, *PRESETS])}",
         )
     if vocab_size is None:
-        return found
-    if found.hub_id is None:
-        return found._replace(config=dataclasses.replace(found.config, vocab_size=vocab_size))
-    if vocab_size > found.config.vocab_size:
+        return entry
+    if entry.hub_id is None:
+        return entry._replace(config=dataclasses.replace(entry.config, vocab_size=vocab_size))
+    if vocab_size > entry.config.vocab_size:
         raise ConfigError(
-            f"the tokenizer has {vocab_size} entries, {found.name} has {found.config.vocab_size}",
+            f"the tokenizer has {vocab_size} entries, {entry.name} has {entry.config.vocab_size}",
             remedy="use the tokenizer that was published with the weights",
         )
-    return found
+    return entry

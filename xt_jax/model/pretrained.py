@@ -28,10 +28,10 @@ class Pretrained:
     """An encoder whose weights are not read yet, and its tokenizer.
 
     Attributes:
-        name: what results call it.
+        name: its name in results.
         config: its architecture, with the options for running it.
-        key: digest of what decides the weights.
-        folder: of the weights; None for random ones.
+        key: digest of everything that determines the weights.
+        folder: the folder of the weights; None for random ones.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Pretrained:
     def load(
         self, folder: epath.Path | None, place: Callable[[str, Any], jax.Array]
     ) -> models.Encoder:
-        """The encoder with the weights of `folder`, of a finished phase; None: the pretrained ones.
+        """Loads the encoder with a finished phase's weights in `folder`; None: the pretrained ones.
 
         Args:
             place: `place(path, array)` puts each parameter on its devices as it is read.
@@ -76,7 +76,7 @@ class Pretrained:
 
 
 def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrained:
-    """Finds weights and tokenizer and checks that they fit.
+    """Finds a model's weights and tokenizer and checks that they fit together.
 
     Args:
         default_tokenizer: folder or hub id, for random weights without a tokenizer of their own.
@@ -115,7 +115,7 @@ def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrai
 
 
 def _preset(name: str) -> models.Preset | None:
-    """The preset of that name; None where `name` is a folder, or a hub id that no preset has."""
+    """Returns the preset of that name; None for a folder, or a hub id that no preset has."""
     try:
         return models.preset(name)
     except ConfigError:
@@ -125,7 +125,7 @@ def _preset(name: str) -> models.Preset | None:
 
 
 def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: str) -> str:
-    """The tokenizer asked for, the model's own, or for random weights that of the data."""
+    """Returns the configured tokenizer, else the model's own, else `default` (random weights)."""
     if preset is None:
         return config.tokenizer or config.name
     name = config.tokenizer or preset.tokenizer() or default
@@ -141,7 +141,7 @@ def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: 
 def _architecture(
     preset: models.Preset | None, folder: epath.Path | None, tokenizer: Tokenizer
 ) -> models.EncoderConfig:
-    """The architecture in the weights' config.json; without weights that of the preset.
+    """Returns the architecture in the weights' config.json; without weights that of the preset.
 
     A preset that was never published takes the size of the tokenizer's vocabulary.
     """
@@ -156,7 +156,7 @@ def _architecture(
 def _with_run_time_options(
     architecture: models.EncoderConfig, config: ModelConfig
 ) -> models.EncoderConfig:
-    """What the study asks for, where this machine and the attention backend can do it."""
+    """Sets the configured options if this machine and the attention backend support them."""
     check_platform(config.attention, jax.default_backend())
     dropout, dtype = config.attention_dropout, config.dtype
     if dtype == "auto":
@@ -175,7 +175,7 @@ def _with_run_time_options(
 
 @contextlib.contextmanager
 def _located(where: str) -> Iterator[None]:
-    """Names the field in an error that does not know where its value came from."""
+    """Adds the configuration field to an error that does not name its source."""
     try:
         yield
     except ConfigError as error:

@@ -19,7 +19,7 @@ from xt_jax.model.encoder import param_path
 Rules = tuple[tuple[str, P], ...]
 
 # Ordered (pattern of the whole parameter path, spec); the first match decides, one must match.
-# Stacked layers carry a leading axis L that is never cut.
+# Stacked layers carry a leading axis L that is never sharded.
 RULES: dict[str, Rules] = {
     "replicated": ((r".*", P()),),
     "fsdp": (
@@ -35,7 +35,7 @@ RULES: dict[str, Rules] = {
 
 
 def make_mesh(model_axis: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """`devices` (default: all) as (data, model).
+    """Arranges `devices` (default: all) as a mesh with the axes (data, model).
 
     Raises:
         ConfigError: the devices do not divide by `model_axis`.
@@ -44,7 +44,7 @@ def make_mesh(model_axis: int = 1, devices: Sequence[jax.Device] | None = None) 
     count = len(devices)
     if model_axis < 1 or count % model_axis:
         raise ConfigError(
-            f"{count} devices cannot be laid out {model_axis} to a model.",
+            f"{count} devices cannot be divided into groups of {model_axis} for one model.",
             where="--config.train.model_axis",
             remedy=f"use a divisor of {count}",
         )
@@ -57,7 +57,7 @@ def make_mesh(model_axis: int = 1, devices: Sequence[jax.Device] | None = None) 
 
 
 def place_param(path: str, array: Any, mesh: Mesh, layout: str) -> jax.Array:
-    """One parameter on the mesh by the rules of `layout`; `path` as in `RULES`.
+    """Places one parameter on the mesh by the rules of `layout`; `path` as in `RULES`.
 
     Raises:
         ConfigError: no rule matches, or the array does not divide.
@@ -66,14 +66,14 @@ def place_param(path: str, array: Any, mesh: Mesh, layout: str) -> jax.Array:
 
 
 def param_sharding(path: str, shape: tuple[int, ...], mesh: Mesh, layout: str) -> NamedSharding:
-    """Where a parameter of this shape goes; arguments and errors as of `place_param`."""
+    """Returns where `place_param` places a parameter of this shape; errors are the same."""
     spec = _match(path, RULES[layout])
     _check_divides(path, shape, spec, mesh)
     return NamedSharding(mesh, spec)
 
 
 def place_params(params: Any, mesh: Mesh, layout: str) -> Any:
-    """All parameters, as `place_param`; an encoder's own paths lack `encoder/`, which is added."""
+    """Places all parameters as `place_param` does, adding `encoder/` to a bare encoder's paths."""
 
     def place(key_path: tuple, array: jax.Array) -> jax.Array:
         return place_param(_whole_path(key_path), array, mesh, layout)
@@ -82,7 +82,7 @@ def place_params(params: Any, mesh: Mesh, layout: str) -> Any:
 
 
 def abstract_params(params: Any, mesh: Mesh, layout: str) -> Any:
-    """The shapes of `params` as `place_params` would lay them out, without any memory."""
+    """Returns the shapes of `params` in the layout of `place_params`, without using memory."""
 
     def place(key_path: tuple, leaf: Any) -> jax.ShapeDtypeStruct:
         sharding = param_sharding(_whole_path(key_path), leaf.shape, mesh, layout)
@@ -97,31 +97,31 @@ def _whole_path(key_path: tuple) -> str:
 
 
 def place_batch(batch: dict[str, np.ndarray], mesh: Mesh, axis: int = 0) -> dict[str, jax.Array]:
-    """One batch, its rows (axis `axis`) spread over `data`; of it this process has `local_rows`."""
+    """Places this process's `local_rows` of a batch, its axis `axis` sharded over `data`."""
     return hosts.put_rows(batch, NamedSharding(mesh, P(*[None] * axis, "data")))
 
 
 def local_rows(mesh: Mesh, rows: int, accumulate: int = 1) -> np.ndarray | None:
-    """Which rows of a batch this process makes, ascending; None for all.
+    """Returns which rows of a batch this process makes, ascending; None for all.
 
     Args:
         rows: of the whole batch, those of all its `accumulate` micro-batches.
     """
     if jax.process_count() == 1:
         return None
-    each = rows // accumulate
-    parts = NamedSharding(mesh, P("data")).addressable_devices_indices_map((each,)).values()
-    mine = np.unique(np.concatenate([np.arange(each)[part] for part in parts]))
-    return (np.arange(accumulate)[:, None] * each + mine).ravel()
+    size = rows // accumulate
+    parts = NamedSharding(mesh, P("data")).addressable_devices_indices_map((size,)).values()
+    local = np.unique(np.concatenate([np.arange(size)[part] for part in parts]))
+    return (np.arange(accumulate)[:, None] * size + local).ravel()
 
 
 def row_multiple() -> int:
-    """Row lengths are multiples of it: a TPU's lane width, or a vector register elsewhere."""
+    """Returns what row lengths are a multiple of: a TPU's lane width, else a vector register."""
     return 128 if jax.default_backend() == "tpu" else 8
 
 
 def rows_multiple(config: TrainConfig, mesh: Mesh) -> int:
-    """The rows of a step are a multiple of it: every device has as many in every micro-batch.
+    """Returns what the rows of a step are a multiple of, for equal shares of every micro-batch.
 
     Raises:
         ConfigError: the configured multiple does not divide over the devices.
@@ -138,7 +138,7 @@ def rows_multiple(config: TrainConfig, mesh: Mesh) -> int:
 
 
 def step_tokens(hidden_size: int) -> int:
-    """Tokens of a step on each device where no recipe says: enough to fill an accelerator.
+    """Returns the default tokens of a step on each device: enough to fill an accelerator.
 
     On a CPU the widest array of a layer, 4 x `hidden_size` numbers a token, stays within 12 MiB of
     cache: XLM-R base predicts 1.3 times as many tokens a second in steps of 1,024 as of 8,192.

@@ -19,7 +19,7 @@ from xt_jax.model.heads import Head, Model
 from xt_jax.model.pretrained import Pretrained
 from xt_jax.model.sharding import place_param, place_params
 from xt_jax.tasks.table import FAMILIES, Task
-from xt_jax.train.folding import unfold
+from xt_jax.train.pruning import whole_table
 
 WORDS = "encoder/embeddings/word/embedding"
 
@@ -51,7 +51,7 @@ class Models:
         def whole(path: tuple, leaf: jax.Array) -> jax.Array | np.ndarray:
             if param_path(path) != WORDS:
                 return leaf
-            return unfold(table, words, hosts.get(leaf), decay)
+            return whole_table(table, words, hosts.get(leaf), decay)
 
         return jax.tree_util.tree_map_with_path(whole, params)
 

@@ -27,9 +27,9 @@ from xt_jax.study.scoring import Scorer
 from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.tasks.table import FAMILIES
 from xt_jax.train.batches import TrainedTask
-from xt_jax.train.folding import decayed, occurring_words, renumber
 from xt_jax.train.loop import Run, fit
 from xt_jax.train.optim import make_optimizer
+from xt_jax.train.pruning import decayed, occurring_words, renumber
 from xt_jax.train.step import StepSpec, model_of, stack_params, task_params
 
 

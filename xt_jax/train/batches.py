@@ -1,4 +1,4 @@
-"""The batches of a run, step by step."""
+"""Makes the batches of a training run, step by step."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from xt_jax.train.step import StepSpec
 
 @dataclass(frozen=True)
 class TrainedTask:
-    """One task of a run: its step, and the batches for it.
+    """One task of a training run: its step and its batches.
 
     Attributes:
-        plans: of each member, all of one shape.
+        plans: one for each member, all of one shape.
     """
 
     name: str
@@ -38,11 +38,11 @@ def batch_stream(
     accumulate: int = 1,
     begun: int = 0,
 ) -> Generator[dict[str, np.ndarray], None, None]:
-    """The batches of all steps after the first `begun` in order, made ahead in a thread.
+    """Yields the batches of all steps after the first `begun`, made ahead in a thread.
 
-    Of each batch, the rows that this process's devices hold. Arrays are [R, ...]; those of several
-    micro-batches [accumulate, R / accumulate, ...]; those of several members have a further axis in
-    front.
+    A batch has only the rows that this process's devices hold. Arrays are [R, ...]; with several
+    micro-batches [accumulate, R / accumulate, ...]; with several members there is a further
+    leading axis.
 
     Args:
         order: [steps] which of `tasks` each step trains.
@@ -60,7 +60,7 @@ def batch_stream(
 def _stacked_batch(
     task: TrainedTask, step: int, pad_id: int, rows: np.ndarray | None, accumulate: int
 ) -> dict[str, np.ndarray]:
-    """The task's own `step`-th batch, with the axes of micro-batches and of members."""
+    """Makes the task's own `step`-th batch, with the axes of micro-batches and of members."""
     batches = [materialise(plan, task.features, step, pad_id, rows) for plan in task.plans]
     if accumulate > 1:
         batches = [

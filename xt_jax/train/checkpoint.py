@@ -1,4 +1,4 @@
-"""Saved training states: parameters, optimizer, early stopping, by orbax."""
+"""Saves and restores training states (parameters, optimizer, early stopping) by orbax."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from orbax.checkpoint import v1 as ocp
 from xt_jax import hosts
 from xt_jax.train.step import TrainState
 
-_CLOCK = 16  # steps between looks at the clock where the first process's must be asked for
+_CLOCK = 16  # steps between requests for the first process's clock, if there are several
 
 
 class Checkpoints:
-    """The latest state of one phase in `directory`, one folder a step, complete or not there.
+    """The latest state of one phase in `directory`, which is there completely or not at all.
 
     Args:
         every_steps: save after so many steps.
@@ -34,7 +34,7 @@ class Checkpoints:
         self._saved_at = time.monotonic()
 
     def is_due(self, step: int) -> bool:
-        """Whether it is time to save, on all processes alike."""
+        """Returns whether it is time to save; all processes get the same answer."""
         if step % self._every_steps == 0:
             return True
         if jax.process_count() > 1 and step % _CLOCK:
@@ -42,15 +42,15 @@ class Checkpoints:
         return hosts.agree(time.monotonic() - self._saved_at >= self._seconds)
 
     def save(self, step: int, state: TrainState, progress: dict) -> None:
-        """In the background; `progress` is JSON."""
+        """Saves a state in the background; `progress` must be JSON."""
         parts = {"state": _changing(state), "progress": progress}
         self._checkpointer.save_checkpointables_async(step, parts, force=True)
         self._saved_at = time.monotonic()
 
     def restore(self, state: TrainState) -> tuple[TrainState, dict] | None:
-        """The latest state that can be read, in the layout of `state`; None if there is none.
+        """Returns the latest readable state in the layout of `state`; None if there is none.
 
-        One that is damaged is named in the log and passed over.
+        A damaged one is named in the log and skipped.
         """
         abstract = jax.tree.map(
             lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), _changing(state)
@@ -60,7 +60,7 @@ class Checkpoints:
                 parts = self._checkpointer.load_checkpointables(
                     saved.step, {"state": abstract, "progress": None}
                 )
-            except Exception as error:  # orbax and tensorstore raise whatever they stumble over
+            except Exception as error:  # orbax and tensorstore raise many types
                 problem = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
                 logging.warning("The state of step %d cannot be read (%s)", saved.step, problem)
                 continue
@@ -73,5 +73,5 @@ class Checkpoints:
 
 
 def _changing(state: TrainState) -> dict[str, Any]:
-    """What steps change; the key follows from the seed."""
+    """Returns the parts of a state that steps change; the key follows from the seed."""
     return {name: part for name, part in state._asdict().items() if name != "key"}

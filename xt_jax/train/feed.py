@@ -1,4 +1,4 @@
-"""What is needed next, made ahead in a thread."""
+"""Makes items in a thread before they are needed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PATIENCE = 600.0  # seconds; what is read lies in memory or in a mapped file
 def made_ahead(
     make: Callable[[int], T], steps: Sequence[int], *, patience: float = PATIENCE
 ) -> Generator[T, None, None]:
-    """`make(step)` of each of `steps` in order, up to `AHEAD` of them before they are asked for.
+    """Yields `make(step)` for each of `steps` in order, made up to `AHEAD` steps in advance.
 
     Raises:
-        DataError: one is not there `patience` seconds after it was asked for.
-        Exception: what `make` raised, when its step is asked for.
+        DataError: an item is not ready `patience` seconds after it was asked for.
+        Exception: what `make` raised, when that step's item is asked for.
     """
     ready: queue.Queue[T | Exception] = queue.Queue(AHEAD)
     closed = threading.Event()
@@ -65,6 +65,6 @@ def _get(ready: queue.Queue[T], step: int, patience: float) -> T:
         raise DataError(
             f"The batch of step {step} has not come for {patience:g} seconds.",
             where="the thread that makes batches",
-            remedy="look whether the disk or the network folder of --config.data.cache_dir still "
-            "answers, then give the same command again: it carries on from the last state",
+            remedy="check that the disk or the network folder of --config.data.cache_dir still "
+            "responds, then run the same command again: it resumes from the last saved state",
         ) from None

@@ -1,6 +1,6 @@
-"""What training says: lines of JSON in each run's folder, a bar or lines on the console.
+"""Logs training: lines of JSON in each run's folder, and a bar or lines on the console.
 
-Of several processes the first alone writes.
+With several processes only the first one writes.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Log:
     """The log of one or several runs that are trained together.
 
     Args:
-        folders: of each run by its name; `log.jsonl` goes there.
+        folders: the folder of each run by its name; `log.jsonl` is written there.
         steps: planned.
         begun: steps made before.
-        mixed: several tasks are trained by turns; a loss then has its task's name behind a slash.
+        mixed: multi-task training; a loss then has its task's name behind a slash.
     """
 
     def __init__(
@@ -67,19 +67,19 @@ class Log:
         )
 
     def compiled(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-        """Compiles, and says how long it took and what it needs."""
+        """Compiles a program and logs how long it took and how much memory it needs."""
         began = time.perf_counter()
         program = lowered.compile()
         text = f"compiled in {time.perf_counter() - began:.1f} s"
         memory = program.memory_analysis()
         if memory is not None:
             state, work = memory.argument_size_in_bytes, memory.temp_size_in_bytes
-            text += f"; on each device {_size(state)} of state and batch, {_size(work)} to work in"
+            text += f"; on each device {_size(state)} of state and batch, {_size(work)} temporary"
         self._say(text)
         return program
 
     def losses(self, step: int, latest: Mapping[str, Sums], rates: Values) -> None:
-        """Every task's latest step; on the console the mean over the runs.
+        """Logs every task's latest losses; the console shows the mean over the runs.
 
         Raises:
             UserError: a loss is not finite.
@@ -97,7 +97,7 @@ class Log:
         self._say(f"step {step} of {self._steps}  {_shown({**shown, **rates})}")
 
     def write(self, run: str, step: int, values: Values) -> None:
-        """Of one run."""
+        """Logs values of one run after a step."""
         self._append(run, step, values)
         self._say(f"step {step} of {self._steps}  {_shown(values)}", run)
 
@@ -124,7 +124,7 @@ def _check_finite(values: Values, step: int, run: str) -> None:
             raise UserError(
                 f"The loss is {value} at step {step}.",
                 where=f"{run} ({label})",
-                remedy="lower the learning rate, or look at the data of the steps before",
+                remedy="lower the learning rate, or check the data of the steps before",
             )
 
 

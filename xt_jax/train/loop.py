@@ -1,4 +1,4 @@
-"""The one training loop: steps, evaluation on English dev, early stopping, saved states, resume."""
+"""The training loop: steps, evaluation on English dev, early stopping, saving and resuming."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ NOT_BEGUN: Progress = {"best": -math.inf, "best_step": 0, "without_gain": 0, "st
 
 
 class Selection(Protocol):
-    """How the parameters of a run are judged, and where the best are kept."""
+    """Scores the parameters of a training run and keeps the best ones."""
 
     def score(self, params: nnx.State) -> float:
-        """The score on English dev that is maximised, of the parameters of one member."""
+        """Returns one member's score on English dev, which is to be maximised."""
         ...
 
     def keep_best(self, member: int, params: nnx.State, step: int, needed: set[int]) -> None:
-        """Keeps the parameters after `step`, and those of the earlier steps `needed`.
+        """Keeps the parameters after `step`, and the earlier ones of the steps `needed`.
 
-        A state that a killed run goes back to names one of `needed` as its best.
+        A killed run resumes from a state whose best step is one of `needed`.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Run:
-    """One phase of training: of one seed, or of several ("members") as one program.
+    """One phase of training, of one seed or of several ("members") as one program.
 
     Attributes:
-        folders: of each member by its name, which the log shows; the log file goes there.
+        folders: the folder of each member's log by the member's name, which the log shows.
         seeds: of dropout, one a member.
         tasks: what is trained; they share the optimizer.
         order: [steps] which of the tasks each step trains.
@@ -75,7 +75,7 @@ class Run:
         return len(self.order)
 
     def batches_digest(self) -> str:
-        """Names the batches of all members, so that a saved state carries on with no others."""
+        """Returns a digest of all members' batches, with which alone a saved state may resume."""
         digest = hashlib.sha256(self.order.tobytes())
         for plan in (plan for task in self.tasks for plan in task.plans):
             digest.update(f"{plan.rows} {plan.length}".encode())
@@ -85,13 +85,13 @@ class Run:
 
 
 class Position(NamedTuple):
-    """How far a run is, as it is saved with its state.
+    """How far a training run has come, as saved with its state.
 
     Attributes:
         batches: `Run.batches_digest`.
         done: updates made.
         evaluated: the last step after which there was an evaluation.
-        members: the progress of each.
+        members: the progress of each member.
     """
 
     batches: str
@@ -103,15 +103,15 @@ class Position(NamedTuple):
 def fit(
     run: Run, params: nnx.State, model_config: EncoderConfig, config: TrainConfig, mesh: Mesh
 ) -> list[Progress]:
-    """Trains until the plan ends or patience does; carries on where an earlier call was killed.
+    """Trains until the plan ends or training stops early; resumes where an earlier call stopped.
 
-    A member that is out of patience keeps its best and is computed along until the others are too.
+    A member that stops early keeps its best parameters and is computed along until all have.
 
     Args:
         params: of all members, as `stack_params` gives them.
 
     Returns:
-        Of each member `best` (score), `best_step`, `steps` (updates made until then).
+        For each member `best` (score), `best_step`, `steps` (updates made until then).
 
     Raises:
         UserError: the loss or a parameter is not finite, or no batch comes.
@@ -178,39 +178,39 @@ class SavedStates:
             directory, config.save_every_steps, config.save_every_minutes
         )
         self._saved = 0
-        # Of the last two: one may be half written, then the other counts.
+        # Best steps of the last two states: if one is half written, the other counts.
         self._best: collections.deque[list[int]] = collections.deque(maxlen=2)
 
     def restored(self, state: TrainState, begin: Position) -> tuple[TrainState, Position]:
-        """The latest; `state` and `begin` if there is none of this program and of these batches."""
+        """Returns the latest state with these batches; `state` and `begin` if there is none."""
         at, restored = begin, self._checkpoints.restore(state)
         if restored is not None:
             if restored[1].keys() != begin._asdict().keys():
-                logging.warning("A saved state is of another version; the phase begins anew")
+                logging.warning("A saved state is from another version; the phase starts again")
             elif restored[1]["batches"] != begin.batches:
-                logging.warning("A saved state is of other batches; the phase begins anew")
+                logging.warning("A saved state belongs to other batches; the phase starts again")
             else:
                 state, at = restored[0], Position(**restored[1])
         self._note(at)
         return state, at
 
     def best_steps(self, member: int) -> set[int]:
-        """The best steps of a member whose parameters a restart may ask for."""
+        """Returns the best steps of a member whose parameters a restart may need."""
         return {best[member] for best in self._best}
 
     def save_if_due(self, state: TrainState, at: Position) -> None:
-        """To be called after the evaluation of its step: the state then holds its score."""
+        """Saves if it is time; to be called after the step's evaluation, to save its score too."""
         if at.done > self._saved and self._checkpoints.is_due(at.done):
             self.save(state, at)
 
     def save(self, state: TrainState, at: Position) -> None:
-        """Raises a UserError, and keeps the state before, where a number is not finite."""
+        """Saves the state; if it is not finite, raises a UserError and keeps the one before."""
         if at.done > self._saved:
             if not all_finite(state):
                 raise UserError(
                     f"After step {at.done} parameters or moments are not finite.",
                     where=str(self._directory),
-                    remedy="lower the learning rate, or look at the data of the steps before; the "
+                    remedy="lower the learning rate, or check the data of the steps before; the "
                     f"state of step {self._saved} is kept",
                 )
             self._checkpoints.save(at.done, state, at._asdict())
@@ -238,14 +238,14 @@ def _meter(run: Run, config: EncoderConfig) -> Meter:
 
 
 def _is_due(run: Run, step: int) -> bool:
-    """Whether an evaluation follows this step."""
+    """Returns whether an evaluation follows this step."""
     return step % run.recipe.eval_every == 0 or step == run.steps
 
 
 def _evaluated(
     run: Run, state: TrainState, at: Position, log: Log, states: SavedStates
 ) -> Position:
-    """The position after the evaluation of every member that is not out of patience."""
+    """Evaluates every member that has not stopped early and returns the new position."""
     members = list(at.members)
     for member, (name, progress) in enumerate(zip(run.folders, at.members, strict=True)):
         if _out_of_patience(run.recipe, [progress]):
@@ -266,5 +266,5 @@ def _evaluated(
 
 
 def _out_of_patience(recipe: Recipe, members: list[Progress]) -> bool:
-    """Whether all of them have gone `patience` evaluations without a gain."""
+    """Returns whether all members have gone `patience` evaluations without a gain."""
     return all(0 < recipe.patience <= progress["without_gain"] for progress in members)

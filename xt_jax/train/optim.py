@@ -1,4 +1,4 @@
-"""AdamW with linear warm-up and decay."""
+"""Builds AdamW with linear warm-up and decay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xt_jax.tasks.recipes import Recipe
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
-    """Clipping by the global norm (0: none), then AdamW; only kernels and embeddings decay."""
+    """Returns AdamW after clipping by global norm (0: none); only kernels and embeddings decay."""
     return optax.chain(
         optax.clip_by_global_norm(recipe.clip_norm) if recipe.clip_norm else optax.identity(),
         optax.adamw(
@@ -27,12 +27,12 @@ def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
 
 
 def learning_rates(recipe: Recipe, steps: int) -> optax.Schedule:
-    """The recipe's rate of update k (from 0) of `steps`."""
+    """Returns the schedule of the recipe's learning rate at update k (from 0) of `steps`."""
     return linear_schedule(recipe.learning_rate, recipe.warmup_ratio, steps)
 
 
 def linear_schedule(peak: float, warmup_ratio: float, steps: int) -> optax.Schedule:
-    """0 to `peak` over the warm-up (rounded up), then to 0 after `steps`.
+    """Returns a schedule from 0 to `peak` over the warm-up (rounded up), then to 0 after `steps`.
 
     The schedule of transformers' `get_linear_schedule_with_warmup`: update k (from 0) uses the
     value at k, so the first update of a run with warm-up moves nothing.
@@ -44,7 +44,7 @@ def linear_schedule(peak: float, warmup_ratio: float, steps: int) -> optax.Sched
 
 
 def decays(params: Any) -> Any:
-    """True for every parameter but biases and LayerNorm scales."""
+    """Marks every parameter but biases and LayerNorm scales with True."""
     return jax.tree_util.tree_map_with_path(
         lambda key_path, _: param_path(key_path).rsplit("/", 1)[-1] not in ("bias", "scale"), params
     )

@@ -1,4 +1,4 @@
-"""Training with only the word embeddings that occur in the data, to the same result.
+"""Vocabulary pruning: trains only the word embeddings that occur, with the same result.
 
 A row of the table that no batch reads has no gradient, so Adam's moments of it stay zero and only
 the decoupled weight decay moves it: by a factor known beforehand. XLM-R's table is 192 M of the
@@ -21,7 +21,7 @@ from xt_jax.train.optim import learning_rates
 
 
 def occurring_words(features: Iterable[Features], pad_id: int) -> np.ndarray:
-    """[K] ids that occur, ascending; all up to `pad_id` among them, so that it keeps its id."""
+    """Returns the ids [K] that occur, ascending, and all up to `pad_id`, which keeps its number."""
     arrays = [f.tokens["input_ids"] for f in features]
     seen = np.zeros(1 + max([pad_id, *(int(ids.max(initial=0)) for ids in arrays)]), bool)
     seen[: pad_id + 1] = True
@@ -31,7 +31,7 @@ def occurring_words(features: Iterable[Features], pad_id: int) -> np.ndarray:
 
 
 def renumber(features: Features, words: np.ndarray) -> Features:
-    """The same tokens as indices into `words` [K].
+    """Returns the features with tokens as indices into `words` [K].
 
     Raises:
         ValueError: a token that is not among them.
@@ -45,19 +45,21 @@ def renumber(features: Features, words: np.ndarray) -> Features:
     return dataclasses.replace(features, tokens={**features.tokens, "input_ids": renumbered})
 
 
-def unfold(table: np.ndarray, words: np.ndarray, trained: np.ndarray, decay: float) -> np.ndarray:
-    """[V, D]: the `trained` rows [K, D] among those left on the host, which only decayed.
+def whole_table(
+    table: np.ndarray, words: np.ndarray, trained: np.ndarray, decay: float
+) -> np.ndarray:
+    """Returns the whole table [V, D]: `trained` rows [K, D], and the others, which only decayed.
 
     Args:
         table: [V, D] before the first update.
         decay: of the rows that were not trained, from `decayed`.
     """
-    whole = table * np.float32(decay)
-    whole[words] = trained
-    return whole
+    result = table * np.float32(decay)
+    result[words] = trained
+    return result
 
 
 def decayed(recipe: Recipe, steps: int, done: int) -> float:
-    """What `done` of `steps` updates leave of a weight without gradient: prod(1 - rate decay)."""
+    """Returns the factor prod(1 - rate decay) of a weight without gradient after `done` updates."""
     rates = np.asarray(learning_rates(recipe, steps)(jnp.arange(done)), np.float64)
     return float(np.prod(1 - rates * recipe.weight_decay))

@@ -1,4 +1,4 @@
-"""One optimizer step as a pure function, and its compilation."""
+"""Defines one optimizer step as a pure function, and compiles it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LossFn = Callable[[Any, Batch, jax.Array | None], Sums]
 
 
 class TrainState(NamedTuple):
-    """What a step changes: updates made so far, parameters, moments; and the key of its dropout.
+    """The training state: updates made so far, parameters, optimizer moments and dropout key.
 
     The states of several seeds that are trained as one program are one state whose arrays all
     carry a leading axis of that size.
@@ -36,11 +36,11 @@ class TrainState(NamedTuple):
 
 @dataclass(frozen=True)
 class StepSpec:
-    """What a step is made of and never changes.
+    """The parts of a training step that never change.
 
     Attributes:
         graphdef: the model without its parameters.
-        head: the name of the head where several tasks are trained by turns; parameters are then
+        head: the name of the task's head in multi-task training, with the parameters
             `{"encoder": ..., "heads": {name: ...}}`. "" for one task: `{"encoder", "head"}`.
         loss: `(model, batch, key) -> {name: (sum, weight)}`; the gradient is that of `loss`.
         accumulate: micro-batches; batch arrays then carry a leading axis of that size.
@@ -56,21 +56,21 @@ class StepSpec:
 
 
 def task_params(params: nnx.State, head: str) -> nnx.State:
-    """The parameters `{"encoder", "head"}` of one task; `head` as in `StepSpec`."""
+    """Returns the parameters `{"encoder", "head"}` of one task; `head` as in `StepSpec`."""
     if not head:
         return params
     return nnx.State({"encoder": params["encoder"], "head": params["heads"][head]})
 
 
 def model_of(graphdef: Any, params: nnx.State, head: str = "") -> Any:
-    """The model of one task; `head` as in `StepSpec`."""
+    """Returns the model of one task; `head` as in `StepSpec`."""
     return nnx.merge(graphdef, task_params(params, head))
 
 
 def init_state(
     params: nnx.State, optimizer: optax.GradientTransformation, mesh: Mesh, seeds: Sequence[int]
 ) -> TrainState:
-    """The state before the first update; moments are laid out like the parameters.
+    """Returns the state before the first update, with moments laid out like the parameters.
 
     Args:
         params: of one seed; for several those of all, stacked on a leading axis (`stack_params`).
@@ -93,7 +93,7 @@ def abstract_state(
     platform: str,
     seeds: int = 1,
 ) -> TrainState:
-    """The shapes and layout of `init_state` on a `platform` that need not be here.
+    """Returns the shapes and layout of `init_state` for a `platform` that need not be present.
 
     Args:
         params: of one seed, arrays or shapes, with shardings.
@@ -110,7 +110,7 @@ def abstract_state(
 def _moments(
     init: Callable, optimizer: optax.GradientTransformation, params: nnx.State, mesh: Mesh
 ) -> optax.OptState:
-    """The shapes that `init` makes, laid out like the parameters."""
+    """Returns the shapes that `init` makes, laid out like the parameters."""
     shapes = jax.eval_shape(init, params)
     layout = optax.tree.map_params(
         optimizer,
@@ -127,13 +127,13 @@ def _moments(
 
 
 def _stacked(leaf: Any, seeds: int) -> jax.ShapeDtypeStruct:
-    """The shape of so many on a leading axis that no device cuts."""
+    """Returns the shape of `seeds` such arrays on a leading axis that is not sharded."""
     layout = NamedSharding(leaf.sharding.mesh, P(None, *leaf.sharding.spec))
     return jax.ShapeDtypeStruct((seeds, *leaf.shape), leaf.dtype, sharding=layout)
 
 
 def stack_params(each: Sequence[nnx.State]) -> nnx.State:
-    """The parameters of several seeds on a leading axis that no device cuts; one stays as it is."""
+    """Stacks several seeds' parameters on a leading, unsharded axis; one seed's stay the same."""
     if len(each) == 1:
         return each[0]
     layout = jax.tree.map(lambda array: _stacked(array, len(each)).sharding, each[0])
@@ -144,7 +144,7 @@ def stack_params(each: Sequence[nnx.State]) -> nnx.State:
 
 
 def all_finite(state: TrainState) -> bool:
-    """Whether every parameter and every moment is a number; several processes must all ask."""
+    """Returns whether all parameters and moments are finite; all processes must call this."""
     return bool(_all_finite(state.params, state.opt_state))
 
 
@@ -155,14 +155,14 @@ def _all_finite(*trees: Any) -> jax.Array:
 
 
 def params_of(state: TrainState, seed: int) -> nnx.State:
-    """The parameters of the seed at index `seed`."""
+    """Returns the parameters of the seed at index `seed`."""
     if state.step.ndim == 0:
         return state.params
     return jax.tree.map(lambda array: array[seed], state.params)
 
 
 def train_step(state: TrainState, batch: Batch, spec: StepSpec) -> tuple[TrainState, Sums]:
-    """One update from the mean gradient over the whole batch.
+    """Makes one update from the mean gradient over the whole batch.
 
     Gradients and weights are summed over micro-batches and divided once, so the result does not
     depend on how the examples are spread over rows, micro-batches or devices.
@@ -181,9 +181,9 @@ def train_step(state: TrainState, batch: Batch, spec: StepSpec) -> tuple[TrainSt
 
 
 def compile_step(spec: StepSpec, state: TrainState) -> jax.stages.Wrapped:
-    """`train_step` to be compiled; the state is donated and keeps its layout on the mesh.
+    """Wraps `train_step` for compilation; the state is donated and keeps its layout on the mesh.
 
-    Of a state of several seeds every array of the batch, and of the sums, has the seeds' axis.
+    With several seeds, every array of the batch and of the sums has the seeds' axis.
     """
     step = functools.partial(train_step, spec=spec)
     layout = jax.tree.map(lambda array: array.sharding, state)

@@ -1,4 +1,4 @@
-"""How fast a phase runs: tokens per second, fill, and MFU where the chip's peak is known."""
+"""Measures how fast a phase runs: tokens/s, fill, and MFU where the chip's peak is known."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PEAK_TFLOPS = {
 
 
 def train_flops(config: EncoderConfig, rows: int, length: int) -> float:
-    """FLOPs of one step's forward and backward products in the layers (padding included)."""
+    """Returns the FLOPs of a step's forward and backward products in the layers, with padding."""
     d, f = config.hidden_size, config.intermediate_size
     per_token = 2 * (4 * d * d + 2 * d * f) + 4 * length * d
     return 3.0 * config.num_layers * per_token * rows * length
 
 
 class Meter:
-    """Rates between two calls of `read`.
+    """Measures training rates between two calls of `read`.
 
     Args:
         real, slots: [steps] tokens of each step without and with padding.
@@ -48,22 +48,22 @@ class Meter:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """What is done inside is waiting for data."""
+        """Counts the time of the block as waiting for data."""
         began = time.perf_counter()
         yield
         self._waited += time.perf_counter() - began
 
     def read(self, step: int) -> dict[str, float]:
-        """Since the last call: step_seconds, tokens/s with and without padding, fill, TFLOP/s, MFU.
+        """Returns the rates since the last call: step_seconds, tokens/s, fill, TFLOP/s and MFU.
 
         `data_wait` is the share of the time in which the host waited for the next batch; the
-        device has work meanwhile unless it is a whole step behind. Nothing if no step was made.
+        device has work meanwhile unless it is a whole step behind. Empty if no step was made.
         """
         if step == self._step:
             return {}
         seconds = max(time.perf_counter() - self._time, 1e-9)
-        here = slice(self._step, step)
-        real, slots = float(self._real[here].sum()), float(self._slots[here].sum())
+        made = slice(self._step, step)
+        real, slots = float(self._real[made].sum()), float(self._slots[made].sum())
         rates = {
             "step_seconds": seconds / (step - self._step),
             "tokens_per_second": slots / seconds,
@@ -71,7 +71,7 @@ class Meter:
             "fill": real / slots,
             "data_wait": self._waited / seconds,
         }
-        rates["tflops"] = float(self._flops[here].sum()) / seconds / 1e12
+        rates["tflops"] = float(self._flops[made].sum()) / seconds / 1e12
         peak = PEAK_TFLOPS.get(jax.devices()[0].device_kind)
         if peak:
             rates["mfu"] = rates["tflops"] / (peak * jax.device_count())

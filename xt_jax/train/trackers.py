@@ -1,4 +1,4 @@
-"""Where the numbers of a training log go besides its file: TensorBoard, Weights & Biases."""
+"""Sends the numbers of a training log to TensorBoard and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from xt_jax.errors import ConfigError
 
 
 class Trackers:
-    """Those of some runs, which are opened with the first number.
+    """The TensorBoard and Weights & Biases runs of a training, opened with the first number.
 
     Args:
-        folders: of each run by its name; TensorBoard's event files go there.
-        begun: steps made before, whose numbers are there; later ones are dropped.
+        folders: the folder of each run by its name; TensorBoard's event files are written there.
+        begun: steps made before, whose numbers are kept; later ones are dropped.
     """
 
     def __init__(self, config: TrainConfig, folders: Mapping[str, epath.Path], begun: int):
         self._config, self._folders, self._begun = config, folders, begun
-        self._boards: dict[str, Any] = {}
+        self._writers: dict[str, Any] = {}
         self._wandb: dict[str, Any] = {}
         if config.wandb:
             _installed_wandb()
 
     def write(self, run: str, step: int, values: Mapping[str, float]) -> None:
         if self._config.tensorboard:
-            board = self._board(run)
+            writer = self._writer(run)
             for name, value in values.items():
-                board.add_scalar(name, value, step)
+                writer.add_scalar(name, value, step)
         if self._config.wandb:
             self._wandb_run(run).log(dict(values), step=step)
 
     def close(self) -> None:
-        for board in self._boards.values():
-            board.close()
+        for writer in self._writers.values():
+            writer.close()
         for run in self._wandb.values():
             run.finish()
 
-    def _board(self, run: str) -> Any:
-        if run not in self._boards:
+    def _writer(self, run: str) -> Any:
+        if run not in self._writers:
             from tensorboardX import SummaryWriter
 
             folder = str(self._folders[run])
-            self._boards[run] = SummaryWriter(folder, purge_step=self._begun + 1)
-        return self._boards[run]
+            self._writers[run] = SummaryWriter(folder, purge_step=self._begun + 1)
+        return self._writers[run]
 
     def _wandb_run(self, run: str) -> Any:
         if run not in self._wandb:
