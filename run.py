@@ -1,8 +1,8 @@
-"""Runs the experiment of a configuration page: train, score zero-shot, print the table.
+"""Runs the experiment of a configuration page: trains, scores zero-shot and prints the table.
 
     python run.py --config=configs/mnli_to_xtreme.py:size=base --config.data.dir=DATA --workdir=DIR
 
-The same command carries on after a stop. Every field of the page can be set on the command line,
+After a stop the same command resumes. Every field of the page can be set on the command line,
 for example --config.target.learning_rate=3e-6.
 """
 
@@ -21,21 +21,21 @@ from xt_jax.config import Config, unknown_field
 from xt_jax.errors import ConfigError, UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where states, predictions and results go.")
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would be run and its cost, and stop.")
-_MFU = flags.DEFINE_float("mfu", 0.4, "Share of a chip's peak that --dry_run reckons with.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for states, predictions and results.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would be run and its cost, then stop.")
+_MFU = flags.DEFINE_float("mfu", 0.4, "Model FLOPs utilisation that --dry_run assumes.")
 _COORDINATOR = flags.DEFINE_string(
     "coordinator",
     "",
     "host:port of the first of several processes on one mesh, or auto on a TPU slice, with Slurm "
     "or Kubernetes; empty: this process is the only one.",
 )
-_PROCESSES = flags.DEFINE_integer("processes", 1, "How many they are, unless --coordinator=auto.")
-_PROCESS = flags.DEFINE_integer("process", 0, "Which of them this is, from 0; likewise.")
+_PROCESSES = flags.DEFINE_integer("processes", 1, "Number of processes, unless --coordinator=auto.")
+_PROCESS = flags.DEFINE_integer("process", 0, "This process, from 0, unless --coordinator=auto.")
 _COMPILATION_CACHE = flags.DEFINE_string(
     "compilation_cache",
     os.environ.get("JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/xt_jax/xla")),
-    "Where compiled programs are kept.",
+    "Folder of JAX's compilation cache.",
 )
 
 
@@ -44,12 +44,12 @@ def main(_: list[str]) -> None:
         raise ConfigError(
             "There is no such configuration page.",
             where="--config",
-            remedy="name a file of configs/, or one of your own with a get_config() like theirs",
+            remedy="name a file in configs/, or your own file with a get_config() like theirs",
         )
     if _COORDINATOR.value:
         hosts.connect(str(_COORDINATOR.value), int(_PROCESSES.value), int(_PROCESS.value))
         if not hosts.is_first():
-            logging.set_verbosity(logging.WARNING)  # the first says it all
+            logging.set_verbosity(logging.WARNING)  # the first process logs for all
     preemption.watch()
     keep_programs(str(_COMPILATION_CACHE.value))
     if _DRY_RUN.value:
@@ -73,7 +73,7 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 
 def _log_plainly() -> None:
-    """The program's own lines and everybody's warnings, with the time of day."""
+    """Logs the package's own messages, and warnings of all libraries, with the time of day."""
     handler = logging.get_absl_handler()
     handler.setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handler.addFilter(lambda r: "xt_jax" in r.pathname or r.levelno >= python_logging.WARNING)

@@ -109,7 +109,7 @@ def test_filters(world, capsys):
     [
         (["--data_dir=/no/such/folder"], "does not exist"),
         ([], "No data folder"),
-        (["--data_dir={empty}"], "Nothing of these tasks"),
+        (["--data_dir={empty}"], "No data of these tasks"),
         (["--data_dir={world}", "--language=xx"], "language xx"),
     ],
 )

@@ -40,7 +40,7 @@ def test_training_text_in_an_evaluation_set(world, tmp_path, capsys):
     assert warning["problem"] == (
         f"3 of 5 examples are also in the training data {root / 'train-en.tsv'}"
     )
-    assert "0 faults, 1 warning, 0 missing official pieces." in out
+    assert "0 faults, 1 warning, 0 missing official splits." in out
     assert run(capsys, *arguments[:-1])[0] == 0
 
 

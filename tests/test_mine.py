@@ -101,7 +101,7 @@ def test_what_both_files_have_is_found(mined, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt", "out.tsv"]
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"source: {len(SOURCE)} lines, {len(SOURCE)} different sentences\n" in err
+    assert f"source: {len(SOURCE)} lines, {len(SOURCE)} distinct sentences\n" in err
     assert f"{len(found)} pairs in {tmp_path / 'out.tsv'}" in err
 
 
@@ -123,10 +123,10 @@ def test_blank_and_repeated_lines_take_no_part(mined, capsys):
     assert found == [(*row[:3], row[3] + (1 if row[3] <= 3 else 3), row[4]) for row in plain]
     err = capsys.readouterr().err
     assert (
-        f"source: {len(SOURCE) + 5} lines, {len(SOURCE)} different sentences, "
+        f"source: {len(SOURCE) + 5} lines, {len(SOURCE)} distinct sentences, "
         "3 empty lines left out" in err
     )
-    assert f"target: {len(TARGET) + 2} lines, {len(TARGET)} different sentences\n" in err
+    assert f"target: {len(TARGET) + 2} lines, {len(TARGET)} distinct sentences\n" in err
 
 
 def test_line_ends_a_bom_and_tabs_make_no_difference(mined):
@@ -257,8 +257,8 @@ def test_embeddings_of_something_else_are_not_used(mined, tmp_path):
     [
         (b"a cat\nthe \xff dog\n", "byte 0xff is not UTF-8", ":2"),
         (b"", "the file is empty", ""),
-        (b"\n \n\t\r\n\n", "no sentence in the file", ""),
-        (b"\xef\xbb\xbf", "no sentence in the file", ""),
+        (b"\n \n\t\r\n\n", "holds no sentence", ""),
+        (b"\xef\xbb\xbf", "holds no sentence", ""),
         (None, "cannot be opened", ""),
     ],
 )

@@ -84,8 +84,8 @@ def test_parts_cost_about_the_same():
 
 
 @pytest.mark.parametrize("shard", ["3", "0/2", "3/2", "a/b", "1/2/3", "-1/2", "1/0"])
-def test_what_is_no_part(shard):
-    with pytest.raises(ConfigError, match="no part of a study") as error:
+def test_a_malformed_shard_is_rejected(shard):
+    with pytest.raises(ConfigError, match="not a shard of a study") as error:
         share([], [], shard)
     assert error.value.where == "--config.shard"
 

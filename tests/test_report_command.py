@@ -69,7 +69,7 @@ def test_a_malformed_row_stops_unless_it_may_be_skipped_and_is_named(tmp_path, c
     assert not (tmp_path / "out").exists()
     run(tmp_path, tmp_path / "out", "--skip_malformed")
     errors = capsys.readouterr().err
-    assert f"left out: {path}:{len(ROWS) + 1}: Not a row of JSON" in errors
+    assert f"left out: {path}:{len(ROWS) + 1}: The line is not JSON" in errors
     assert f"left out: {path}:{len(ROWS) + 2}: value is None" in errors
     with open(tmp_path / "out" / "results.csv") as file:
         assert len(list(csv.DictReader(file))) == len(ROWS)

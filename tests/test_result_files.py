@@ -32,19 +32,22 @@ def test_an_empty_folder_has_no_rows(tmp_path):
 
 
 FAULTS = {
-    "not JSON": ('{"model": ', "Not a row of JSON"),
-    "an empty line": ("", "Not a row of JSON"),
-    "no object": ("[1]", "no row"),
-    "a number": ("3", "no row"),
+    "not JSON": ('{"model": ', "The line is not JSON"),
+    "an empty line": ("", "The line is not JSON"),
+    "no object": ("[1]", "not a row"),
+    "a number": ("3", "not a row"),
     "fields missing": ('{"model": "base"}', "lacks encoder_params, total_params, intermediate"),
-    "text as value": (json.dumps(ROW | {"value": "60"}), "value is '60', which is no number"),
+    "text as value": (json.dumps(ROW | {"value": "60"}), "value is '60', which is not a number"),
     "no number": (json.dumps(ROW | {"value": float("nan")}), "value is nan"),
     "infinite": (json.dumps(ROW | {"value": float("inf")}), "value is inf"),
-    "a seed of text": (json.dumps(ROW | {"seed": "0"}), "seed is '0', which is no whole number"),
-    "half a seed": (json.dumps(ROW | {"seed": 0.5}), "seed is 0.5, which is no whole number"),
+    "a seed of text": (json.dumps(ROW | {"seed": "0"}), "seed is '0', which is not an integer"),
+    "half a seed": (json.dumps(ROW | {"seed": 0.5}), "seed is 0.5, which is not an integer"),
     "a true seed": (json.dumps(ROW | {"seed": True}), "seed is True"),
-    "a model without a name": (json.dumps(ROW | {"model": None}), "model is None, which is no te"),
-    "no parameters": (json.dumps(ROW | {"encoder_params": 0}), "without parameters"),
+    "a model without a name": (
+        json.dumps(ROW | {"model": None}),
+        "model is None, which is not a",
+    ),
+    "no parameters": (json.dumps(ROW | {"encoder_params": 0}), "no parameters"),
 }
 
 

@@ -1,11 +1,11 @@
-"""Reads every split of every task that a source holds; says what is there and what is wrong.
+"""Checks every split of every task in a data source; prints what exists and what is wrong.
 
     python -m xt_jax.check_data --data_dir=DATA --tokenizer=FacebookAI/xlm-roberta-base
 
-Faults are what no run could read or use; the check goes on after each, so that one call names
-every faulty file. Warnings are what looks like a mistake. Official splits that the source does not
-hold are listed and are no fault. Exit status: 0 without a fault, 1 with one (with --strict
-also for a warning or a missing piece), 2 where nothing could be checked.
+Faults are data that no run could read or use; the check goes on after each, so that one call names
+every faulty file. Warnings are data that look like a mistake. Official splits that the source does
+not hold are listed as missing, which is not a fault. Exit status: 0 without a fault, 1 with one
+(with --strict also for a warning or a missing split), 2 if nothing could be checked.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ WORDS = "words"
 
 _FOLDER = "name the folder that holds mnli/, xnli/, ..."
 _WIDTH = 100
-_FEW = 5  # labels whose shares stand side by side
-_TOP = 3  # labels shown where there are more
+_FEW = 5  # the most labels whose shares are all shown
+_TOP = 3  # labels that are shown if there are more
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
+    """Runs the command and returns its exit status."""
     options = _parser().parse_args(argv)
     try:
         report = check(
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if not report.rows and not report.faults:
             raise ConfigError(
-                "Nothing of these tasks and languages was found.",
+                "No data of these tasks and languages was found.",
                 where=f"--data_dir={options.data_dir}",
                 remedy=f"{_FOLDER}; looked at first: "
                 + ", ".join(missing.expected for missing in report.missing[:3]),
@@ -67,10 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def as_lines(report: Report, directory: str) -> Iterator[str]:
-    """A table per task, then the faults, the warnings and a summary.
+    """Yields the lines of the report: a table per task, faults, warnings and a summary.
 
     Args:
-        directory: file names are given relative to it where they lie below it.
+        directory: file names below this folder are printed relative to it.
     """
     start = str(directory).rstrip("/") + "/" if directory else ""
     yield f"Lengths are counted in {report.unit}."
@@ -95,7 +95,7 @@ def as_lines(report: Report, directory: str) -> Iterator[str]:
     yield (
         f"{_plural(len(report.rows), 'file')} with {examples:,} examples read; "
         f"{_plural(len(report.faults), 'fault')}, {_plural(len(report.warnings), 'warning')}, "
-        f"{_plural(lacking, 'missing official piece')}."
+        f"{_plural(lacking, 'missing official split')}."
     )
 
 
@@ -128,7 +128,7 @@ def _table(task: Task, rows: Sequence[Row], start: str) -> Iterator[str]:
 
 
 def _balance(task: Task, row: Row) -> str:
-    """Shares in the heading's order, or of the most frequent labels; counts of corpora to mine."""
+    """Returns the label shares in the heading's order, or the top labels, or counts for mining."""
     counts = row.labels
     if FAMILIES[task.family].whole:
         return ", ".join(f"{count:,} {name}" for name, count in counts.items())
@@ -163,7 +163,7 @@ def _open(name: str, directory: str) -> Source:
 
 
 def _ruler(name: str) -> Ruler:
-    """Of the tokenizer of that name; without one, the default's if it is on this machine."""
+    """Returns a ruler for that tokenizer; for "" the default one's if it is on this machine."""
     path = name or _downloaded(DEFAULT_TOKENIZER)
     if name == WORDS or not path:
         return words_ruler()
@@ -175,7 +175,7 @@ def _ruler(name: str) -> Ruler:
 
 
 def _downloaded(model: str) -> str:
-    """The folder in the hub's cache that holds a tokenizer, "" where there is none."""
+    """Returns the folder of a model's tokenizer in the hub's cache, or "" if there is none."""
     import huggingface_hub  # slow import
 
     try:
@@ -196,12 +196,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--data_dir", default="", metavar="DIR", help="the data folder; needed for --source=files")
-    add("--source", choices=SOURCES, default="files", help="what it holds (default: %(default)s)")
+    add("--source", choices=SOURCES, default="files", help="kind of source (default: %(default)s)")
     add(
         "--tokenizer",
         default="",
         metavar="PATH_OR_ID",
-        help="what lengths are counted with: a folder, a hub id, or `words` for white space "
+        help="tokenizer that measures lengths: a folder, a hub id, or `words` to count words "
         f"(default: {DEFAULT_TOKENIZER} if it was downloaded before, else words)",
     )
     add(
@@ -210,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         choices=list(TASKS),
         metavar="NAME",
-        help=f"only this task and what it trains on; may be repeated. One of: {', '.join(TASKS)}",
+        help="only this task and its training tasks; may be repeated. One of: " + ", ".join(TASKS),
     )
     add(
         "--language",
@@ -219,8 +219,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CODE",
         help="only this language, ISO 639-1; may be repeated (mlqa_cross: context-question)",
     )
-    add("--strict", action="store_true", help="warnings and missing pieces count as faults")
-    add("--output", default="", metavar="FILE.json", help="write everything there, too")
+    add("--strict", action="store_true", help="warnings and missing splits count as faults")
+    add("--output", default="", metavar="FILE.json", help="also write the report to this file")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""How a command ends: an error of the user's is one message, a reader gone is no error."""
+"""Runs a command's `main`: a user error becomes one message, a closed output pipe is no error."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     """Calls `main` and exits with the status that it returns.
 
     Raises:
-        SystemExit: always; with 1 after an error of the user's, and with the status of a program
-            that SIGPIPE ended where the output's reader has gone (`| head`).
+        SystemExit: always; with status 1 after a user error, and with the status of a program
+            ended by SIGPIPE if the reader of the output has gone (`| head`).
     """
     try:
         status = main()
@@ -24,7 +24,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except UserError as error:
         sys.exit(f"error: {error}")
     except BrokenPipeError:
-        # Python writes what is left once more as it exits.
+        # Python flushes standard output once more as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 128 + signal.SIGPIPE
     sys.exit(status)

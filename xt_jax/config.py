@@ -1,4 +1,4 @@
-"""The closed, typed configuration of an experiment: every field has a comment and a reader."""
+"""The typed configuration of an experiment; every field has a comment that explains it."""
 
 # No `from __future__ import annotations`: ml_collections reads the fields' types at run time.
 import ast
@@ -18,15 +18,15 @@ class ModelConfig:
     # A preset (mini-64, base, large, xl, ...; tiny and small are random), a Hugging Face folder or
     # a hub id.
     name: str = "tiny"
-    # Tokenizer folder or hub id; empty: the one that belongs to `name`.
+    # Tokenizer folder or hub id; empty: the model's own.
     tokenizer: str = ""
     # Random weights at the model's dimensions instead of the trained weights.
     random_init: bool = False
     # Compute precision: float32, bfloat16 or auto (bfloat16 on TPU and GPU, float32 on CPU).
     dtype: str = "auto"
-    # What the backward pass finds kept and need not compute again, from most memory to least: none
-    # (everything is kept), scores (all but the attention scores), dots (products with the weights,
-    # attention outputs), outputs (layer inputs, attention outputs), full (layer inputs).
+    # Gradient checkpointing policy: what is kept for the backward pass, from most memory to least:
+    # none (everything is kept), scores (all but the attention scores), dots (products with the
+    # weights, attention outputs), outputs (layer inputs, attention outputs), full (layer inputs).
     remat: str = "none"
     # Attention kernel: xla (everywhere), splash (TPU) or cudnn (NVIDIA GPU, bfloat16); the fused
     # two need attention_dropout=0.
@@ -40,17 +40,17 @@ class DataConfig:
     # Where examples come from: files (official formats under `dir`), tfds, hub or mini (the
     # embedded world).
     source: str = "files"
-    # Folder of the files, of what TFDS prepared, or of the hub's parquet (tfds, hub: may be empty).
+    # Folder of the files, of TFDS's data sets, or of the hub's parquet (tfds, hub: may be empty).
     dir: str = ""
     # Languages of the intermediate tasks' training data; any but English is machine-translated.
     intermediate_languages: tuple[str, ...] = ("en",)
-    # Tokenised examples; empty: <workdir>/cache.
+    # Folder for tokenised examples; empty: <workdir>/cache.
     cache_dir: str = ""
-    # Scored split: test, dev, or auto (one split a task: the one with more labelled languages).
+    # Scored split: test, dev, or auto (for each task the one with more labelled languages).
     eval_split: str = "auto"
-    # Train on n examples, evenly spaced; 0: all. The embedded world is made with n.
+    # Train on n evenly spaced examples; 0: all. The embedded world is made with n.
     max_train_examples: int = 0
-    # Score n examples of each language, evenly spaced; 0: all. The embedded world has n.
+    # Score n evenly spaced examples of each language; 0: all. The embedded world is made with n.
     max_eval_examples: int = 0
 
 
@@ -61,7 +61,7 @@ class RecipeOverrides:
     epochs: float | None = None
     steps: int | None = None
     batch_size: int | None = None
-    # Tokens of a step, padding included, in place of `batch_size` examples; 0: exact batches.
+    # Tokens a step, padding included, in place of `batch_size` examples; 0: exact batches.
     batch_tokens: int | None = None
     max_length: int | None = None
     warmup_ratio: float | None = None
@@ -77,24 +77,25 @@ class RecipeOverrides:
 class TrainConfig:
     # Several examples per row; False: one example per row.
     packing: bool = True
-    # Micro-batches per step; gradients and weights are summed, divided once.
+    # Microbatches a step; gradients and loss weights are summed and divided once.
     accumulate: int = 1
-    # Rows of a micro-batch are a multiple of it; 0: of the devices. With the largest number of
-    # devices that a study may meet, it has the same batches, and goes on, on fewer.
+    # The rows of a microbatch are a multiple of this number; 0: of the number of devices. Set it to
+    # the most devices that a study may get: then it has the same batches, and resumes, on fewer.
     rows_multiple: int = 0
-    # Train only the word embeddings that occur in a phase's data; the same result for less.
+    # Vocabulary pruning: train only the word embeddings that occur in a phase's data; the result is
+    # the same and costs less.
     fold_vocabulary: bool = True
-    # Seeds of a phase trained as one program, at most; 0: as many as pay; 1: one after the other.
+    # The most seeds of a phase trained as one program; 0: as many as are faster; 1: one by one.
     parallel_seeds: int = 0
-    # A state (parameters, optimizer, data position, early stopping) every n steps ...
+    # Save a state (parameters, optimizer, data position, early stopping) every n steps ...
     save_every_steps: int = 1000
-    # ... and whenever this many minutes have passed.
+    # ... and whenever this many minutes have passed since the last one.
     save_every_minutes: float = 10.0
     # Steps between log lines.
     log_every: int = 100
-    # TensorBoard's event files beside each phase's log.
+    # Write TensorBoard event files beside each phase's log.
     tensorboard: bool = True
-    # Project of Weights & Biases that gets the numbers too; empty: none. Needs wandb.
+    # Weights & Biases project that also gets the logged numbers; empty: none. Needs wandb.
     wandb: str = ""
     # Devices along the `model` axis of the mesh; the rest go to `data`.
     model_axis: int = 1
@@ -104,38 +105,37 @@ class TrainConfig:
 
 @dataclass
 class MixtureConfig:
-    # How often each task of an intermediate `mnli+squad` is trained: capped, proportional, uniform,
-    # temperature or given.
+    # How steps are shared among the tasks of a multi-task intermediate (`mnli+squad`): capped,
+    # proportional, uniform, temperature or given.
     sampler: str = "capped"
-    # sampler=capped: in proportion to the examples, of which at most so many count.
+    # sampler=capped: in proportion to min(examples, cap).
     cap: int = 131072
     # sampler=temperature: in proportion to examples ** (1 / temperature).
     temperature: float = 2.0
     # sampler=given: a weight for each task in the order of the name, `mlm` left out.
     weights: tuple[float, ...] = ()
-    # One head for all tasks of a kind with the same labels; False: a head per task.
+    # One head for all tasks of a family with the same labels; False: a head per task.
     shared_heads: bool = False
-    # Steps in all; 0: the recipe's, else as many as the tasks' own epochs have together.
+    # Total steps; 0: the recipe's, else the sum of the steps of the tasks' own epochs.
     steps: int = 0
-    # Share of the steps that are masked language modelling, where `mlm` is among the tasks.
+    # Share of the steps that train masked language modelling, if `mlm` is among the tasks.
     mlm_ratio: float = 0.2
-    # Languages of its text; empty: all that are there.
+    # Languages of the `mlm` text; empty: all that exist.
     mlm_languages: tuple[str, ...] = ()
-    # A language is drawn in proportion to its lines to this power.
+    # `mlm` draws a language in proportion to its number of lines to this power.
     mlm_exponent: float = 0.3
 
 
 @dataclass
 class RayConfig:
-    # Address of a Ray cluster that every node of shares `workdir`: host:port, auto (the one that
-    # this machine belongs to) or local (starts one here); empty: this process does all itself.
+    # Address of a Ray cluster whose nodes all share `workdir`: host:port, auto (the cluster of this
+    # machine) or local (starts one on this machine); empty: no Ray, this process does all jobs.
     address: str = ""
-    # What a piece of work takes of a node: processors, GPUs, and resources of another name, as in
-    # {"TPU": 4}.
+    # Resources that a job takes of a node: CPUs, GPUs, and others by name as JSON: {"TPU": 4}.
     cpus: float = 1.0
     gpus: float = 0.0
     resources: str = "{}"
-    # How often a piece is begun anew after its node was lost.
+    # How often a job is started again after its node was lost.
     retries: int = 5
 
 
@@ -146,17 +146,17 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
     ray: RayConfig = field(default_factory=RayConfig)
-    # Models to compare, named as `model.name` is; empty: `model.name` alone.
+    # Models to compare, named as in `model.name`; empty: `model.name` alone.
     models: tuple[str, ...] = ()
     # Learning rate of each of `models` in the intermediate and in the target phase; empty: the
     # recipes' own.
     intermediate_rates: tuple[float, ...] = ()
     target_rates: tuple[float, ...] = ()
-    # Intermediate tasks to compare: `direct` for none, `mnli+squad+mlm` for several by turns.
+    # Intermediate tasks to compare: `direct` is none, `mnli+squad+mlm` multi-task training.
     intermediates: tuple[str, ...] = ("mnli",)
-    # Target tasks; empty: all; `none`: the intermediate phases only, nothing is scored.
+    # Target tasks; empty: all; `none`: only the intermediate phases, nothing is scored.
     targets: tuple[str, ...] = ()
-    # Languages to score; empty: all of a task.
+    # Languages to score; empty: all languages of each task.
     languages: tuple[str, ...] = ()
     # Recipe changes in the intermediate and in the target phase.
     intermediate: RecipeOverrides = field(default_factory=RecipeOverrides)
@@ -164,18 +164,21 @@ class Config:
     # First seed and number of seeds.
     seed: int = 0
     seeds: int = 1
-    # `3/16`: the third of 16 parts of the study, each run on its own; empty: all of it.
+    # `3/16`: the third of 16 shards of the study, each run by its own process; empty: all of it.
     shard: str = ""
-    # BUCC at every layer, as Tatoeba always is: takes the memory of so many embeddings a sentence.
+    # Score BUCC at every layer, as Tatoeba always is; keeps one embedding per sentence and layer.
     mine_all_layers: bool = False
-    # Predict test sets that are not scored too; all test sets are written as XTREME's submission.
+    # Also predict test sets that are not scored, and write all of them in XTREME's submission form.
     submission: bool = True
-    # Go on without files that are not there; each one is named in the log.
+    # Continue without files that are missing; each one is named in the log.
     allow_missing: bool = False
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> dict[str, Any]:
-    """Options after the colon of `--config=page.py:size=base,seeds=3`, typed like `defaults`.
+    """Parses the options after the colon of `--config=page.py:size=base,seeds=3`.
+
+    Args:
+        defaults: the page's options; each value is parsed as the type of its default.
 
     Raises:
         ConfigError: an option that the page does not have, or a value of another type.
@@ -194,7 +197,7 @@ def parse_arg(arg: str | None, **defaults: Any) -> dict[str, Any]:
 
 
 def unknown_field(argv: Sequence[str]) -> ConfigError | None:
-    """The error for the first `--config.field` in `argv` that `Config` does not have, if any."""
+    """Returns the error for the first `--config.field` that `Config` does not have, or None."""
     known = _field_names(Config())
     given = [arg.lstrip("-").split("=")[0] for arg in argv if arg.startswith("--config.")]
     unknown = [name for name in given if name.removeprefix("config.") not in known]
@@ -210,7 +213,7 @@ def unknown_field(argv: Sequence[str]) -> ConfigError | None:
 
 
 def of_model(config: Config, name: str) -> Config:
-    """The configuration of one of `models` alone, or unchanged where none are named."""
+    """Returns the configuration of one of `models` alone; unchanged if `models` lacks the name."""
     if name not in config.models:
         return config
     changes: dict[str, Any] = {"model": dataclasses.replace(config.model, name=name)}
@@ -224,13 +227,13 @@ def of_model(config: Config, name: str) -> Config:
 
 
 def apply_overrides(recipe: Any, overrides: RecipeOverrides) -> Any:
-    """The recipe with every set field of `overrides` in place of its own."""
+    """Returns the recipe with every field replaced that `overrides` sets."""
     changes = {k: v for k, v in dataclasses.asdict(overrides).items() if v is not None}
     return dataclasses.replace(recipe, **changes)
 
 
 def digest(*parts: Any) -> str:
-    """Hex SHA-256 of JSON-able values (dataclasses included); the name of whatever they decide."""
+    """Returns the hex SHA-256 of values that JSON can hold (dataclasses included)."""
     text = json.dumps(parts, sort_keys=True, default=_jsonable, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

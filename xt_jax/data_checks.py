@@ -1,4 +1,4 @@
-"""Reads every split of every task that a source holds, counts it and looks for mistakes."""
+"""Reads every split of every task in a source, counts examples and labels and finds mistakes."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from xt_jax.tasks.table import FAMILIES, TASKS
 
 SPLITS = ("train", "dev", "test")
 
-# Where not every language of the official list has a dev split: UD 2.5 has none for these, and
-# TyDiQA-GoldP's dev sets are XTREME's test sets, except for choosing a checkpoint in English.
+# Official languages without a dev split: UD 2.5 has none for these, and TyDiQA-GoldP's dev sets are
+# XTREME's test sets, except that the English one also selects the checkpoint.
 _NO_DEV = {"udpos": "kk th tl yo", "tydiqa": "ar bn fi id ko ru sw te"}
 # Row i of every language translates row i of every other.
 _PARALLEL = ("xnli", "pawsx", "xquad")
-_SAMPLE = 300  # examples whose script is looked at
-_LEAST_SCRIPT = 0.2  # of the letters; names and loans in Latin letters are frequent
+_SAMPLE = 300  # examples whose script is checked
+_LEAST_SCRIPT = 0.2  # share of the letters; names and loan words in Latin letters are frequent
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one file (or table) of a split holds; `labels` are counts, {} where there are none."""
+    """The content of one file (or table) of a split; `labels` are counts, {} if there are none."""
 
     task: str
     split: str
@@ -54,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Missing:
-    """Languages of the official list without a split, and the first place that was looked at."""
+    """Official languages of a split that the source lacks, and the path that was expected."""
 
     task: str
     split: str
@@ -64,7 +64,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Remark:
-    """A fault or a warning: `where` is `file:line` as far as it is known."""
+    """A fault or a warning; `where` is `file:line`, as far as known."""
 
     where: str
     problem: str
@@ -85,11 +85,11 @@ class Report:
 def check(
     source: Source, ruler: Ruler, tasks: Sequence[str] = (), languages: Sequence[str] = ()
 ) -> Report:
-    """Reads all that the source holds of these tasks, with those that they train on, and languages.
+    """Checks all splits that a source holds of the given tasks and their training tasks.
 
     Args:
-        tasks: names; () takes all.
-        languages: codes, or pairs of them for mlqa_cross; () takes all.
+        tasks: names of tasks; () checks all.
+        languages: codes, or pairs of them for mlqa_cross; () checks all.
 
     Raises:
         ConfigError: a language that no task has.
@@ -116,14 +116,14 @@ def check(
     for task, split, language in bar:
         bar.set_description(f"{task.name} {split} {language}")
         try:
-            found = source.find(task.name, split, language, substitutes=True)
+            sets = source.find(task.name, split, language, substitutes=True)
         except UserError as error:
             report.faults.append(Remark(error.where, error.problem, error.remedy))
             continue
-        if language in _official(source, task, split) and all(f.substitute for f in found):
+        if language in _official(source, task, split) and all(data.substitute for data in sets):
             absent.setdefault((task.name, split), []).append(language)
-        for place in found:
-            _check_split(report, earlier, ruler, task, split, place)
+        for data in sets:
+            _check_split(report, earlier, ruler, task, split, data)
     for (name, split), lacking in absent.items():
         expected = source.expected(name, split, lacking[0])
         report.missing.append(Missing(name, split, tuple(lacking), expected))
@@ -135,11 +135,11 @@ def check(
 
 @dataclass
 class _EarlierTexts:
-    """The texts of the splits read so far, with which later ones are compared.
+    """The texts of the splits read so far, with which later splits are compared.
 
     Attributes:
         training: hashes of the training examples by task and language, for each file.
-        places: the language and file that first had a list of texts.
+        places: the language and file in which a list of texts first occurred.
     """
 
     training: dict[tuple[str, str], list[tuple[Found, set[int]]]] = field(default_factory=dict)
@@ -147,32 +147,32 @@ class _EarlierTexts:
 
 
 def _check_split(
-    report: Report, earlier: _EarlierTexts, ruler: Ruler, task: Task, split: str, found: Found
+    report: Report, earlier: _EarlierTexts, ruler: Ruler, task: Task, split: str, data: Found
 ) -> None:
-    """Adds the row of one file, or its fault, and its warnings."""
+    """Adds one file's row, faults and warnings to the report."""
     try:
-        examples = found.read(task.labels)
+        examples = data.read(task.labels)
         if not examples:
-            raise DataError("it holds no example", where=found.where, remedy="fetch it again")
+            raise DataError("the file holds no example", where=data.where, remedy="fetch it again")
     except UserError as error:
-        report.faults.append(Remark(error.where or found.where, error.problem, error.remedy))
+        report.faults.append(Remark(error.where or data.where, error.problem, error.remedy))
         return
-    report.faults += _faults(examples, split, found.where)
+    report.faults += _faults(examples, split, data.where)
     counts = label_counts(examples)
     report.warnings += [
-        Remark(found.where, problem, remedy)
+        Remark(data.where, problem, remedy)
         for problem, remedy in (
-            *_suspicions(examples, counts, task, split, found.language),
-            *_repetitions(examples, earlier, task, split, found),
+            *_suspicions(examples, counts, task, split, data.language),
+            *_repetitions(examples, earlier, task, split, data),
         )
     ]
     report.rows.append(
         Row(
             task.name,
             split,
-            found.language,
-            found.where,
-            found.substitute,
+            data.language,
+            data.where,
+            data.substitute,
             len(examples),
             any(takes_label(example) and is_labelled(example) for example in examples),
             counts,
@@ -182,13 +182,13 @@ def _check_split(
 
 
 def label_counts(examples: Sequence[Example]) -> dict[str, int]:
-    """How often each label occurs (see `examples.counted`), the most frequent first."""
+    """Counts each label (see `examples.counted`); the most frequent comes first."""
     counts = Counter(label for example in examples for label in counted(example))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _faults(examples: Sequence[Example], split: str, where: str) -> Iterator[Remark]:
-    """What the reader leaves to those that use the examples."""
+    """Yields faults of readable examples: missing labels and gold pairs of unknown sentences."""
     judged = [example for example in examples if takes_label(example)]
     bare = [example for example in judged if not is_labelled(example)]
     if bare and len(bare) < len(judged):
@@ -203,13 +203,13 @@ def _faults(examples: Sequence[Example], split: str, where: str) -> Iterator[Rem
     for foreign, english in unknown_partners(examples)[:1]:
         yield Remark(
             f"{where}{_line_of(where, foreign)}",
-            f"the gold pair {foreign} {english} names an English sentence that is not there",
+            f"the gold pair {foreign} {english} names an English sentence that does not exist",
             "fetch the three files of the language again",
         )
 
 
 def unknown_partners(examples: Sequence[Example]) -> list[tuple[str, str]]:
-    """Gold pairs (foreign id, English id) whose English sentence is not there."""
+    """Returns the gold pairs (foreign id, English id) whose English sentence does not exist."""
     mined = [example for example in examples if isinstance(example, MiningExample)]
     english = {example.id for example in mined if example.english}
     return [
@@ -220,12 +220,12 @@ def unknown_partners(examples: Sequence[Example]) -> list[tuple[str, str]]:
 def _suspicions(
     examples: Sequence[Example], counts: dict[str, int], task: Task, split: str, language: str
 ) -> Iterator[tuple[str, str]]:
-    """(problem, remedy) of what is readable and looks like a mistake, seen by itself."""
+    """Yields (problem, remedy) of probable mistakes that one split shows by itself."""
     ids = Counter((getattr(example, "english", None), example.id) for example in examples)
     if repeated := [id_ for (_, id_), count in ids.items() if count > 1]:
         yield (
             f"ids that occur more than once: {len(repeated)}, the first is {repeated[0]!r}",
-            "make ids unique: predictions are told apart by them",
+            "make ids unique: they identify the predictions",
         )
     if split == "dev" and not any(takes_label(e) and is_labelled(e) for e in examples):
         yield "a dev split without labels", "put the labelled official file there"
@@ -235,20 +235,20 @@ def _suspicions(
     if used and counts and lacking:
         yield (
             f"no training example has the label {', '.join(lacking)}",
-            "it can never be predicted; look whether the file is whole",
+            "it can never be predicted; check that the file is complete",
         )
     if script := wrong_script(examples, language):
         yield (
             f"most letters are {script.capitalize()}, which is not the script of {language}",
-            "look whether the file is another language's",
+            "check whether the file belongs to another language",
         )
 
 
 def wrong_script(examples: Sequence[Example], language: str) -> str:
-    """The script that most letters belong to where the language's own is rare, else "".
+    """Returns the script of most letters if the language's own script is rare, else "".
 
-    For a language whose script is not known, "". Of a pair of languages (`de-en`) the first
-    decides: it is the one of the context.
+    Returns "" for a language whose script is unknown. For a pair of languages (`de-en`) the first
+    decides, which is that of the context.
     """
     expected = letter_names(language)
     step = max(1, len(examples) // _SAMPLE)
@@ -262,20 +262,20 @@ def wrong_script(examples: Sequence[Example], language: str) -> str:
 
 
 def _repetitions(
-    examples: Sequence[Example], earlier: _EarlierTexts, task: Task, split: str, found: Found
+    examples: Sequence[Example], earlier: _EarlierTexts, task: Task, split: str, data: Found
 ) -> Iterator[tuple[str, str]]:
-    """(problem, remedy) of texts that an earlier split holds as well; remembers those of this."""
+    """Yields (problem, remedy) of texts that an earlier split also holds; remembers these texts."""
     key = (task.name, split, hash(tuple(own_texts(example) for example in examples)))
-    language, where = earlier.places.setdefault(key, (found.language, found.where))
-    if language != found.language:
+    language, where = earlier.places.setdefault(key, (data.language, data.where))
+    if language != data.language:
         yield f"the same texts as those of {language}, {where}", "one is a copy; fetch it again"
     hashes = [hash(example.texts) for example in examples]
     if split == "train":
-        training = earlier.training.setdefault((task.name, found.language), [])
-        training.append((found, set(hashes)))
+        training = earlier.training.setdefault((task.name, data.language), [])
+        training.append((data, set(hashes)))
         return
     for name in task.train:
-        training = earlier.training.get((name, found.language), [])
+        training = earlier.training.get((name, data.language), [])
         official = [pair for pair in training if not pair[0].substitute]
         for trained, texts in official or training:
             leaked = sum(text in texts for text in hashes)
@@ -284,12 +284,12 @@ def _repetitions(
                 yield (
                     f"{leaked} of {len(examples)} examples are also in the training data "
                     f"{trained.where}{substitute}",
-                    "scores on them are too good; look whether both are the official files",
+                    "scores on them are too high; check that both are the official files",
                 )
 
 
 def _unequal_sizes(rows: Sequence[Row]) -> Iterator[Remark]:
-    """Warnings of a language whose file has another number of rows than the parallel ones."""
+    """Yields a warning for each language whose file has another size than the parallel files."""
     for task in _PARALLEL:
         for split in SPLITS[1:]:
             first = {
@@ -304,12 +304,12 @@ def _unequal_sizes(rows: Sequence[Row]) -> Iterator[Remark]:
                     yield Remark(
                         row.file,
                         f"{row.examples} examples, {usual} in other languages",
-                        "row i translates row i of every language; look whether it is whole",
+                        "row i translates row i of every language; check that it is complete",
                     )
 
 
 def _official(source: Source, task: Task, split: str) -> list[str]:
-    """The languages of the official list that have this split; training is in English."""
+    """Returns the official languages that have this split; training sets are in English."""
     if split == "train" or task.role == INTERMEDIATE:
         languages = ["en"] if task.languages else []
     else:
@@ -318,8 +318,8 @@ def _official(source: Source, task: Task, split: str) -> list[str]:
     return [language for language in languages if source.expected(task.name, split, language)]
 
 
-def _check_languages(wanted: Sequence[str], found: set[str]) -> None:
-    known = found.union(*(task.languages for task in TASKS.values()))
+def _check_languages(wanted: Sequence[str], existing: set[str]) -> None:
+    known = existing.union(*(task.languages for task in TASKS.values()))
     if unknown := [language for language in wanted if language not in known]:
         raise ConfigError(
             f"There is no language {', '.join(unknown)}.",
@@ -329,10 +329,10 @@ def _check_languages(wanted: Sequence[str], found: set[str]) -> None:
 
 
 def _line_of(where: str, id_: str) -> str:
-    """ ":line" of the first place of a text file that holds the id in quotes or as a column."""
+    """Returns ":line" of the first line that holds the id in quotes or as a column, else ""."""
     try:
         lines = read_lines(where)
-    except DataError:  # a table of another source
+    except DataError:  # not a file, but a table of another source
         return ""
     quoted = json.dumps(id_, ensure_ascii=False)
     for number, line in enumerate(lines, start=1):

@@ -1,4 +1,4 @@
-"""The one error meant for the person at the keyboard: what is wrong, where, what to do."""
+"""Errors that are meant for the user: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class UserError(Exception):
 
 
 class DataError(UserError):
-    """An unreadable or contradictory data file."""
+    """A data file is unreadable or contradictory."""
 
 
 class ConfigError(UserError):
-    """A field, preset or combination of settings that cannot run."""
+    """A configuration field, preset or combination of settings cannot run."""
 
 
 class WeightsError(UserError):
-    """A weights folder that does not fit the model."""
+    """A weights folder does not match the model."""

@@ -1,4 +1,4 @@
-"""Reading, writing and appending to files through `etils.epath`, so that `gs://` works."""
+"""Reads, writes and appends to files through `etils.epath`, so that `gs://` works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xt_jax.errors import DataError, UserError
 
 
 def read_text(path: epath.PathLike) -> str:
-    """The UTF-8 text of a file, without a byte-order mark; line ends are left as they are.
+    """Reads the UTF-8 text of a file, without a byte-order mark; line ends stay as they are.
 
     Raises:
         DataError: the file cannot be opened, is empty, or is not UTF-8 (with the line).
@@ -42,9 +42,9 @@ def read_text(path: epath.PathLike) -> str:
 
 
 def read_lines(path: epath.PathLike) -> list[str]:
-    r"""The lines of a UTF-8 file, cut at "\n" alone, less one trailing "\r" each.
+    r"""Reads the lines of a UTF-8 file, split at "\n" only, without one trailing "\r" each.
 
-    U+2028, U+0085 and the like occur inside sentences and do not end a line here.
+    U+2028, U+0085 and the like occur inside sentences and do not end a line.
     """
     lines = read_text(path).removesuffix("\n").split("\n")
     return [line.removesuffix("\r") for line in lines]
@@ -58,7 +58,7 @@ def atomic_write_text(path: epath.PathLike, text: str) -> None:
 def atomic_write_bytes(path: epath.PathLike, data: bytes) -> None:
     """Writes `data` under a temporary name beside `path`, then renames it to `path`.
 
-    An object of a bucket appears as a whole anyway, and is written under its own name.
+    An object in a bucket is replaced as a whole anyway, so it is written under its own name.
     """
     path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,9 +75,9 @@ def atomic_write_bytes(path: epath.PathLike, data: bytes) -> None:
 
 
 def sweep_temporaries(folder: epath.PathLike, before: float) -> None:
-    """Deletes the temporary files below `folder` that were last written before that time.
+    """Deletes temporary files of killed runs below `folder` that are older than `before`.
 
-    Killed runs leave them. `before` is in seconds since 1970; a bucket has no such files.
+    `before` is in seconds since 1970; a bucket has no such files.
     """
     for root, _, names in os.walk(folder) if is_local(folder) else ():
         for name in names:
@@ -89,22 +89,22 @@ def sweep_temporaries(folder: epath.PathLike, before: float) -> None:
 
 
 def is_local(path: epath.PathLike) -> bool:
-    """Whether the path is one of a file system, and not of a bucket (`gs://`)."""
+    """Whether the path is in a file system, and not in a bucket (`gs://`)."""
     return "://" not in os.fspath(path)
 
 
 class AppendedFile:
-    """A file that grows by whole writes and is not rewritten, held open by its one writer.
+    """An append-only file, kept open by its single writer; works on disks and in buckets.
 
-    On a file system an append is a write at the end of the file. Objects of a bucket cannot be
-    appended to: there an append writes the last part anew. The first part of `NAME.jsonl` is that
-    object itself, and after `PART_BYTES` come `NAME.parts/0001.jsonl` and so on. So an append costs
-    the same however much is there, and nothing has to be merged. `read_appended` reads both kinds.
+    On a file system an append is a write at the end of the file. Objects in a bucket cannot be
+    appended to: there an append rewrites the last part. The first part of `NAME.jsonl` is that
+    object itself, and after `PART_BYTES` come `NAME.parts/0001.jsonl` and so on. So the cost of an
+    append does not grow with the file, and nothing has to be merged. `read_appended` reads both.
 
     Args:
-        path: made if it is not there.
-        size: the bytes to keep: what follows them is cut off. By default all whole lines: a last
-            line without an end was left by a process that was killed while it wrote.
+        path: created if it does not exist.
+        size: the bytes to keep; the rest is cut off. By default all whole lines: a last line
+            without an end was left by a process that was killed while it wrote.
     """
 
     PART_BYTES = 2**18
@@ -123,7 +123,7 @@ class AppendedFile:
             self._open_parts(size)
 
     def append(self, data: bytes) -> None:
-        """Writes `data` at the end. If that fails or is interrupted, nothing of it stays."""
+        """Writes `data` at the end; if that fails or is interrupted, none of it remains."""
         if self._descriptor is None:
             self._append_to_part(data)
             return
@@ -141,8 +141,8 @@ class AppendedFile:
             os.close(self._descriptor)
 
     def _open_parts(self, size: int) -> None:
-        *whole, last = _parts(self._path) or [b""]
-        self._part, self._content = len(whole), last[: size - sum(map(len, whole))]
+        *full, last = _parts(self._path) or [b""]
+        self._part, self._content = len(full), last[: size - sum(map(len, full))]
         if self._content != last:
             _part_path(self._path, self._part).write_bytes(self._content)
 
@@ -154,17 +154,17 @@ class AppendedFile:
 
 
 def read_appended(path: epath.PathLike) -> bytes:
-    """What an `AppendedFile` holds, all its parts; b"" where there is no file."""
+    """Reads all parts of an `AppendedFile`; returns b"" if there is no file."""
     return b"".join(_parts(epath.Path(path)))
 
 
 def read_appended_lines(path: epath.PathLike) -> list[str]:
-    """The lines of an `AppendedFile`, without one that is being written."""
+    """Reads the whole lines of an `AppendedFile`, without one that is still being written."""
     return read_appended(path).decode(errors="replace").split("\n")[:-1]
 
 
 def _parts(path: epath.Path) -> list[bytes]:
-    """The content of each part; a file on a disk is one."""
+    """Reads the content of each part; a file on a disk has one part."""
     parts: list[bytes] = []
     with contextlib.suppress(FileNotFoundError):
         for number in itertools.count() if not is_local(path) else (0,):
@@ -178,21 +178,21 @@ def _part_path(path: epath.Path, number: int) -> epath.Path:
 
 @contextlib.contextmanager
 def naming_full_disks(where: epath.PathLike) -> Iterator[None]:
-    """Within, a disk without room is a UserError that says what to do."""
+    """Turns the error of a full disk inside the `with` block into a UserError with a remedy."""
     try:
         yield
     except Exception as error:
         if not _is_full(error):
             raise
         raise UserError(
-            "There is no room left on the disk, or in your share of it.",
+            "There is no room left on the disk, or your quota is used up.",
             where=where,
-            remedy="make room and give the same command again: it carries on from what is there",
+            remedy="free some space and run the same command again: it resumes where it stopped",
         ) from error
 
 
 def _is_full(error: BaseException | None) -> bool:
-    """Of Python's own error, and of those of libraries, which say it in words."""
+    """Whether an error means a full disk: Python's own, or a library's by its message."""
     if error is None:
         return False
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

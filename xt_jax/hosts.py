@@ -1,12 +1,13 @@
-"""Several processes as one: a TPU slice has one on each of its hosts.
+"""Lets several processes work as one, as on a TPU slice, which has a process on each host.
 
-All run the same program on the same configuration; what they compute together must be started by
-all in the same order. So whatever decides what to do next (a file that is there, the time of day)
-is asked of the first process and told to the others (`agree`), and the first alone writes. With one
-process nothing here communicates.
+All processes run the same program on the same configuration, and must start their common
+computations in the same order. So whatever decides what to do next (whether a file exists, the time
+of day) is decided by the first process and sent to the others (`agree`), and only the first process
+writes. With a single process nothing in this module communicates.
 
-The first alone writes, and that must hold no collective: logs (train/log), the status
-(records/progress), best weights (model/hf), everything of study/record, the report (study/runner).
+Only the first process writes the logs (train/log), the status (records/progress), best weights
+(model/hf), everything of study/record and the report (study/runner); that code must run no
+collective.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ T = TypeVar("T")
 
 
 def connect(coordinator: str, processes: int, process: int) -> None:
-    """Joins the processes; must come before anything else asks JAX for devices.
+    """Connects the processes; must be called before anything else asks JAX for devices.
 
     Args:
-        coordinator: `host:port` of the first process; `auto` where JAX knows by itself who is
-            there (TPU slices, Slurm, Kubernetes), which the other arguments are then left to.
+        coordinator: `host:port` of the first process; `auto` where JAX finds the processes by
+            itself (TPU slices, Slurm, Kubernetes), which then ignores the other arguments.
 
     Raises:
-        ConfigError: the processes do not find each other.
+        ConfigError: the processes cannot connect to each other.
     """
     known: dict[str, Any] = {}
     if coordinator != "auto":
@@ -51,30 +52,31 @@ def connect(coordinator: str, processes: int, process: int) -> None:
         jax.distributed.initialize(**known)
     except (ValueError, RuntimeError) as error:
         raise ConfigError(
-            f"The processes cannot be joined: {error}",
+            f"The processes cannot be connected: {error}",
             where=f"--coordinator={coordinator}",
             remedy="give every process the address of the first (host:port), --processes and its "
-            "own --process from 0; --coordinator=auto where JAX finds them itself",
+            "own --process from 0; use --coordinator=auto where JAX finds them itself",
         ) from error
 
 
 def is_first() -> bool:
-    """Whether this process writes."""
+    """Whether this is the first process, which alone writes files."""
     return jax.process_index() == 0
 
 
 def meet(where: str) -> None:
-    """Waits until all processes are here."""
+    """Waits until all processes have reached this call; `where` names it."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(where)
 
 
 def met(where: str, seconds: float) -> bool:
-    """Whether all processes reach this call within `seconds`; each `where` can be used once.
+    """Waits until all processes reach this call; returns whether they do within `seconds`.
 
-    This asks the coordination service and no device: the devices of the others may be waiting for
-    what this process will never compute. `jax.distributed` has no public name for the service's
-    barrier (0.10.2); where a later version has moved it the answer is no, which ends the run.
+    Each `where` can be used only once. The barrier is the coordination service's and uses no
+    device, since the devices of the others may be waiting for what this process will never compute.
+    `jax.distributed` has no public name for that barrier (0.10.2); if a later version has moved it,
+    this returns False, which ends the run.
     """
     if jax.process_count() == 1:
         return True
@@ -83,7 +85,7 @@ def met(where: str, seconds: float) -> bool:
 
         barrier = global_state.client.wait_at_barrier  # type: ignore[union-attr]
     except (ImportError, AttributeError):
-        logging.error("This version of JAX does not tell whether all processes are at %s", where)
+        logging.error("This version of JAX has no barrier to wait for all processes at %s", where)
         return False
     try:
         barrier(where, int(1000 * seconds))
@@ -93,7 +95,7 @@ def met(where: str, seconds: float) -> bool:
 
 
 def leave(error: Exception) -> NoReturn:
-    """Ends this process at once, and thereby the others, which wait for it."""
+    """Ends this process at once, and thereby the others, which are waiting for it."""
     logging.error("Process %d ends: %s", jax.process_index(), error)
     logging.flush()
     os._exit(1)
@@ -101,7 +103,7 @@ def leave(error: Exception) -> NoReturn:
 
 @contextlib.contextmanager
 def first_ahead(where: str) -> Iterator[None]:
-    """The others enter when the first process has left: they find the files that it wrote."""
+    """Lets the first process run the block before the others, so that they find its files."""
     if not is_first():
         meet(where)
     try:
@@ -112,7 +114,7 @@ def first_ahead(where: str) -> Iterator[None]:
 
 
 def agree(value: T) -> T:
-    """The first process's `value`, which is anything that JSON holds, on all of them."""
+    """Returns the first process's `value`, which JSON must be able to hold, on every process."""
     if jax.process_count() == 1:
         return value
     text = json.dumps(value).encode() if is_first() else b""
@@ -122,9 +124,9 @@ def agree(value: T) -> T:
 
 
 def put(array: Any, sharding: Sharding) -> jax.Array:
-    """What every process has as a whole, laid out over the devices of all."""
+    """Lays out an array that every process holds in full over the devices of all processes."""
     if jax.process_count() == 1 or not getattr(array, "is_fully_addressable", True):
-        return jax.device_put(array, sharding)  # the latter is laid out over all devices already
+        return jax.device_put(array, sharding)  # a global array is already on all devices
     if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
         bits = put(jax.random.key_data(array), sharding)
         return jax.random.wrap_key_data(bits, dtype=array.dtype)
@@ -133,7 +135,7 @@ def put(array: Any, sharding: Sharding) -> jax.Array:
 
 
 def put_rows(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
-    """What the processes have the parts of (see `sharding.local_rows`), as whole arrays."""
+    """Builds global arrays from the rows that each process holds (see `sharding.local_rows`)."""
     if jax.process_count() == 1:
         return jax.device_put(batch, sharding)
     return {
@@ -143,13 +145,13 @@ def put_rows(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str,
 
 
 def get(tree: Any) -> Any:
-    """As numpy arrays, whole, on every process; all must call it."""
+    """Copies a tree to whole numpy arrays on every process; all processes must call it."""
     if jax.process_count() == 1:
         return jax.device_get(tree)
-    return jax.device_get(jax.tree.map(_whole, tree))
+    return jax.device_get(jax.tree.map(_addressable, tree))
 
 
-def _whole(array: Any) -> Any:
+def _addressable(array: Any) -> Any:
     if not isinstance(array, jax.Array) or array.is_fully_addressable:
         return array
     if not array.is_fully_replicated:

@@ -1,11 +1,11 @@
-"""Languages: codes, names, scripts and families, pairs of languages, and who has which.
+"""Languages: their codes, names, scripts and families, pairs, and the languages of data sets.
 
 A code is a BCP 47 tag: a language (two letters, or three), then perhaps a script (`Latn`) and a
 region (`CN`), as in `en`, `zh-CN`, `sr-Latn` or FLORES's `eng_Latn`. The case of the letters tells
 the parts of a tag from the parts of a pair: `zh-CN` is one language, `de-en` a pair of two.
 
-Families are the usual ones of comparative linguistics, Indo-European by branch; one that stands
-alone in the world is an isolate.
+Families are the usual ones of comparative linguistics, with Indo-European split into branches; a
+language without relatives is an isolate.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ _CODE = r"[a-z]{2,3}(?:[-_][A-Z][a-z]{3})?(?:[-_](?:[A-Z]{2}|[0-9]{3}))?"
 
 
 class Language(NamedTuple):
-    """The English name of a language, its script and its family, `unknown` where nobody said."""
+    """The English name, script and family of a language, `unknown` where not in the table."""
 
     name: str
     script: str
@@ -98,7 +98,7 @@ class Language(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A text in one language and a question about it in another; as text `context-question`."""
+    """The language of a text and that of a question about it; its str is `context-question`."""
 
     context: str
     question: str
@@ -117,9 +117,9 @@ for _code, _longer, *_rest in (_line.split() for _line in _TABLE.split("\n") if 
 
 
 def language(code: str) -> Language:
-    """What is known of a language: of `zh-CN` what is known of `zh`, of `uzn_Cyrl` its script.
+    """Looks up a language: `zh-CN` is looked up as `zh`, `uzn_Cyrl` names its script itself.
 
-    Nothing but the code is known of one that is not in the table, or of a pair.
+    For a language that is not in the table, or a pair, only the code is known.
     """
     subtags = re.split("[-_]", code) if is_code(code) else [code]
     known = LANGUAGES.get(_SHORT.get(subtags[0], subtags[0]))
@@ -131,23 +131,23 @@ def language(code: str) -> Language:
 
 
 def is_code(text: str) -> bool:
-    """Whether a text has the form of one language's code."""
+    """Whether a text has the form of a single language's code."""
     return re.fullmatch(_CODE, text) is not None
 
 
 def pair(code: str) -> Pair | None:
-    """The two languages of a code such as `de-en` or `zh-CN-pt-BR`; None for a single language."""
+    """Splits a code such as `de-en` or `zh-CN-pt-BR` into two; None for a single language."""
     match = re.fullmatch(f"({_CODE})-({_CODE})", code)
     return Pair(*match.groups()) if match else None
 
 
 def components(code: str) -> tuple[str, ...]:
-    """The languages that a code names: two for a pair, the context's first; else itself."""
+    """Returns the languages that a code names: a pair's two, the context's first, or one."""
     return pair(code) or (code,)
 
 
 def letter_names(code: str) -> tuple[str, ...]:
-    """How the Unicode names of a language's letters begin, () where its script is unknown."""
+    """Returns how the Unicode names of a language's letters begin; () if its script is unknown."""
     script = language(components(code)[0]).script
     return () if script == UNKNOWN else _UNICODE.get(script, (script.upper(),))
 

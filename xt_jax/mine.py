@@ -2,11 +2,10 @@ r"""Finds the sentences of two files that are translations of each other.
 
     python -m xt_jax.mine --model=M --source=A.txt --target=B.txt --output=FILE.tsv
 
-A line is a sentence. FILE gets one pair a line, best first: score, source, target, and the numbers
-of their lines; tabs and carriage returns within a sentence are written as spaces. Empty lines are
-left out, of equal lines the first stands for all; what a sentence has beyond --max_length tokens is
-not compared. Embeddings are kept beside FILE while the program runs: after a stop the same command
-goes on where it was.
+Each line is a sentence. FILE gets one pair a line, best first: score, source, target, and their
+line numbers; tabs and carriage returns within a sentence are written as spaces. Empty lines are
+left out, and the first of equal lines represents all; tokens beyond --max_length are not compared.
+Embeddings are kept beside FILE while the program runs: after a stop the same command resumes.
 """
 
 from __future__ import annotations
@@ -75,21 +74,21 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--model", required=True, help="a Hugging Face folder, hub id or preset (mini-64, ...)")
     add("--source", required=True, help="a text file, one sentence a line, UTF-8")
-    add("--target", required=True, help="the file to find translations in")
+    add("--target", required=True, help="the file in which to find translations")
     add("--output", required=True, help="FILE.tsv")
     add("--tokenizer", default="", help="folder or hub id, if not the model's own")
     add("--layer", type=int, help="hidden state; default: 14 of 24, 8 of 12, 7/12 of others")
     add("--pooling", default="mean", choices=POOLINGS)
-    add("--max_length", type=int, default=512, help="tokens of a sentence")
+    add("--max_length", type=int, default=512, help="most tokens of a sentence")
     add("--margin", default="ratio", choices=tuple(MARGINS), help="score of a pair")
     add("--retrieval", default="max", choices=tuple(RETRIEVALS), help="which pairs are kept")
-    add("--k", type=int, default=4, help="neighbours in the margin")
+    add("--k", type=int, default=4, help="neighbours for the margin")
     add("--threshold", type=float, help="keep pairs of this score or more; default: all above 0")
     add("--dtype", default="float32", choices=("float32", "float16"), help="of embeddings on disk")
     add("--embeddings", default="", help="a folder to keep them in; default: removed at the end")
     args = parser.parse_args(argv)
     if args.k < 1:
-        raise ConfigError(f"{args.k} neighbours are none.", where="--k", remedy="use 1 or more")
+        raise ConfigError(f"{args.k} neighbours are too few.", where="--k", remedy="use at least 1")
     if Path(args.output).is_dir():
         raise ConfigError(f"{args.output} is a folder.", where="--output", remedy="name a file")
     if args.embeddings and Path(args.embeddings).is_file():
@@ -100,21 +99,21 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _read(name: str, path: str) -> Lines:
-    """The different sentences of a file."""
+    """Reads the distinct sentences of a file."""
     lines = Lines(path)
     sentences, count = distinct(lines)
     empty = len(lines) - int(count.sum())
     _log(
-        f"{name}: {len(lines):,} lines, {len(sentences):,} different sentences"
+        f"{name}: {len(lines):,} lines, {len(sentences):,} distinct sentences"
         + (f", {empty:,} empty lines left out" if empty else "")
     )
     if not len(sentences):
-        raise DataError("There is no sentence in the file.", where=path)
+        raise DataError("The file holds no sentence.", where=path, remedy="one sentence a line")
     return sentences
 
 
 def _embedded(lines: Lines, encoder: SentenceEncoder, folder: Path, dtype: str) -> np.ndarray:
-    """[N, D], the embeddings of the lines, made now or by an earlier run."""
+    """Returns [N, D], the embeddings of the lines, computed now or by an earlier run."""
     began = time.perf_counter()
     with lines.path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
@@ -124,7 +123,7 @@ def _embedded(lines: Lines, encoder: SentenceEncoder, folder: Path, dtype: str) 
         "pooling": encoder.pooling,
         "max_length": encoder.max_length,
         "file": content,
-        "chunk": CHUNK,  # which sentences share a row with which changes the last bits
+        "chunk": CHUNK,  # how sentences are packed into rows changes the last bits
     }
     embed = functools.partial(encoder.stream, chunk=CHUNK, show_progress_bar=None)
     rows = embed_to_disk(lines, embed, folder, dim=encoder.dim, dtype=dtype, key=key)

@@ -1,8 +1,8 @@
-"""Ends a run in good order when its machine is taken away: SIGTERM, or a TPU's preemption service.
+"""Ends a run cleanly on preemption: at SIGTERM, or a notice of a TPU's preemption service.
 
-Everything that is written is written as a whole, so the run may end anywhere; where training would
-lose the steps since its last save, it asks (`is_asked`) and saves first. Several processes end
-together, where they ask: between steps of training and of prediction, and between jobs.
+All files are written atomically, so the run may end anywhere; training, which would lose the steps
+since its last save, checks for a request (`is_asked`) and saves first. Several processes end
+together where they check: between steps of training and of prediction, and between jobs.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
-EXIT_STATUS = 128 + signal.SIGTERM  # what a shell says of a process that the signal ended
+EXIT_STATUS = 128 + signal.SIGTERM  # a shell's exit status for a process ended by SIGTERM
 
 
 class Preempted(SystemExit):
-    """The run was asked to end; the same command carries on."""
+    """The run was asked to end; the same command resumes it."""
 
     def __init__(self) -> None:
         super().__init__(EXIT_STATUS)
 
 
 class Request:
-    """Whether this process has been asked to end.
+    """The state of this process's request to end.
 
     Attributes:
         asked: set by the signal.
-        deferred: the signal is only noted; otherwise it raises `Preempted` at once.
-        turns: counts the questions; the processes of a mesh must ask equally often.
+        deferred: the signal only sets `asked`; otherwise it raises `Preempted` at once.
+        turns: counts the checks; the processes of a mesh must check equally often.
     """
 
     def __init__(self) -> None:
@@ -42,20 +42,20 @@ class Request:
         self.turns = itertools.count()
 
     def on_signal(self, *_: Any) -> None:
-        """The signal's handler."""
+        """Handles the signal: notes the request, and raises `Preempted` unless deferred."""
         self.asked.set()
         if not self.deferred:
             raise Preempted
 
 
-# The one state of this module: a process has one handler of a signal, so it has one request.
+# The only state of this module: a process has one handler per signal, so it has one request.
 REQUEST = Request()
 
 
 def watch() -> None:
-    """From now on SIGTERM raises `Preempted` in the main thread, unless it is deferred.
+    """Makes SIGTERM raise `Preempted` in the main thread from now on, unless it is deferred.
 
-    With several processes JAX itself watches for the signal, on all hosts for that of any.
+    With several processes JAX itself watches for the signal and passes it on to all hosts.
     """
     if jax.process_count() == 1:
         signal.signal(signal.SIGTERM, REQUEST.on_signal)
@@ -63,7 +63,7 @@ def watch() -> None:
 
 @contextlib.contextmanager
 def deferred(is_deferred: bool = True) -> Iterator[None]:
-    """Within, the signal is only noted; or, nested with False, raised at once again."""
+    """Defers the signal inside the `with` block; with False, a nested block raises it at once."""
     before, REQUEST.deferred = REQUEST.deferred, is_deferred
     try:
         yield
@@ -72,10 +72,10 @@ def deferred(is_deferred: bool = True) -> Iterator[None]:
 
 
 def is_asked() -> bool:
-    """Whether to save and end now.
+    """Whether the run was asked to end and should save and end now.
 
-    Several processes must ask equally often: JAX tells all of them at the same turn, soon after the
-    notice, and at no other.
+    Several processes must call this equally often: JAX answers yes to all of them at the same call,
+    soon after the notice, and at no other.
     """
     if jax.process_count() > 1:
         return multihost_utils.reached_preemption_sync_point(next(REQUEST.turns))
@@ -83,7 +83,7 @@ def is_asked() -> bool:
 
 
 def end_if_asked() -> None:
-    """Ends the run if that was asked, where nothing need be saved; else as `is_asked`.
+    """Ends the run if it was asked to end; for places where nothing needs to be saved.
 
     Raises:
         Preempted: the run was asked to end.

@@ -2,8 +2,8 @@
 
     python -m xt_jax.prepare_tfds --data_dir=DIR wikiann/sw squad/v1.1 ...
 
-Needs the extra `tfds`. What `tfds build NAME --file_format=array_record --nondeterministic_order`
-does too, but that needs Apache Beam (TFDS 4.9.10). The order of the release is kept; see
+Needs the extra `tfds`. `tfds build NAME --file_format=array_record --nondeterministic_order` does
+the same, but needs Apache Beam (TFDS 4.9.10). The order of the release is kept; see
 `xt_jax.data.sources.tfds`.
 """
 
@@ -15,10 +15,10 @@ from typing import Any
 
 
 def prepare(name: str, directory: str, open_builder: Callable[..., Any] | None = None) -> None:
-    """Prepares `name[/config]` below `directory`; what is there already stays.
+    """Prepares the data set `name[/config]` below `directory` unless it already exists there.
 
     Args:
-        open_builder: in place of `tfds.builder`.
+        open_builder: called in place of `tfds.builder`.
     """
     import tensorflow_datasets as tfds
 

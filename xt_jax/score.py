@@ -40,13 +40,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def table(verdict: Verdict, version: str) -> str:
-    """The verdict as text of at most 100 columns: averages, groups, then every language."""
+    """Formats the scores in at most 100 columns: averages, groups, then every language."""
     benchmark = BENCHMARKS[version]
     tasks = [task for task in benchmark.languages if task in verdict.scores]
     lines = [f"{'task':<14} {'languages':>9} {'score':>7}  averages"]
     lines += [_averages(verdict, task, len(benchmark.languages[task])) for task in tasks]
     if verdict.unofficial:
-        lines += ["", "* share of right tags; no official score"]
+        lines += ["", "* share of correct tags; not an official score"]
     lines += ["", f"{'group':<14} {'score':>7}"]
     names = [*(group.name for group in benchmark.groups), "all_task"]
     lines += [f"{name:<14} {_score(verdict.scores.get(name))}" for name in names]
@@ -76,8 +76,8 @@ def _by_language(verdict: Verdict, task: str) -> Iterator[str]:
 
 def _metrics(verdict: Verdict, task: str) -> dict[str, dict[str, float]]:
     official = {k: v for k, v in verdict.scores[task].items() if isinstance(v, dict)}
-    aside = verdict.unofficial.get(task, {})
-    return official | {f"{name}*": values for name, values in aside.items()}
+    unofficial = verdict.unofficial.get(task, {})
+    return official | {f"{name}*": values for name, values in unofficial.items()}
 
 
 def _mean(values: dict[str, float]) -> str:
@@ -100,20 +100,20 @@ def _parser() -> argparse.ArgumentParser:
         "--version",
         choices=tuple(BENCHMARKS),
         default="xtreme",
-        help="whose tasks, languages and groups count (default: %(default)s); of XTREME-R, LAReQA "
-        "is not scored, so that there is no overall score",
+        help="the benchmark whose tasks, languages and groups count (default: %(default)s); "
+        "XTREME-R has no overall score here, since LAReQA is not scored",
     )
     parser.add_argument("--output", metavar="FILE", help="where the JSON goes")
     parser.add_argument(
         "--seqeval",
         choices=SEQEVAL_VERSIONS,
         default=SEQEVAL_VERSIONS[0],
-        help="the version of seqeval whose entities count: UD-POS differs (default: %(default)s)",
+        help="the version of seqeval that finds entities: UD-POS differs (default: %(default)s)",
     )
     parser.add_argument(
         "--allow_missing",
         action="store_true",
-        help="average a task over the languages that are there, instead of stopping; such a task "
+        help="average a task over the languages that exist, instead of stopping; such a task "
         "counts in no group",
     )
     return parser

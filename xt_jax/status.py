@@ -1,9 +1,9 @@
-"""How far a study is: what is done, running, waiting or failed, and the time left.
+"""Shows the progress of a study: its done, running, waiting and failed jobs, and the time left.
 
     python -m xt_jax.status --workdir=DIR [--all]
 
-Reads what the runs in DIR keep up to date, those of parts (`--config.shard=3/16`) too. The time
-left is at the pace since the run began, which patience can only shorten.
+Reads the status files that the runs in DIR, also those of shards (`--config.shard=3/16`), keep up
+to date. The time left assumes the pace since the run began; early stopping can only shorten it.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--workdir", required=True, help="of the study")
-    parser.add_argument("--all", action="store_true", help="name what is done and waiting too")
+    parser.add_argument("--workdir", required=True, help="folder of the study")
+    parser.add_argument("--all", action="store_true", help="also list done and waiting jobs")
     args = parser.parse_args(argv)
     for path in _status_files(epath.Path(args.workdir)):
         print(f"{path.name}\n" + "\n".join(lines(json.loads(path.read_text()), args.all)))
 
 
 def lines(content: dict[str, Any], everything: bool, now: float | None = None) -> list[str]:
-    """The text of a status file: a line for each job that runs or failed, or for every job."""
+    """Formats a status file: a summary, and a line for each running or failed job, or for all."""
     now = time.time() if now is None else now
     jobs = content["jobs"]
     counts = Counter(job["state"] for job in jobs)
     states = [f"{counts[s]} {s}" for s in (DONE, RUNNING, WAITING, FAILED, BLOCKED) if counts[s]]
-    left = time_left(content)
-    work = f"{100 * (1 - left.share):.0f} % of the work"
-    if left.seconds is not None and left.share:
-        work += f", {clock(left.seconds)} left"
+    remaining = time_left(content)
+    work = f"{100 * (1 - remaining.share):.0f} % of the work"
+    if remaining.seconds is not None and remaining.share:
+        work += f", {clock(remaining.seconds)} left"
     first = f"  {', '.join(states)}; {work}; written {clock(now - content['written'])} ago"
     shown = {RUNNING, FAILED, BLOCKED} | ({DONE, WAITING} if everything else set())
     return [first, *(f"  {_line(job, now)}" for job in jobs if job["state"] in shown)]
@@ -63,7 +63,7 @@ def _status_files(workdir: epath.Path) -> list[epath.Path]:
     paths = sorted(workdir.glob("status*.json")) if workdir.exists() else []
     if not paths:
         raise DataError(
-            "No study was begun here.", where=workdir, remedy="name the --workdir of its run.py"
+            "No study was begun here.", where=workdir, remedy="give the --workdir of its run.py"
         )
     return paths
 

@@ -1,6 +1,6 @@
-"""Per-example scores of test sets: one array file for each run and set of examples.
+"""Stores per-example scores of test sets: one array file for each run and set of examples.
 
-They lie beside `results.jsonl`, whose rows name them by `run` and `data`.
+The files are in a folder beside `results.jsonl`, whose rows name them by `run` and `data`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from xt_jax.files import atomic_write_bytes
 
 
 def write(folder: epath.Path, run: str, data: str, array: np.ndarray) -> None:
-    """Writes what a family's `example_scores` returned: counts exactly, else float32."""
+    """Writes the result of a family's `example_scores`: counts as integers, else as float32."""
     buffer = io.BytesIO()
     np.save(buffer, array.astype(_dtype(array)), allow_pickle=False)
     atomic_write_bytes(_path(folder, run, data), buffer.getvalue())
@@ -26,7 +26,7 @@ def exists(folder: epath.Path, run: str, data: str) -> bool:
 
 
 def read(folder: epath.Path, run: str, data: str) -> np.ndarray | None:
-    """[n, 2], or None where there is no file.
+    """Reads the per-example scores [n, 2]; returns None if there is no file.
 
     Raises:
         DataError: the file is damaged.
@@ -40,9 +40,9 @@ def read(folder: epath.Path, run: str, data: str) -> np.ndarray | None:
         return np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise DataError(
-            f"The example_scores cannot be read ({error}).",
+            f"The per-example scores cannot be read ({error}).",
             where=path,
-            remedy="delete the file and run the study again, which scores what is missing",
+            remedy="delete the file and run the study again: it scores what is missing",
         ) from error
 
 
@@ -51,7 +51,7 @@ def _path(folder: epath.Path, run: str, data: str) -> epath.Path:
 
 
 def _dtype(array: np.ndarray) -> np.dtype:
-    """The smallest that holds counts; float32 for fractions."""
+    """Returns the smallest integer type that holds the counts, or float32 for fractions."""
     if (array != np.floor(array)).any() or (array < 0).any():
         return np.dtype(np.float32)
     return np.min_scalar_type(int(array.max(initial=0)))

@@ -1,12 +1,12 @@
-"""The lock of a workdir: at most one process appends to each result file.
+"""Locks a workdir, so that at most one process appends to each result file.
 
-A lock is a small file beside the result file (`results.lock`, `results-3-of-16.lock`) that says who
-has it. Shards of one division work side by side; a whole study and a shard exclude each other, and
-so do shards of different divisions, since they would do the same jobs twice.
+A lock is a small file beside the result file (`results.lock`, `results-3-of-16.lock`) that names
+its owner. Shards of one division run side by side; a whole study and a shard exclude each other,
+and so do shards of different divisions, since they would do the same jobs twice.
 
-A lock whose process is gone is taken over. On the same machine the process table tells whether it
-is; for another machine (a shared disk, a bucket) the owner says every `BEAT` seconds that it is
-alive, and counts as gone after `PATIENCE` seconds without a word, by the clocks of both machines.
+A lock whose process has ended is taken over. On the same machine the process table shows whether it
+has; for other machines (a shared disk, a bucket) the owner renews the lock every `BEAT` seconds,
+and counts as gone after `PATIENCE` seconds without renewal, by the clocks of both machines.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from xt_jax.records.shard import shard_file
 
 BEAT = 30.0  # seconds
 PATIENCE = 300.0  # seconds
-_SETTLE = 2.0  # seconds in which processes that lock a bucket at the same time see one another
+_SETTLE = 2.0  # seconds after which processes that lock a bucket at the same time see each other
 
 
 class Owner(NamedTuple):
-    """The process that has a lock, as the lock file holds it.
+    """The process that owns a lock, as stored in the lock file.
 
     Attributes:
-        host: its name.
-        machine: tells machines (and containers) of one name apart.
-        process: its number, and `started`, which tells it from a later one of that number.
-        since, alive: in seconds since 1970: when it took the lock, and last said that it runs.
-        token: of this lock alone.
+        host: name of the machine.
+        machine: distinguishes machines (and containers) of one name.
+        process: the process id; `started` distinguishes it from a later process of that id.
+        since, alive: when it took the lock and when it last renewed it, in seconds since 1970.
+        token: a random name that only this lock has.
     """
 
     host: str
@@ -58,7 +58,7 @@ class Owner(NamedTuple):
     token: str
 
     def is_gone(self) -> bool:
-        """Whether the process does not run any more."""
+        """Whether the process no longer runs, or has not renewed its lock for `PATIENCE`."""
         if self.machine == _machine():
             return _started(self.process) != self.started
         return time.time() - self.alive > PATIENCE
@@ -66,10 +66,10 @@ class Owner(NamedTuple):
 
 @contextlib.contextmanager
 def locked(workdir: epath.PathLike, shard: str = "") -> Iterator[None]:
-    """Within, this process owns the result file of the shard ("" for the whole study).
+    """Makes this process the owner of a shard's result file ("": whole study) inside the block.
 
     Raises:
-        UserError: another process owns it, or one that would do the same jobs.
+        UserError: another process owns it, or owns a file whose jobs are the same.
     """
     folder = epath.Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def locked(workdir: epath.PathLike, shard: str = "") -> Iterator[None]:
 
 
 def owner_of(path: epath.PathLike) -> Owner | None:
-    """The owner that a lock file names; None where there is no file or it is damaged."""
+    """Reads the owner from a lock file; returns None if the file is missing or damaged."""
     try:
         return Owner(**json.loads(epath.Path(path).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -111,18 +111,18 @@ def _refuse_if_taken(folder: epath.Path, path: epath.Path, me: Owner | None = No
                 path.unlink(missing_ok=True)
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner.since))
             raise UserError(
-                f"Another run writes the results of this folder: `{owner.command}`, process "
+                f"Another run is writing results to this folder: `{owner.command}`, process "
                 f"{owner.process} on {owner.host}, since {since}.",
                 where=other,
-                remedy="wait for it or stop it, or use another --workdir; to share the work, give "
-                "every process its shard (--config.shard=1/2 and 2/2). A killed run is noticed "
-                f"at once on its own machine, and after {PATIENCE / 60:.0f} minutes on another; if "
-                "you know that it is gone, delete the file",
+                remedy="wait for that run or stop it, or use another --workdir; to share the work, "
+                "give every process its shard (--config.shard=1/2 and 2/2). A killed run is "
+                f"noticed at once on its own machine, and after {PATIENCE / 60:.0f} minutes on "
+                "another; if you know that it has ended, delete the file",
             )
 
 
 def _division(name: str) -> str:
-    """The number of shards, or "" of a whole study."""
+    """Returns the number of shards in a lock file's name, or "" for a whole study."""
     return name.removesuffix(".lock").partition("-of-")[2]
 
 
@@ -155,7 +155,7 @@ def _write(path: epath.Path, owner: Owner) -> None:
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: epath.Path) -> Iterator[bool]:
-    """Within, no other process takes a lock in the folder; False where that cannot be had."""
+    """Keeps other processes from locking in this folder; yields False if that is impossible."""
     if not is_local(folder):
         yield False
         return
@@ -172,7 +172,7 @@ def _one_at_a_time(folder: epath.Path) -> Iterator[bool]:
 
 
 def _machine() -> str:
-    """Changes with every start of the machine, and from container to container."""
+    """Returns an id of this machine that changes with every boot and between containers."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
@@ -181,7 +181,7 @@ def _machine() -> str:
 
 
 def _started(process: int) -> str | None:
-    """When a process of this machine started, in a form to compare; None if it does not run."""
+    """Returns when a process of this machine started, for comparison; None if it does not run."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

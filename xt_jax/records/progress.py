@@ -1,4 +1,4 @@
-"""The state of each job of a study: `status.json`, which is kept up to date, and a progress bar."""
+"""Tracks the state of each job of a study in `status.json` and shows a progress bar."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from xt_jax.files import atomic_write_text
 from xt_jax.records.shard import shard_file
 
 WAITING, RUNNING, DONE, FAILED, BLOCKED = "waiting", "running", "done", "failed", "blocked"
-_REAL_WORK = 2.0  # seconds; a shorter job was done by an earlier run and tells no pace
+_REAL_WORK = 2.0  # seconds; a shorter job was done by an earlier run and says nothing of the pace
 
 
 class Remaining(NamedTuple):
-    """The work that is still to do.
+    """The work that remains to be done.
 
     Attributes:
-        share: of the whole cost, 0 to 1.
-        seconds: at the pace so far; None before any job was done.
+        share: share of the total cost, 0 to 1.
+        seconds: estimate at the pace so far; None before any job was done.
     """
 
     share: float
@@ -35,14 +35,14 @@ class Remaining(NamedTuple):
 
 
 class Progress:
-    """Keeps the states of all jobs in a file and shows a progress bar; use it in a `with`.
+    """Keeps the states of all jobs in a file and shows a progress bar; a context manager.
 
     Args:
-        path: of the file.
-        names: of the jobs, all different.
-        costs: of the jobs, in any unit.
+        path: the status file.
+        names: names of the jobs, all different.
+        costs: costs of the jobs, in any unit.
         writes: whether this process writes the file.
-        interval: seconds between two writes, at least. The last state is always written.
+        interval: least seconds between two writes. The last state is always written.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Progress:
         }
         self._began = time.time()
         self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None  # of a write that is due
+        self._timer: threading.Timer | None = None  # for the next write
         self._bar = tqdm(
             total=len(self._jobs), desc="study", unit="job", disable=not sys.stderr.isatty()
         )
@@ -76,19 +76,19 @@ class Progress:
             self._write()
 
     def begin(self, name: str, where: str = "") -> None:
-        """A job runs now; `where` is the machine, if it is not this one."""
+        """Marks a job as running; `where` names the process, by default this one."""
         self._set(name, state=RUNNING, began=time.time(), where=where or _this_process())
 
     def finish(self, name: str) -> None:
-        """A job is done."""
+        """Marks a job as done."""
         self._end(name, DONE)
 
     def fail(self, name: str, reason: object) -> None:
-        """A job has failed."""
+        """Marks a job as failed, with the reason."""
         self._end(name, FAILED, reason=str(reason))
 
     def block(self, name: str) -> None:
-        """A job cannot run, since the job that it needs has failed."""
+        """Marks a job as blocked, because a job that it depends on has failed."""
         self._end(name, BLOCKED)
 
     def _end(self, name: str, state: str, **more: str) -> None:
@@ -112,7 +112,7 @@ class Progress:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What the file holds."""
+        """The content of the status file."""
         return {
             "command": f"python {shlex.join(sys.argv)}",
             "began": self._began,
@@ -133,28 +133,28 @@ class Progress:
 
 
 def status_file(shard: str) -> str:
-    """The name of the status file of a whole study, or of one shard."""
+    """Returns the name of the status file of a shard, or of a whole study ("")."""
     return shard_file("status.json", shard)
 
 
 def time_left(content: dict[str, Any]) -> Remaining:
-    """How much is left of what a status file holds, at the pace since the first job began."""
+    """Estimates the remaining work of a status file at the pace since the first job began."""
     jobs = content["jobs"]
-    whole = sum(job["cost"] for job in jobs)
-    left = sum(job["cost"] for job in jobs if job["state"] in (WAITING, RUNNING))
+    total = sum(job["cost"] for job in jobs)
+    open_cost = sum(job["cost"] for job in jobs if job["state"] in (WAITING, RUNNING))
     worked = [
         job for job in jobs if job["state"] == DONE and job["ended"] - job["began"] > _REAL_WORK
     ]
     done = sum(job["cost"] for job in worked)
     if not done:
-        return Remaining(left / whole if whole else 0.0, None)
+        return Remaining(open_cost / total if total else 0.0, None)
     began = min(job["began"] for job in worked)
     pace = (max(job["ended"] for job in worked) - began) / done
-    return Remaining(left / whole, left * pace)
+    return Remaining(open_cost / total, open_cost * pace)
 
 
 def clock(seconds: float) -> str:
-    """`3 d 4 h`, `2 h 05 min`, `12 min`, `40 s`."""
+    """Formats a duration as `3 d 4 h`, `2 h 05 min`, `12 min` or `40 s`."""
     minutes = round(seconds / 60)
     if minutes >= 48 * 60:
         return f"{minutes // 1440} d {minutes % 1440 // 60} h"

@@ -1,8 +1,9 @@
-"""`results.jsonl`: one row per model, intermediate task, target, language, seed and metric.
+"""Reads and appends `results.jsonl`: a row per model, intermediate, target, language, seed, metric.
 
-The file is appended to and never rewritten. The metrics of one data set are a set of rows: it is
-written at once, and its last line says how many rows it ends (`"set_of": 3`). So readers ignore,
-and the next run that owns the file cuts off, what a killed process wrote of a set.
+The file is only appended to and never rewritten. The metrics of one data set form a set of rows,
+which is written at once; its last line holds the number of its rows (`"set_of": 3`). If a process
+is killed while it writes a set, readers ignore the incomplete set, and the next run that owns the
+file cuts it off.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from xt_jax.records.shard import shard_file
 
 
 class Row(TypedDict):
-    """One number.
+    """One score of one model on one language of a target.
 
     `value` is 0..100 over `n` examples of `split`; `step` is the update whose parameters were
     scored, chosen as `selected_by` says; `run` and `data` are hashes that name the phase and the
@@ -56,9 +57,9 @@ Malformed = Callable[[DataError], None]
 
 
 class Results:
-    """The rows of one workdir, read once, and the file that this process appends to.
+    """The rows of one workdir, read once, and the file to which this process appends.
 
-    Use `Results.open`. A row that another process appends later is not seen.
+    Created by `Results.open`. Rows that other processes append later are not seen.
 
     Attributes:
         folder: the workdir.
@@ -72,14 +73,14 @@ class Results:
 
     @classmethod
     def open(cls, workdir: epath.PathLike, shard: str = "", *, writes: bool = True) -> Results:
-        """Reads all result files of the workdir; of those, this process owns its shard's.
+        """Reads all result files of the workdir; this process owns the file of its shard.
 
         Args:
             shard: `3/16`, or "" for the whole study.
-            writes: whether this process owns the file; if not, `append` keeps rows in memory alone.
+            writes: whether this process owns the file; if not, `append` only keeps rows in memory.
 
         Raises:
-            DataError: a line that is no complete row.
+            DataError: a malformed line.
         """
         folder = epath.Path(workdir)
         path = folder / shard_file(FILE, shard)
@@ -92,12 +93,12 @@ class Results:
         return results
 
     def of(self, run: str, intermediate: str, target: str) -> BySeed:
-        """The rows of one model and target by seed, then by (language, data)."""
+        """Returns the rows of one model and target by seed, then by (language, data)."""
         by_seed = self._index.get((run, intermediate, target), {})
         return {seed: dict(sets) for seed, sets in by_seed.items()}
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Writes one or more sets of rows; of a set all rows or (if the process is killed) none."""
+        """Appends whole sets of rows; if the process is killed, a set counts in full or not."""
         if self._path is not None and rows:
             if self._file is None:
                 self._file = AppendedFile(self._path, self._size)
@@ -117,32 +118,32 @@ class Results:
 
 
 def read_rows(path: epath.PathLike, *, malformed: Malformed | None = None) -> list[Row]:
-    """All rows; [] where there is no file. A set at the end that is not whole is left out.
+    """Reads all rows of a result file except an incomplete last set; [] if there is no file.
 
     Args:
-        malformed: is given the error of each malformed line, which is then left out.
+        malformed: called with the error of each malformed line, which is then left out.
 
     Raises:
-        DataError: a line that is no complete row, unless `malformed` takes it.
+        DataError: a malformed line, unless `malformed` is given.
     """
     return _parse(read_appended(path), path, malformed)[0]
 
 
 def result_files(folder: epath.PathLike) -> list[epath.Path]:
-    """`results.jsonl`, then those of shards (`results-3-of-16.jsonl`) in the order of numbers."""
+    """Lists the result files: `results.jsonl`, then those of shards in numerical order."""
     folder = epath.Path(folder)
     shards = sorted(folder.glob(_SHARD), key=lambda path: (_numbers(path.name), path.name))
     return [path for path in (folder / FILE, *shards) if path.exists()]
 
 
 def read_all(folder: epath.PathLike, *, malformed: Malformed | None = None) -> list[Row]:
-    """The rows of all `result_files`; see `read_rows`."""
+    """Reads the rows of all `result_files`; see `read_rows`."""
     files = result_files(folder)
     return [row for path in files for row in read_rows(path, malformed=malformed)]
 
 
 def append_rows(path: epath.PathLike, rows: Sequence[Row]) -> None:
-    """Appends sets of rows to a file that nobody else writes."""
+    """Appends sets of rows to a file that no other process writes."""
     file = AppendedFile(path)
     file.append(_lines(rows))
     file.close()
@@ -163,11 +164,11 @@ def _numbers(name: str) -> list[int]:
 def _parse(
     content: bytes, path: epath.PathLike, malformed: Malformed | None = None
 ) -> tuple[list[Row], int]:
-    """(the rows of all whole sets, the bytes that these take).
+    """Parses a result file; returns (the rows of all complete sets, their size in bytes).
 
-    What a process writes now, or wrote when it was killed, is left out: a last line without an end,
-    and the rows at the end that belong to one set whose end is missing. A file from before sets
-    were marked is taken as whole unless its last line has no end.
+    What a process is writing, or wrote when it was killed, is left out: a last line without an end,
+    and the last rows if they belong to a set whose end is missing. A file from before sets were
+    marked counts as complete unless its last line has no end.
     """
     *lines, torn = content.split(b"\n")
     rows: list[Row] = []
@@ -184,17 +185,17 @@ def _parse(
         rows.append(row)
         numbers.append(number)
         any_set |= ends_set
-    whole = len(lines)
+    complete = len(lines)
     if rows and not ends_set and (any_set or torn):
         last = _set_of(rows[-1])
         while rows and _set_of(rows[-1]) == last:
             rows.pop()
-            whole = numbers.pop() - 1
-    return rows, sum(map(len, lines[:whole])) + whole
+            complete = numbers.pop() - 1
+    return rows, sum(map(len, lines[:complete])) + complete
 
 
 def _set_of(row: Row) -> tuple:
-    """What the rows of one set have in common."""
+    """Returns the key that all rows of one set share."""
     phase = row["run"], row["intermediate"], row["target"], row["seed"]
     return *phase, row["language"], row["data"]
 
@@ -204,9 +205,9 @@ def _parse_line(line: bytes, path: epath.PathLike, number: int) -> tuple[Row, bo
         row = json.loads(line.decode())
         problem = ""
     except json.JSONDecodeError as error:
-        problem = f"Not a row of JSON: {error.msg}."
+        problem = f"The line is not JSON: {error.msg}."
     except UnicodeDecodeError as error:
-        problem = f"Not a row of JSON: not UTF-8 ({error.reason})."
+        problem = f"The line is not JSON: not UTF-8 ({error.reason})."
     else:
         ends_set = type(row) is dict and row.pop(_SET, None) is not None
         if _is_as_written(row):
@@ -224,7 +225,7 @@ _WRITTEN = tuple(_TYPES.values())
 
 
 def _is_as_written(row: Any) -> bool:
-    """Whether it surely is a complete row: the quick check, which nearly every row passes."""
+    """Quick check that nearly every row passes: whether it has exactly the fields as written."""
     return (
         type(row) is dict
         and tuple(row) == _NAMES
@@ -235,9 +236,9 @@ def _is_as_written(row: Any) -> bool:
 
 
 def _fault(row: Any) -> str:
-    """What is wrong with a row, or ""."""
+    """Describes what is wrong with a row; "" if nothing is."""
     if not isinstance(row, dict):
-        return "The line is JSON, but no row."
+        return "The line is JSON, but not a row."
     missing = [name for name in _TYPES if name not in row]
     if missing:
         return f"The row lacks {', '.join(missing)}."
@@ -245,12 +246,12 @@ def _fault(row: Any) -> str:
         value = row[name]
         allowed = (int, float) if kind is float else kind
         if isinstance(value, bool) or not isinstance(value, allowed):
-            return f"{name} is {value!r}, which is no {_KINDS[kind]}."
+            return f"{name} is {value!r}, which is not {_KINDS[kind]}."
         if kind is float and not math.isfinite(value):
-            return f"{name} is {value}, which is no finite number."
+            return f"{name} is {value}, which is not finite."
     if row["encoder_params"] < 1 or row["total_params"] < 1:
-        return "A model without parameters has no size."
+        return "The model has no parameters."
     return ""
 
 
-_KINDS = {str: "text", int: "whole number", float: "number"}
+_KINDS = {str: "a text", int: "an integer", float: "a number"}

@@ -1,4 +1,4 @@
-"""The names of the files that one shard of a study writes, beside those of the others."""
+"""Names the files that each shard of a study writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xt_jax.errors import ConfigError
 
 
 def shard_file(name: str, shard: str) -> str:
-    """`results.jsonl` of the whole study, or `results-3-of-16.jsonl` of the shard `3/16`."""
+    """Returns the shard's own file name, such as `results-3-of-16.jsonl`; "" keeps the name."""
     if not shard:
         return name
     stem, dot, suffix = name.partition(".")
@@ -16,17 +16,17 @@ def shard_file(name: str, shard: str) -> str:
 
 
 def parse_shard(shard: str) -> tuple[int, int]:
-    """(3, 16) of `3/16`.
+    """Parses `3/16` to (3, 16).
 
     Raises:
-        ConfigError: `shard` has another form, or names no shard from 1 to the last.
+        ConfigError: `shard` has another form, or its number is not from 1 to the last.
     """
     match = re.fullmatch(r"(\d+)/(\d+)", shard)
     index, count = map(int, match.groups()) if match else (0, 0)
     if not 1 <= index <= count:
         raise ConfigError(
-            f"`{shard}` is no part of a study.",
+            f"`{shard}` is not a shard of a study.",
             where="--config.shard",
-            remedy="use 1/16 to 16/16 for sixteen parts",
+            remedy="use 1/16 to 16/16 for sixteen shards",
         )
     return index, count
