@@ -1,4 +1,4 @@
-"""What a duel's rounds say: medians, ratios, and the table of all sides."""
+"""Summarises the rounds of a duel: medians, ratios, and the table of all sides."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ OURS, PEER = HERE / "ours.py", HERE / "peer.py"  # scripts for `duel.Worker`
 
 @dataclass(frozen=True)
 class Contest:
-    """The rounds of one duel; `facts` are the other program's.
+    """The rounds of one duel; `facts` describe the other program's run.
 
     Attributes:
-        ours, theirs: what each measured, a record for each round.
+        ours, theirs: the measurements of each side, a record for each round.
     """
 
     ours: list[Measured]
@@ -27,24 +27,24 @@ class Contest:
     facts: dict[str, Any]
 
     def ratio(self, name: str = "examples") -> tuple[float, float, float]:
-        """(median, least, greatest) over the rounds of the ratio of `name` per second."""
+        """Returns (median, least, greatest) of the ratio of `name` per second over the rounds."""
         return median_ratio(per_second(self.ours, name), per_second(self.theirs, name))
 
 
 def variables(text: str) -> dict[str, str]:
-    """NAME=VALUE,NAME=VALUE as environment variables."""
+    """Parses NAME=VALUE,NAME=VALUE into environment variables."""
     return dict(part.split("=", 1) for part in text.split(",") if part)
 
 
 def product(model: dict[str, Any], device: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """The matrix product whose rate stands in for an unknown peak."""
+    """Returns the matrix product whose rate replaces an unknown peak."""
     if device["platform"] == "cpu":
         return {"shape": [1280, model["hidden_size"], model["intermediate_size"]], "dtype": dtype}
     return {"shape": [8192, 8192, 8192], "dtype": dtype}
 
 
 def summary(rounds: list[Measured], peak: float, facts: dict[str, Any]) -> dict[str, float]:
-    """Medians over the rounds. `mfu` counts the examples' own FLOPs, on both sides by our count."""
+    """Returns medians over the rounds; `mfu` counts the examples' own FLOPs on both sides."""
 
     def median(name: str) -> float:
         return statistics.median(per_second(rounds, name))
@@ -66,12 +66,12 @@ def summary(rounds: list[Measured], peak: float, facts: dict[str, Any]) -> dict[
 
 
 def compared(contest: Contest, peak: float, facts: dict[str, Any]) -> dict[str, Any]:
-    """The other side's summary with the ratio of ours to it."""
+    """Returns the other side's summary with the ratio of ours to it."""
     ratio, least, greatest = contest.ratio()
-    kept = ("compile_seconds", "loss_difference", "rows", "row_length", "fill")
+    copied = ("compile_seconds", "loss_difference", "rows", "row_length", "fill")
     return {
         **summary(contest.theirs, peak, facts),
-        **{name: contest.facts[name] for name in kept if name in contest.facts},
+        **{name: contest.facts[name] for name in copied if name in contest.facts},
         "ratio": ratio,
         "ratio_least": least,
         "ratio_greatest": greatest,
@@ -79,7 +79,7 @@ def compared(contest: Contest, peak: float, facts: dict[str, Any]) -> dict[str, 
 
 
 def table(sides: Mapping[str, Mapping[str, Any]]) -> str:
-    """A line for each side; a ratio is that of ours to it."""
+    """Returns a line for each side, with the ratio of ours to it."""
     columns = {
         "examples/s": ("examples_per_second", ".2f"),
         "slots/s": ("tokens_per_second", ".0f"),
@@ -101,7 +101,7 @@ def table(sides: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def peak_line(result: Mapping[str, Any]) -> str:
-    """What MFU is a share of, and both libraries' rates of a matrix product."""
+    """Describes the peak that MFU refers to, and both libraries' rates of a matrix product."""
     rates = [
         f"{name} {result[key]:.3f}"
         for name, key in (("JAX", "jax_tflops"), ("PyTorch", "torch_tflops"))

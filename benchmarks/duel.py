@@ -1,7 +1,7 @@
-"""Two programs measured against each other: long-lived processes that work by turns.
+"""Measures two programs against each other, as long-lived processes that alternate.
 
-A side is a process of its own, so neither shares memory, threads or a garbage collector with the
-other; while one works the other waits for a line on its standard input. A call is a line of JSON.
+Each side has its own process, so that they share no memory, threads or garbage collector; while one
+works the other waits for a line on its standard input. A call is a line of JSON.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ ENV = "XT_JAX_BENCHMARK_CPUS"
 
 
 class WorkerError(RuntimeError):
-    """What went wrong in the other process, with its traceback."""
+    """An error in the other process, with its traceback."""
 
 
 class Worker:
     """A process that runs `script`, which must end in `serve(...)`.
 
     Args:
-        cpus: the process may use so many of this process's processors; 0: all.
+        cpus: how many of this process's processors it may use; 0: all.
     """
 
     def __init__(self, script: str | Path, cpus: int = 0, **env: str):
@@ -53,7 +53,7 @@ class Worker:
         self.close()
 
     def call(self, method: str, **arguments: Any) -> Any:
-        """The result of the service's method of that name.
+        """Returns the result of the service's method of that name.
 
         Raises:
             WorkerError: the method raised, or the process has ended.
@@ -74,7 +74,7 @@ class Worker:
         return result["result"]
 
     def cpu_seconds(self) -> float:
-        """Processor time that all its threads have used."""
+        """Returns the processor time that all threads of the process have used."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -92,7 +92,7 @@ class Worker:
 
 
 def limit_processors() -> int:
-    """Pins this process as its `Worker` asked; to be called before any library makes threads."""
+    """Pins this process as its `Worker` requests; call it before importing libraries."""
     available = sorted(os.sched_getaffinity(0))
     count = int(os.environ.get(ENV, len(available)))
     os.sched_setaffinity(0, available[:count])
@@ -120,7 +120,7 @@ def serve(service: object) -> None:
 def alternate(
     sides: Mapping[str, Callable[[], Measured]], repeats: int
 ) -> dict[str, list[Measured]]:
-    """What each side measured in each round; the order turns round from one round to the next."""
+    """Returns each side's measurements in each round; every round reverses the order."""
     results: dict[str, list[Measured]] = {name: [] for name in sides}
     for repeat in range(repeats):
         names = list(sides) if repeat % 2 == 0 else list(sides)[::-1]
@@ -132,11 +132,11 @@ def alternate(
 def duel(
     workers: Mapping[str, Worker], run: Callable[[Worker], Measured], repeats: int
 ) -> dict[str, list[Measured]]:
-    """`alternate` over two processes, with the processor time that the waiting ones used.
+    """Runs `alternate` over two processes, and measures the processor time of those that wait.
 
     Returns:
-        By name a record for each round; `idle_cpu` is the others' processor time over the round's
-        wall time and should be about 0.
+        A record for each round by name; `idle_cpu` is the waiting process's processor time over
+        the round's wall time and should be about 0.
     """
 
     def turn(name: str) -> Measured:
@@ -152,26 +152,26 @@ def duel(
 
 
 def per_second(records: Sequence[Measured], name: str) -> list[float]:
-    """`name` of each record over its seconds."""
+    """Returns `name` of each record, divided by the record's seconds."""
     return [record[name] / record["seconds"] for record in records]
 
 
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
-    """(median, least, greatest) over the rounds of ours / theirs of the same round."""
+    """Returns (median, least, greatest) of ours / theirs in the same round."""
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
 def forget_peak() -> None:
-    """From here on `peak_bytes` counts anew, where the system can do that (Linux)."""
+    """Resets the peak that `peak_bytes` returns, where the system can do that (Linux)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        print("the peak of memory is that since the process began", file=sys.stderr)
+        print("the peak of memory is counted from the start of the process", file=sys.stderr)
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held."""
+    """Returns the largest amount of memory that this process has held."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -179,6 +179,6 @@ def peak_bytes() -> int:
 
 
 def resident_bytes() -> int:
-    """The memory that this process holds now (Linux)."""
+    """Returns the memory that this process holds now (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")

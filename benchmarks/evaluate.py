@@ -1,9 +1,9 @@
-"""Prediction over mixed languages: this project against Hugging Face PyTorch, equal labels.
+"""Prediction in many languages: this project against Hugging Face PyTorch, equal labels.
 
     python benchmarks/evaluate.py --xnli_dir=DATA/xnli --tokenizer=FacebookAI/xlm-roberta-base
 
-Both sides predict every example of every language, by turns; README.md says how each figure is
-got. The last line is JSON.
+Both sides predict every example of every language in alternation; README.md says how each figure
+is obtained. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contest import OURS, PEER, Contest, compared, peak_line, product, summary, 
 from duel import Measured, Worker, duel
 from work import Ragged, Work, padded_slots
 
-# Options of `peer.Prediction`. The ratio is that against `plain`, Trainer's own order.
+# Options of `peer.Prediction`. The headline ratio is against `plain`, Trainer's own order.
 PEERS: dict[str, dict[str, Any]] = {"plain": {}, "by length": {"by_length": True}}
 EQUAL_LABELS = 0.999
 GAIN = 3.0
@@ -49,21 +49,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--peer_env", type=variables, default={}, help="NAME=VALUE,... for PyTorch alone"
     )
     args = parser.parse_args(argv)
-    found = {
+    files = {
         path.stem.removeprefix(f"{args.split}-"): str(path)
         for path in sorted(Path(args.xnli_dir).glob(f"{args.split}-*.tsv"))
     }
-    languages = args.languages.split(",") if args.languages else list(found)
-    missing = [language for language in languages if language not in found]
-    if missing or not found:
+    languages = args.languages.split(",") if args.languages else list(files)
+    missing = [language for language in languages if language not in files]
+    if missing or not files:
         parser.error(f"no {args.split}-*.tsv for {', '.join(missing) or 'any language'}")
-    args.data = {language: found[language] for language in languages}
+    args.data = {language: files[language] for language in languages}
     args.peer_batches = [int(size) for size in args.peer_batches.split(",")]
     return args
 
 
 def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
-    """The duels, after both sides have shown that they give the same labels."""
+    """Runs the duels, after checking that both sides give the same labels."""
     work = Work(folder, "xnli", dtype=args.dtype)
     splits = list(args.data)
     model = prepare(args, work)
@@ -90,8 +90,9 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
                 )
     peak = device["peak_tflops"] or max(rates.values())
     rounds = [record for c in contests.values() for record in c.ours]
-    mine = summary(rounds, peak, facts)
-    mine["compile_seconds"] = first["seconds"] - len(lengths) / mine["examples_per_second"]
+    our_summary = summary(rounds, peak, facts)
+    prediction_seconds = len(lengths) / our_summary["examples_per_second"]
+    our_summary["compile_seconds"] = first["seconds"] - prediction_seconds
     result = {
         "benchmark": "evaluate",
         "size": args.size,
@@ -103,7 +104,7 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
         "peak_tflops": peak,
         "peak_is": "published" if device["peak_tflops"] else "the best measured matrix product",
         **rates,
-        "ours": {**mine, **facts},
+        "ours": {**our_summary, **facts},
         "peers": {
             name: {**compared(c, peak, facts), "batch_size": c.facts["batch_size"]}
             for name, c in contests.items()
@@ -116,7 +117,7 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
 
 
 def prepare(args: argparse.Namespace, work: Work) -> dict[str, Any]:
-    """Weights so large that the labels vary, and tokenised examples."""
+    """Makes weights so large that the labels vary, and tokenised examples."""
     with Worker(OURS, JAX_PLATFORMS="cpu") as maker:
         return maker.call(
             "prepare",
@@ -139,7 +140,7 @@ def contest(
     splits: list[str],
     options: dict[str, Any],
 ) -> Contest:
-    """Against the peer at the fastest of the batch sizes."""
+    """Runs a duel against the peer at its fastest batch size."""
 
     def once(batch_size: int) -> Measured:
         peer.call(
@@ -160,7 +161,7 @@ def contest(
 
 
 def compare_labels(args: argparse.Namespace, work: Work, splits: list[str]) -> dict[str, float]:
-    """Share of equal labels, and that of the most frequent one, which shows what it means.
+    """Returns the share of equal labels, and that of the most frequent label to judge it by.
 
     Both predict in full float32: in bfloat16 labels with nearly equal scores change on either side.
     """

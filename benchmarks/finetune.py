@@ -3,8 +3,8 @@
     python benchmarks/finetune.py --mnli=DATA/mnli/train.tsv --tokenizer=FacebookAI/xlm-roberta-base
     python benchmarks/finetune.py --squad=DATA/squad_v1/train-v1.1.json --size=large
 
-Prints the rates of both sides and their ratio, the median over rounds in which the two work by
-turns; README.md says how each figure is got. The last line is JSON.
+Prints the rates of both sides and their ratio, the median over rounds in which the two alternate;
+README.md says how each figure is obtained. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contest import OURS, PEER, Contest, compared, peak_line, product, summary, 
 from duel import Worker, WorkerError, duel
 from work import Ragged, Work, padded_slots
 
-# Options of `peer.Training`. The ratio is that against `plain`, which has the recipe's batches.
+# Options of `peer.Training`. The headline ratio is against `plain`, with the recipe's batches.
 PEERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "grouped": {"grouped": True},
@@ -51,7 +51,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", default="plain,grouped", help=f"of {','.join(PEERS)}, or none")
     parser.add_argument("--attention", default="xla", help="ours: backends; the first counts")
     parser.add_argument("--remat", default="none", help="ours: a policy by name")
-    parser.add_argument("--words", type=int, default=0, help="ours: train so many at least")
+    parser.add_argument(
+        "--words", type=int, default=0, help="ours: the least number of words to train"
+    )
     parser.add_argument("--no_folding", action="store_true", help="ours: the whole vocabulary")
     parser.add_argument("--breakdown", action="store_true", help="what each part of ours gains")
     parser.add_argument("--threads", type=int, default=0, help="processors; 0: all")
@@ -70,7 +72,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
-    """All duels of one call."""
+    """Runs all duels that the command line names."""
     work, model = prepare(args, folder)
     variant = {
         "folding": not args.no_folding,
@@ -94,11 +96,11 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
                         rates["torch_tflops"] = rate
             except WorkerError as error:
                 failed[name] = str(error).strip().splitlines()[-1]
-        others = {}
+        variants = {}
         for name, options in ours_variants(args, variant).items():
             with Worker(OURS, args.threads) as other:
-                others[name] = contest(args, ours, other, folder, facts, options, is_peer=False)
-        rounds = [record for c in [*contests.values(), *others.values()] for record in c.ours]
+                variants[name] = contest(args, ours, other, folder, facts, options, is_peer=False)
+        rounds = [record for c in [*contests.values(), *variants.values()] for record in c.ours]
         rounds = rounds or [ours.call("train", steps=args.steps) for _ in range(args.repeats)]
         profile = ours.call("profile", folder=args.profile, steps=3) if args.profile else {}
     peak = device["peak_tflops"] or max(rates.values())
@@ -118,18 +120,18 @@ def measure(args: argparse.Namespace, folder: str) -> dict[str, Any]:
             **{name: compared(c, peak, facts) for name, c in contests.items()},
             **{name: {"failed": reason} for name, reason in failed.items()},
         },
-        "variants": {n: compared(c, peak, facts) for n, c in others.items()},
+        "variants": {n: compared(c, peak, facts) for n, c in variants.items()},
         "profile_seconds": profile,
     }
     result["ratio"] = result["peers"][args.peers[0]].get("ratio") if args.peers else None
     result["equal_losses"] = all(c.facts["loss_difference"] <= SAME_LOSS for c in contests.values())
-    result["breakdown"] = breakdown(args, contests, others) if args.breakdown else {}
+    result["breakdown"] = breakdown(args, contests, variants) if args.breakdown else {}
     show(result)
     return result
 
 
 def prepare(args: argparse.Namespace, folder: str) -> tuple[Work, dict[str, Any]]:
-    """Writes weights and tokenised examples, in a process that leaves an accelerator alone."""
+    """Writes weights and tokenised examples, in a process that does not use the accelerator."""
     steps = (args.repeats * args.steps + 1) * (len(args.peers) + len(args.attention) + 3)
     work = Work(
         folder,
@@ -154,9 +156,9 @@ def prepare(args: argparse.Namespace, folder: str) -> tuple[Work, dict[str, Any]
 
 
 def ours_variants(args: argparse.Namespace, headline: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Options of `ours.Training` by name: other attention backends, and less and less of ours."""
+    """Returns options of `ours.Training` by name: attention backends, and parts switched off."""
     variants = {name: {**headline, "attention": name} for name in args.attention[1:]}
-    if variants:  # what they are to be compared with, since they drop no probabilities
+    if variants:  # fused backends drop no attention probabilities: compare them with this one
         variants["no attention dropout"] = {**headline, "drop_attention": False}
     if args.breakdown and not args.no_folding:
         variants["no folding"] = {**headline, "folding": False}
@@ -174,7 +176,7 @@ def contest(
     options: dict[str, Any],
     is_peer: bool = True,
 ) -> Contest:
-    """Starts the other program, compares the first losses of a peer, and lets both work."""
+    """Starts the other program, compares a peer's first loss, and runs the duel."""
     if is_peer:
         # With a token budget the peer's batches hold as many examples as ours do on average.
         options = {**options, "batch_size": round(our_facts["examples_per_step"])}
@@ -196,20 +198,20 @@ def contest(
 
 
 def breakdown(
-    args: argparse.Namespace, contests: dict[str, Contest], others: dict[str, Contest]
+    args: argparse.Namespace, contests: dict[str, Contest], variants: dict[str, Contest]
 ) -> dict[str, float]:
-    """Factors whose product is the ratio against the first peer.
+    """Returns factors whose product is the ratio against the first peer.
 
-    `compiler` is that peer against ours with one padded example a row and the whole vocabulary:
-    the same model in XLA, in one static shape. `compiler_per_slot` leaves the padding out.
+    `compiler` compares that peer with ours at one padded example a row and the whole vocabulary:
+    the same model in XLA, in one static shape. `compiler_per_slot` does not count the padding.
     """
-    bare = others["no folding, no packing"].ratio()[0]
-    dense = others["no folding"].ratio()[0] if "no folding" in others else 1.0
+    bare = variants["no folding, no packing"].ratio()[0]
+    dense = variants["no folding"].ratio()[0] if "no folding" in variants else 1.0
     factors = {"folding": dense, "packing": bare / dense}
     if args.peers and args.peers[0] in contests:
         peer = contests[args.peers[0]]
         factors["compiler"] = peer.ratio()[0] / bare
-        slots = others["no folding, no packing"].ratio("slots")[0]
+        slots = variants["no folding, no packing"].ratio("slots")[0]
         factors["compiler_per_slot"] = peer.ratio("slots")[0] / slots
     return factors
 

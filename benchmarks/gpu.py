@@ -1,10 +1,10 @@
-"""Everything there is to measure on a GPU, in one command.
+"""Runs all benchmarks that need a GPU in one command.
 
     python benchmarks/gpu.py --data=DATA --tokenizer=FacebookAI/xlm-roberta-base --output=DIR
 
-DATA holds mnli/train.tsv, squad_v1/train-v1.1.json and xnli/dev-*.tsv. Every part is a run of
-another script here; what it prints is shown and kept in DIR, its last line in DIR/results.jsonl. A
-part that fails is named at the end (exit 1) and the others run all the same.
+DATA holds mnli/train.tsv, squad_v1/train-v1.1.json and xnli/dev-*.tsv. Every part runs another
+script of this folder; its output is shown and saved in DIR, its last line in DIR/results.jsonl. A
+part that fails does not stop the others and is named at the end (exit 1).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 def parts(args: argparse.Namespace) -> dict[str, list[str]]:
-    """Name to command line."""
+    """Returns the command line of each part by its name."""
     data = Path(args.data)
     tokenizer = f"--tokenizer={args.tokenizer}"
     mnli, squad = (
@@ -89,10 +89,10 @@ def main(argv: list[str] | None = None) -> None:
     args.tokens = [int(number) for number in args.tokens.split(",")]
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
-    wanted = tuple(args.only.split(","))
+    prefixes = tuple(args.only.split(","))
     failed = []
     for name, (script, *flags) in parts(args).items():
-        if not name.startswith(wanted):
+        if not name.startswith(prefixes):
             continue
         print(f"\n== {name}: {script} {' '.join(flags)}", flush=True)
         began = time.perf_counter()

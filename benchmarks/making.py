@@ -1,4 +1,4 @@
-"""Makes what both sides of a benchmark work on: random weights and tokenised examples."""
+"""Makes the inputs of both sides of a benchmark: random weights and tokenised examples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def prepare(
     gain: float = 0.0,
     max_examples: int = 0,
 ) -> dict[str, Any]:
-    """Random weights of a preset (with `layers` layers, 0: its own) and tokenised examples.
+    """Writes random weights of a preset (`layers` 0: all its layers) and tokenised examples.
 
     `gain` makes the weights so large that the output follows the input; 0: the usual ones.
     """
@@ -62,7 +62,7 @@ def prepare(
 
 
 def read_examples(task: str, path: str) -> list:
-    """The examples of an official file."""
+    """Reads the examples of an official file."""
     if task == "squad":
         return formats.read_squad(path)
     if task == "xnli":

@@ -1,4 +1,4 @@
-"""This project's side of the benchmarks: the steps, plans and batches that its own loop uses.
+"""This project's side of the benchmarks, with the steps, plans and batches of its own loop.
 
 Started by `duel.Worker`; answers calls. Each use of the package is one small function.
 """
@@ -38,10 +38,10 @@ from xt_jax.train.throughput import PEAK_TFLOPS, train_flops  # noqa: E402
 
 
 class Ours:
-    """What `duel.Worker` calls."""
+    """The service that `duel.Worker` calls."""
 
     def prepare(self, work: dict, data: dict[str, str], **options: Any) -> dict[str, Any]:
-        """Writes the folder of `Work`: `data` is a file by the name of a set of features."""
+        """Writes the folder of `Work`; `data` maps the name of a set of features to its file."""
         return making.prepare(Work(**work), data, **options)
 
     def start(self, folder: str, **variant: Any) -> dict[str, Any]:
@@ -77,15 +77,15 @@ class Ours:
 
 
 class Training:
-    """A run as `xt_jax.train.loop.fit` makes it, a number of steps at a time.
+    """A run as `xt_jax.train.loop.fit` makes it, some steps at a time.
 
     Args:
         packing: False puts one example in each row, padded to the longest of all.
-        folding: trains only the word embeddings that occur.
-        words: and so many at least, as a larger set of examples would have.
+        folding: trains only the word embeddings that occur (vocabulary pruning).
+        words: the least number of these, as a larger set of examples would have more.
         attention: a backend by name; the fused ones do not drop attention probabilities.
-        drop_attention: False leaves that dropout out with any backend.
-        remat: what the backward pass computes again, by name.
+        drop_attention: False turns that dropout off with any backend.
+        remat: the gradient checkpointing policy, by name.
     """
 
     def __init__(
@@ -148,9 +148,9 @@ class Training:
         waited, first = 0.0, self.done
         began = time.perf_counter()
         for _ in range(steps):
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             batch = next(self.batches)
-            waited += time.perf_counter() - asked
+            waited += time.perf_counter() - requested
             self.state, sums = self.step(self.state, place_batch(batch, self.mesh))
         loss = float(sums["loss"][0] / sums["loss"][1])
         seconds = time.perf_counter() - began
@@ -164,14 +164,14 @@ class Training:
         }
 
     def profile(self, folder: str, steps: int) -> dict[str, float]:
-        """Seconds a step by part, from a trace of `steps` steps that is left in `folder`."""
+        """Returns seconds per step by part, from a trace of `steps` steps saved in `folder`."""
         with jax.profiler.trace(folder):
             self.run(steps)
         return profiles.seconds_by_part(folder, self.step.as_text(), steps)
 
 
 class Prediction:
-    """All sets of features as `xt_jax.study.scoring` predicts them.
+    """Predicts all sets of features as `xt_jax.study.scoring` does.
 
     Args:
         exact: in full float32, whatever `work` says.
@@ -230,7 +230,7 @@ def load_features(work: Work, name: str) -> Features:
 
 
 def load_model(folder: str, *, drop_attention: bool = True, **options: str) -> models.Model:
-    """The model; `options` of the encoder's config: dtype, remat, attention."""
+    """Loads the model; `options` are of the encoder's config: dtype, remat, attention."""
     model, _ = models.load_model(folder)
     changes: dict[str, Any] = dict(options)
     if not drop_attention:
@@ -239,14 +239,14 @@ def load_model(folder: str, *, drop_attention: bool = True, **options: str) -> m
 
 
 def folded(model: models.Model, features: Features, least: int) -> tuple[models.Model, Features]:
-    """The model with only the word embeddings that occur, and the features in their numbers.
+    """Returns the model with only the word embeddings that occur, and the renumbered features.
 
-    `least` words are kept, if need be others too.
+    At least `least` words are kept, others too if too few occur.
     """
     config = model.encoder.config
     words = pruning.occurring_words([features], config.pad_id)
-    others = np.setdiff1d(np.arange(config.vocab_size, dtype=words.dtype), words)
-    words = np.sort(np.concatenate([words, others[: max(0, least - len(words))]]))
+    unused = np.setdiff1d(np.arange(config.vocab_size, dtype=words.dtype), words)
+    words = np.sort(np.concatenate([words, unused[: max(0, least - len(words))]]))
     table = np.asarray(model.encoder.embeddings.word.embedding[...])
     model.encoder.embeddings.word.embedding = nnx.Param(jnp.asarray(table[words]))
     return model, pruning.renumber(features, words)
@@ -283,7 +283,7 @@ def training_plan(
 def training_step(
     model: models.Model, work: Work, recipe: Recipe, mesh: jax.sharding.Mesh
 ) -> tuple[TrainState, Any]:
-    """The state before the first step, and the step."""
+    """Returns the state before the first step, and the compiled step."""
     graphdef, params = nnx.split(model)
     loss = FAMILIES[TASKS[work.task]].loss
     assert loss is not None
@@ -294,7 +294,7 @@ def training_step(
 
 
 def first_loss(model: models.Model, work: Work, plan: Plan, features: Features) -> float:
-    """The mean loss of the plan's first step, without dropout and in full float32."""
+    """Returns the mean loss of the plan's first step, without dropout, in full float32."""
     batch = next(training_batches(work, plan, features, work.pad_id))
     encoder = models.with_options(model.encoder, dtype="float32", attention="xla")
     graphdef, params = nnx.split(models.Model(encoder, model.head))
@@ -308,7 +308,7 @@ def first_loss(model: models.Model, work: Work, plan: Plan, features: Features) 
 def training_batches(
     work: Work, plan: Plan, features: Features, pad_id: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The loop's own stream, made ahead in a thread."""
+    """Returns the loop's own stream of batches, prepared ahead in a thread."""
     unused: Any = None
     stream = TrainedTask(work.task, unused, (plan,), features)
     return batch_stream([stream], np.zeros(plan.steps, np.int32), pad_id, make_mesh())
@@ -317,7 +317,7 @@ def training_batches(
 def counts(
     plan: Plan, lengths: np.ndarray, config: EncoderConfig, first: int, end: int
 ) -> duel.Measured:
-    """Work of the steps [first, end): `slot_flops` with the padding."""
+    """Returns the work of the steps [first, end); `slot_flops` includes the padding."""
     placed = lengths[plan.feature[plan.splits[first] : plan.splits[end]]].astype(np.float64)
     return {
         "examples": len(placed),
@@ -328,7 +328,7 @@ def counts(
 
 
 def example_flops(config: EncoderConfig, lengths: np.ndarray) -> float:
-    """FLOPs of a training step over these examples without any padding."""
+    """Returns the FLOPs of a training step over these examples without any padding."""
     lengths = lengths.astype(np.float64)
     values, times = np.unique(lengths, return_counts=True)
     return float(
@@ -337,7 +337,7 @@ def example_flops(config: EncoderConfig, lengths: np.ndarray) -> float:
 
 
 def matmul_tflops(shape: list[int], dtype: str, repeats: int = 10) -> float:
-    """The best rate of a product [m, k] x [k, n]."""
+    """Measures the best rate of a product [m, k] x [k, n] in TFLOP/s."""
     m, k, n = shape
     a, b = (jnp.ones(shape, dtype) for shape in ((m, k), (k, n)))
     product = jax.jit(jnp.matmul)
@@ -351,7 +351,7 @@ def matmul_tflops(shape: list[int], dtype: str, repeats: int = 10) -> float:
 
 
 def peak_bytes() -> int:
-    """Of the device, or on a CPU of this process."""
+    """Returns the peak memory of the device, or on a CPU of this process."""
     stats = jax.devices()[0].memory_stats()
     return stats["peak_bytes_in_use"] if stats else duel.peak_bytes()
 

@@ -1,8 +1,8 @@
-"""The PyTorch side of the benchmarks: what `transformers.Trainer` amounts to, at its best settings.
+"""The PyTorch side of the benchmarks: the loop of `transformers.Trainer` at its best settings.
 
-Dynamic padding to the longest of a batch, SDPA attention, fused AdamW, gradients set to None,
+Dynamic padding to the longest row of a batch, SDPA attention, fused AdamW, gradients set to None,
 all processors; on a GPU bf16 autocast, TF32, rows padded to multiples of 8, pinned memory and
-loading ahead in processes. Started by `duel.Worker`; answers calls.
+loader processes. Started by `duel.Worker`; answers calls.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LOADERS = 4  # processes that make batches for a GPU
 
 
 class Peer:
-    """What `duel.Worker` calls."""
+    """The service that `duel.Worker` calls."""
 
     def start(self, folder: str, **variant: Any) -> dict[str, Any]:
         self.training = Training(Work.load(folder), **variant)
@@ -63,11 +63,11 @@ class Peer:
 
 
 class Training:
-    """A run of Trainer's loop, a number of steps at a time.
+    """A run of Trainer's loop, some steps at a time.
 
     Args:
-        batch_size: examples of a step.
-        first_examples: whose loss is computed before the first step.
+        batch_size: examples per step.
+        first_examples: the examples whose loss is computed before the first step.
         grouped: batches of similar lengths (Trainer's group_by_length).
         compiled: torch.compile(dynamic=True).
     """
@@ -92,7 +92,7 @@ class Training:
         self.model = torch.compile(self.module, dynamic=True) if compiled else self.module
         self.batches = self._batches(grouped)
         began = time.perf_counter()
-        self.run(8 if compiled else 1)  # shapes that differ are compiled anew at first
+        self.run(8 if compiled else 1)  # the first steps compile new shapes
         self.compile_seconds = time.perf_counter() - began if compiled else 0.0
 
     def _batches(self, grouped: bool) -> Iterator[dict[str, torch.Tensor]]:
@@ -106,10 +106,10 @@ class Training:
             yield from loader(self.rows, self.work, self.batch_size, sampler)
 
     def _loss(self, examples: list[int]) -> float:
-        """The mean loss without dropout, in float32 and full precision.
+        """Returns the mean loss without dropout, in float32 and full precision.
 
-        Of spans each example alone: the span loss of transformers takes padding for possible
-        answers.
+        For spans each example is computed alone, as the span loss of transformers counts padding
+        among the possible answers.
         """
         rows = [self.rows[i] for i in examples]
         batches = [[row] for row in rows] if TASKS[self.work.task] == "spans" else [rows]
@@ -128,9 +128,9 @@ class Training:
         examples, tokens, slots, waited = 0, 0, 0, 0.0
         began = time.perf_counter()
         for _ in range(steps):
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             batch = next(self.batches)
-            waited += time.perf_counter() - asked
+            waited += time.perf_counter() - requested
             examples += len(batch["input_ids"])
             slots += batch["input_ids"].numel()
             tokens += int(batch["attention_mask"].sum())
@@ -159,12 +159,12 @@ class Training:
 
 
 class Prediction:
-    """All sets of features one after the other, as Trainer.predict does.
+    """Predicts all sets of features one after the other, as Trainer.predict does.
 
     Args:
-        batch_size: rows of a batch.
-        by_length: sorted by length instead of in the data's order.
-        exact: in full float32, whatever `work` says.
+        batch_size: rows per batch.
+        by_length: sorts by length instead of keeping the data's order.
+        exact: computes in full float32, whatever `work` says.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ def load_model(work: Work) -> Any:
 
 
 def optimizer_and_schedule(module: Any, work: Work) -> tuple[Any, Any]:
-    """Trainer's: no decay of biases and LayerNorms, linear warm-up and decay."""
+    """Returns Trainer's: no decay of biases and LayerNorms, linear warm-up and decay."""
     plain = [n.endswith("bias") or "LayerNorm" in n for n, _ in module.named_parameters()]
     parameters = list(module.parameters())
     groups = [
@@ -252,7 +252,7 @@ def loader(rows: list, work: Work, batch_size: int, sampler: Sampler) -> DataLoa
 
 
 def collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, torch.Tensor]:
-    """Padded to the longest row, on a GPU to a multiple of 8."""
+    """Pads rows to the longest one, on a GPU to a multiple of 8."""
     multiple = 8 if DEVICE == "cuda" else 1
     lengths = [len(row["input_ids"]) for row in rows]
     length = -(-max(lengths) // multiple) * multiple
@@ -264,9 +264,9 @@ def collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, torch.Tensor]:
             padded[name][i, :n] = row[name]
         padded["attention_mask"][i, :n] = 1
     batch = {name: torch.from_numpy(array) for name, array in padded.items()}
-    for ours, theirs in NAMES.items():
-        if ours in rows[0]:
-            batch[theirs] = torch.tensor([row[ours] for row in rows])
+    for our_name, name in NAMES.items():
+        if our_name in rows[0]:
+            batch[name] = torch.tensor([row[our_name] for row in rows])
     return batch
 
 
@@ -287,7 +287,7 @@ def autocast(dtype: str) -> Any:
 
 
 def matmul_tflops(shape: list[int], dtype: str, repeats: int = 10) -> float:
-    """The best rate of a product [m, k] x [k, n]."""
+    """Measures the best rate of a product [m, k] x [k, n] in TFLOP/s."""
     m, k, n = shape
     a, b = (
         torch.ones(size, dtype=getattr(torch, dtype), device=DEVICE) for size in ((m, k), (k, n))
@@ -309,7 +309,7 @@ def forget_peak() -> None:
 
 
 def peak_bytes() -> int:
-    """Of the device, or on a CPU of this process."""
+    """Returns the peak memory of the device, or on a CPU of this process."""
     return torch.cuda.max_memory_allocated() if DEVICE == "cuda" else duel.peak_bytes()
 
 

@@ -1,14 +1,14 @@
-"""Whether training in bfloat16 loses anything: the same start and batches in both precisions.
+"""Tests whether bfloat16 training loses anything: same start and batches in both precisions.
 
     python benchmarks/precision.py --size=mini-64 --output=precision.png
     python benchmarks/precision.py --size=base --mnli=DATA/mnli/train.tsv --output=precision.png
 
 Trains MNLI's first `--steps` updates in both precisions with `--seeds` seeds (order of examples,
 head, dropout); runs of one seed have the same start, batches and dropout. Losses are means over
-`--window` steps. bfloat16 is within noise where, at every step, it differs from float32 on average
-over the seeds by less than one float32 seed differs from another (standard deviation). Once the
-loss falls, runs of one seed part by chance as runs of two seeds do: judge the mean, not a pair.
-Draws the curves; the last line is JSON.
+`--window` steps. bfloat16 is within noise if at every step its mean difference from float32 over
+the seeds is below the standard deviation between float32 seeds. Once the loss falls, two runs of
+one seed drift apart by chance as runs of two seeds do: judge the mean, not a pair. Draws the
+curves; the last line is JSON.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ COLOURS = {"float32": "#3b6fb6", "bfloat16": "#d1495b"}
 
 
 def prepare(args: argparse.Namespace, cache: epath.Path) -> tuple[Pretrained, Features]:
-    """The model to start from and MNLI's training set in its pieces."""
+    """Loads the initial model and MNLI's tokenised training set."""
     count = args.steps * TASK.recipe.batch_size
     data = DataConfig(source="mini", max_train_examples=count)
     if args.mnli:
@@ -55,12 +55,12 @@ def prepare(args: argparse.Namespace, cache: epath.Path) -> tuple[Pretrained, Fe
     source = open_pretrained(config.model, tokenizer)
     key = fingerprint(source.tokenizer)
     reader = Reader(source.tokenizer, key, read, cache)
-    found = reader.find("mnli", "train", "en")[:1]
-    return source, reader.dataset(TASK, TASK.recipe, "train", found).features
+    files = reader.find("mnli", "train", "en")[:1]
+    return source, reader.dataset(TASK, TASK.recipe, "train", files).features
 
 
 def train(source: Pretrained, features: Features, dtype: str, seed: int, args) -> np.ndarray:
-    """[steps] losses of one run."""
+    """Trains one run and returns its losses [steps]."""
     mesh = make_mesh()
     recipe = TASK.recipe
     if args.learning_rate:
@@ -93,12 +93,12 @@ def train(source: Pretrained, features: Features, dtype: str, seed: int, args) -
 
 
 def smoothed(losses: np.ndarray, window: int) -> np.ndarray:
-    """Means of `window` consecutive steps along the last axis."""
+    """Returns the means of `window` consecutive steps along the last axis."""
     return np.lib.stride_tricks.sliding_window_view(losses, window, axis=-1).mean(-1)
 
 
 def compare(exact: np.ndarray, half: np.ndarray, window: int) -> dict[str, float | bool]:
-    """Figures of float32 and bfloat16 losses, both [seeds, steps]."""
+    """Returns figures that compare float32 and bfloat16 losses, both [seeds, steps]."""
     difference, noise = difference_and_noise(exact, half, window)
     return {
         "largest_share_of_noise": float((np.abs(difference) / noise).max()),
@@ -112,13 +112,13 @@ def compare(exact: np.ndarray, half: np.ndarray, window: int) -> dict[str, float
 
 
 def difference_and_noise(exact: np.ndarray, half: np.ndarray, window: int):
-    """bfloat16 minus float32 on average over seeds, and the deviation of float32 seeds, by step."""
+    """Returns by step: mean bfloat16 minus float32, and the deviation of float32 seeds."""
     curves = smoothed(exact, window)
     return (smoothed(half, window) - curves).mean(0), curves.std(axis=0, ddof=1)
 
 
 def draw(exact: np.ndarray, half: np.ndarray, window: int, title: str, path: str) -> None:
-    """Losses of every seed above; below their mean difference and the noise between seeds."""
+    """Draws the losses of all seeds, and below their mean difference and the noise of seeds."""
     from matplotlib import pyplot as plt
 
     steps = np.arange(window, exact.shape[1] + 1)

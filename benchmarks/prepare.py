@@ -1,10 +1,11 @@
-"""How long the data of a phase takes before its first step: read, tokenise, pack; then once more.
+"""Measures the preparation of a phase's data: read, tokenise, pack, without and with a cache.
 
     python benchmarks/prepare.py --mnli=DATA/mnli/train.tsv --tokenizer=FacebookAI/xlm-roberta-base
 
-Writes a training set of `--examples` pairs, premises and hypotheses of the given MNLI file drawn
-apart (so lengths are real and few pairs repeat), and prepares it twice in new processes: without a
-cache and with the one that the first left. The last line is JSON: seconds and peak memory of both.
+Writes a training set of `--examples` pairs, whose premises and hypotheses are drawn separately from
+the given MNLI file (so lengths are real and few pairs repeat), and prepares it twice in new
+processes: without a cache and with the first one's cache. The last line is JSON: seconds and peak
+memory of both.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from xt_jax.tasks.table import NLI
 
 
 def write_pairs(source: str, target: Path, count: int) -> None:
-    """An MNLI file of `count` rows, every text from `source`."""
+    """Writes an MNLI file of `count` rows whose texts all come from `source`."""
     rows = formats.read_mnli(source, NLI)
     rng = random.Random(0)
     mini_formats.write_mnli(
@@ -38,7 +39,7 @@ def write_pairs(source: str, target: Path, count: int) -> None:
 
 
 def prepare_once(data: str, tokenizer: str) -> dict[str, float]:
-    """What a run does before its first step, timed after the imports."""
+    """Does what a run does before its first step, timed after the imports."""
     from etils import epath
 
     from xt_jax.data.packing import plan_training

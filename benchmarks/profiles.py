@@ -1,4 +1,4 @@
-"""Where the time of a compiled step goes, from a profiler's trace and the program's text."""
+"""Attributes the time of a compiled step to the model's parts, from a trace and the program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax
 
-# The first that fits decides: a part, and what the names of an instruction's operations hold.
+# Parts, and the pattern that the operations of an instruction match; the first match decides.
 PARTS = (
     ("communication", r" all-reduce|all-gather|reduce-scatter|psum"),
     ("attention products", r"bnq|bqnh|bknh|fmha|flash|dot_product_attention"),
@@ -27,7 +27,7 @@ OTHER = "not named"
 
 
 class Instruction(NamedTuple):
-    """An instruction of an optimised program: opcode, operation's name, computations it calls."""
+    """An instruction of an optimised program: opcode, operation name, computations it calls."""
 
     opcode: str
     operation: str
@@ -38,12 +38,12 @@ Computations = dict[str, dict[str, Instruction]]
 
 
 def seconds_by_part(folder: str, text: str, steps: int) -> dict[str, float]:
-    """Seconds of each part in one step, the longest first.
+    """Returns the seconds of each part in one step, the longest first.
 
     Args:
-        folder: of a trace by `jax.profiler.trace`; the newest file in it is read.
+        folder: the folder of a trace by `jax.profiler.trace`; its newest file is read.
         text: the optimised program.
-        steps: traced.
+        steps: the number of steps traced.
     """
     files = sorted(Path(folder).rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
     computations = parse(text)
@@ -56,52 +56,52 @@ def seconds_by_part(folder: str, text: str, steps: int) -> dict[str, float]:
 def by_part(
     events: Mapping[str, float], computations: Computations, steps: int
 ) -> dict[str, float]:
-    """`events`: seconds by the name of an instruction."""
+    """Returns seconds by part, where `events` are seconds by the name of an instruction."""
     instructions = {name: i for body in computations.values() for name, i in body.items()}
     totals: dict[str, float] = collections.defaultdict(float)
     for name, seconds in events.items():
         if name not in instructions:
             continue
         inner = _inside(instructions[name], computations)
-        if not any(child in events for child in inner):  # else its parts are counted
+        if not any(child in events for child in inner):  # else its children are counted
             parts = [instructions[name], *inner.values()]
             totals[part_of(f"{i.operation} {i.opcode}" for i in parts)] += seconds / steps
     return dict(sorted(totals.items(), key=lambda item: -item[1]))
 
 
 def part_of(operations: Iterable[str]) -> str:
-    """The part that an instruction with these operations belongs to."""
+    """Returns the part that an instruction with these operations belongs to."""
     text = "\n".join(operations)
     return next((part for part, pattern in PARTS if re.search(pattern, text)), OTHER)
 
 
 def parse(text: str) -> Computations:
-    """The computations of an HLO program by name."""
+    """Parses the computations of an HLO program, by name."""
     computations: Computations = {}
     body: dict[str, Instruction] = {}
     for line in text.splitlines():
         if head := re.match(r"(?:ENTRY )?%?([\w.-]+) .*\{$", line):
             body = computations[head[1]] = {}
-        elif found := re.match(r"\s+(?:ROOT )?%?([\w.-]+) = .*? ([\w-]+)\(", line):
+        elif match := re.match(r"\s+(?:ROOT )?%?([\w.-]+) = .*? ([\w-]+)\(", line):
             operation = re.search(r'op_name="([^"]*)"', line)
             called = re.findall(r"(?:calls|to_apply|body|condition)=%?([\w.-]+)", line)
             name = operation[1] if operation else ""
-            body[found[1]] = Instruction(found[2], name, tuple(called))
+            body[match[1]] = Instruction(match[2], name, tuple(called))
     return computations
 
 
 def _inside(instruction: Instruction, computations: Computations) -> dict[str, Instruction]:
-    """All instructions of the computations that it calls, theirs included."""
-    found: dict[str, Instruction] = {}
+    """Returns all instructions of the computations that it calls, directly and indirectly."""
+    instructions: dict[str, Instruction] = {}
     for name in instruction.calls:
         for inner, child in computations.get(name, {}).items():
-            found[inner] = child
-            found.update(_inside(child, computations))
-    return found
+            instructions[inner] = child
+            instructions.update(_inside(child, computations))
+    return instructions
 
 
 def _events(path: Path) -> Iterable[tuple[str, float]]:
-    """(instruction, seconds) of the devices' planes, or on a CPU of the host's."""
+    """Yields (instruction, seconds) of the devices' planes, or on a CPU of the host's."""
     planes = list(jax.profiler.ProfileData.from_file(str(path)).planes)
     devices = [plane for plane in planes if plane.name.startswith("/device:")]
     for plane in devices or planes:

@@ -1,4 +1,4 @@
-"""What results cost: appending a data set's rows, and opening a study, at several sizes.
+"""Measures what results cost: appending a data set's rows, and opening a study's results.
 
     python benchmarks/records.py [--rows=20000,100000,340000] [--folder=DIR]
 
@@ -20,7 +20,7 @@ METRICS = ("f1", "em", "accuracy", "precision", "recall", "f1@dev", "em@dev")
 
 
 def rows_of_data_set(number: int) -> list[Row]:
-    """The rows of one data set: as long as real ones, each number another run and data."""
+    """Returns one data set's rows, as long as real ones; `number` gives run and data."""
     return [
         Row(
             model="xlm-roberta-large",

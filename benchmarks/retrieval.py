@@ -3,8 +3,8 @@
     python benchmarks/retrieval.py
     python benchmarks/retrieval.py --queries=400000 --corpus=400000 --device=cuda --peers=torch
 
-Every side is a process of its own and searches the same rows, by turns; README.md says how each
-figure is got. The last line is JSON.
+Every side has its own process; they search the same rows in alternation. README.md says how each
+figure is obtained. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def make(args: argparse.Namespace, folder: str) -> None:
-    """Random rows of unit norm; half of the queries lie near a row of the corpus."""
+    """Writes random rows of unit norm; half of the queries lie near a row of the corpus."""
     rng = np.random.default_rng(0)
     corpus = rng.standard_normal((args.corpus, args.dim), np.float32)
     queries = rng.standard_normal((args.queries, args.dim), np.float32)
@@ -68,13 +68,13 @@ def make(args: argparse.Namespace, folder: str) -> None:
 
 
 def contest(args: argparse.Namespace, folder: str, peer: str) -> dict[str, Any]:
-    """Seconds of both sides and their ratio; the indices must agree."""
-    own = {"block": args.block} if args.block else {}
+    """Returns the seconds of both sides and their ratio; the indices must agree."""
+    block = {"block": args.block} if args.block else {}
     typed = {} if peer == "faiss" else {"dtype": args.dtype}
     env = {} if peer == "product" else args.peer_env
     common = {"folder": folder, "k": args.k, "device": args.device}
     with Worker(SEARCHING, args.threads) as ours, Worker(SEARCHING, args.threads, **env) as theirs:
-        facts = ours.call("start", library="jax", dtype=args.dtype, **own, **common)
+        facts = ours.call("start", library="jax", dtype=args.dtype, **block, **common)
         of_peer = theirs.call("start", library=peer, **typed, **common)
         sides = {"ours": ours, "theirs": theirs}
         rounds = duel(sides, lambda side: side.call("run"), args.repeats)
@@ -91,8 +91,8 @@ def contest(args: argparse.Namespace, folder: str, peer: str) -> dict[str, Any]:
         "idle_cpu_of_the_other": max(r["idle_cpu"] for side in rounds for r in rounds[side]),
     }
     if peer != "product":
-        found, others = (np.load(Path(folder, f"{name}.npy")) for name in ("jax", peer))
-        result["equal_indices"] = float((found == others).mean())
+        indices, expected = (np.load(Path(folder, f"{name}.npy")) for name in ("jax", peer))
+        result["equal_indices"] = float((indices == expected).mean())
     return result
 
 

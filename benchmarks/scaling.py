@@ -1,9 +1,9 @@
-"""How the time of a training step grows with tokens, layers, hidden size and devices.
+"""Measures how a training step's time grows with tokens, layers, hidden size and devices.
 
     python benchmarks/scaling.py --output=PLOTS
 
-One plot (PNG) and one sentence each; the last line is JSON. Devices are fake ones that share this
-machine's processors: their plot shows what a device computes and sends, not a gain in time.
+Gives one plot (PNG) and one sentence for each; the last line is JSON. The devices are fake and
+share this machine's processors: their plot shows what a device computes and sends, not a speed-up.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     args.output.mkdir(parents=True, exist_ok=True)
     points = {axis: measure(args, axis) for axis in AXES if getattr(args, axis)}
-    for axis, found in points.items():
+    for axis, of_axis in points.items():
         path = args.output / f"{axis}.png"
-        draw(axis, found, path)
-        print(f"{sentence(axis, found)} ({path.name})")
+        draw(axis, of_axis, path)
+        print(f"{sentence(axis, of_axis)} ({path.name})")
     result = {
         "benchmark": "scaling",
         "base": base(args),
         "points": points,
-        "exponents": {axis: exponent(axis, found) for axis, found in points.items()},
+        "exponents": {axis: exponent(axis, of_axis) for axis, of_axis in points.items()},
     }
     print(json.dumps(result), flush=True)
 
@@ -65,12 +65,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def base(args: argparse.Namespace) -> Point:
-    """The point from which one thing at a time is changed."""
+    """Returns the point from which one dimension at a time is changed."""
     return dict(zip(("tokens", "layers", "hidden"), args.base, strict=True))
 
 
 def measure(args: argparse.Namespace, axis: str) -> list[Point]:
-    """A record for each value of the axis."""
+    """Returns a record for each value of the axis."""
     values = getattr(args, axis)
     fixed = {**base(args), "dtype": args.dtype, "steps": args.steps}
     if axis == "devices":
@@ -86,14 +86,14 @@ def fake_devices(count: int, fixed: Point) -> Point:
 
 
 def exponent(axis: str, points: Sequence[Point]) -> float:
-    """The slope of log(seconds) over log(value), by least squares."""
+    """Returns the slope of log(seconds) over log(value), by least squares."""
     x = np.log([point[axis] for point in points])
     y = np.log([point["seconds"] for point in points])
     return float(np.polyfit(x, y, 1)[0]) if len(points) > 1 else float("nan")
 
 
 def sentence(axis: str, points: Sequence[Point]) -> str:
-    """What the plot shows."""
+    """Returns a sentence that says what the plot shows."""
     first, last = points[0], points[-1]
     times = last["seconds"] / first["seconds"]
     if axis == "devices":
@@ -104,15 +104,15 @@ def sentence(axis: str, points: Sequence[Point]) -> str:
             f"{sent:.1f} MiB a step over the devices; sharing one machine's processors, they need "
             f"{times:.2f} times as long."
         )
-    many = f"{last[axis] / first[axis]:.3g} times as many {AXES[axis]} take"
+    growth = f"{last[axis] / first[axis]:.3g} times as many {AXES[axis]} take"
     if axis == "hidden":
-        many = f"{last[axis] / first[axis]:.3g} times the hidden size takes"
+        growth = f"{last[axis] / first[axis]:.3g} times the hidden size takes"
     power = exponent(axis, points)
-    return f"{many} {times:.2f} times as long: the time grows like the power {power:.2f}."
+    return f"{growth} {times:.2f} times as long: the time grows with the power {power:.2f}."
 
 
 def draw(axis: str, points: Sequence[Point], path: Path) -> None:
-    """One plot, legible at page width."""
+    """Draws one plot, legible at page width."""
     x = [point[axis] for point in points]
     figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
     if axis == "devices":
@@ -142,7 +142,7 @@ def draw(axis: str, points: Sequence[Point], path: Path) -> None:
 
 
 def relative(axes: Any, x: list[int], points: Sequence[Point]) -> None:
-    """Time and compiled FLOPs of a device, as shares of one device's."""
+    """Draws a device's time and compiled FLOPs as shares of those of a single device."""
     for key, label in (
         ("seconds", "seconds per step, devices sharing the processors"),
         ("compiled_flops_per_device", "compiled FLOPs of each device"),

@@ -1,6 +1,6 @@
-"""One library's exact search, as a process of its own: see `retrieval.py`.
+"""Runs one library's exact search in a process of its own: see `retrieval.py`.
 
-A library is imported where it is used, so that no process carries another's memory.
+A library is imported where it is used, so that no process loads another side's library.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np  # noqa: E402  (after the processors are limited)
 
 Found = tuple[np.ndarray, np.ndarray]  # scores and indices [Q, k]
 LIBRARIES = {"jax": "xt_jax.retrieval.topk", "product": "jax", "torch": "torch", "faiss": "faiss"}
-TILES = (1024, 4096)  # queries at a time that PyTorch is tried with; the faster one counts
+TILES = (1024, 4096)  # numbers of queries per chunk to try with PyTorch; the faster one counts
 
 
 class Searching:
     """A search over both arrays of a folder, [Q, D] and [N, D] of unit norm."""
 
     def start(self, folder: str, library: str, k: int, device: str = "cpu", **options: Any) -> dict:
-        """Loads and compiles; the memory that this and a search need beside the inputs."""
+        """Loads and compiles; returns the memory that this takes beside the inputs."""
         self.k = k
         self.queries, self.corpus = (
             np.load(Path(folder, f"{name}.npy")) for name in ("queries", "corpus")
@@ -58,7 +58,7 @@ class Searching:
         self.search()
 
     def _product(self, device: str, dtype: str = "float32") -> None:
-        """JAX's plain product of all tiles with all blocks, nothing kept: the ceiling."""
+        """Prepares JAX's plain product of all tiles with all blocks, nothing kept: the ceiling."""
         import jax
         import jax.numpy as jnp
 
@@ -90,7 +90,7 @@ class Searching:
         self._fastest([lambda shape=shape: sweep(*shape) for shape in shapes])
 
     def _torch(self, device: str, dtype: str = "float32") -> None:
-        """Chunked product and `topk`."""
+        """Prepares PyTorch's chunked product and `topk`."""
         import torch
 
         torch.set_num_threads(CPUS)
@@ -100,11 +100,11 @@ class Searching:
         )
 
         def sweep(tile: int) -> Found:
-            found = [
+            best = [
                 torch.topk(queries[first : first + tile] @ corpus.T, self.k)
                 for first in range(0, len(queries), tile)
             ]
-            scores, indices = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+            scores, indices = (torch.cat(parts).cpu() for parts in zip(*best, strict=True))
             return scores.float().numpy(), indices.numpy()
 
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The cost of one training step of given dimensions; started by `duel.Worker` for scaling.py."""
+"""Measures a training step of given dimensions; started by `duel.Worker` for scaling.py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xt_jax.tasks.recipes import Recipe  # noqa: E402
 from xt_jax.tasks.table import FAMILIES, NLI  # noqa: E402
 from xt_jax.train.throughput import train_flops  # noqa: E402
 
-SEGMENT = 64  # tokens of every example, so that rows are full
+SEGMENT = 64  # tokens in every example, a divisor of ROW so that rows are full
 ROW = 256
 VOCABULARY = 8192
 HEAD = 64
@@ -33,12 +33,12 @@ _BYTES = {"f32": 4, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "pred": 1, "s64": 8
 
 
 class Steps:
-    """What `duel.Worker` calls."""
+    """The service that `duel.Worker` calls."""
 
     def cost(
         self, *, tokens: int, layers: int, hidden: int, dtype: str, steps: int
     ) -> dict[str, Any]:
-        """Median seconds of a step over all devices, and what its program says of itself."""
+        """Returns the median seconds of a step over all devices, and figures of its program."""
         mesh = make_mesh()
         config = models.EncoderConfig(
             model_type="xlm-roberta",
@@ -80,7 +80,7 @@ class Steps:
 
 
 def full_rows(work: Work, devices: int) -> tuple[Features, Plan]:
-    """Examples of equal length, so that every row is full, and their plan."""
+    """Returns examples of equal length, so that every row is full, and their plan."""
     count = work.batch_size * work.steps
     ids = np.random.default_rng(0).integers(3, VOCABULARY, count * SEGMENT, dtype=np.int32)
     lengths = np.full(count, SEGMENT, np.int32)
@@ -93,7 +93,7 @@ def full_rows(work: Work, devices: int) -> tuple[Features, Plan]:
 
 
 def collective_bytes(text: str) -> int:
-    """Bytes of what all collectives of an optimised HLO program give on one device."""
+    """Returns the bytes that all collectives of an HLO program produce on one device."""
     total = 0
     text = re.sub(r"/\*.*?\*/", "", text)  # /*index=5*/ in long tuples
     names = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"

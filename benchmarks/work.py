@@ -1,6 +1,6 @@
-"""The work that both sides do: tokenised examples and initial weights in one folder.
+"""The inputs that both sides share: tokenised examples and initial weights in one folder.
 
-Only numpy is imported here, so that the PyTorch side does not carry JAX in its memory.
+This module imports only numpy, so that the PyTorch side does not load JAX.
 
 Legend: N features (tokenised examples), D hidden size.
 """
@@ -27,7 +27,7 @@ class Work:
         dtype: float32, or bfloat16 (PyTorch: autocast).
         batch_size: examples per step.
         tokens_per_step: a token budget in place of the batch size; 0: none.
-        steps: of the whole schedule.
+        steps: the number of steps of the whole schedule.
     """
 
     folder: str
@@ -60,10 +60,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Ragged:
-    """Features as numpy alone reads them.
+    """Features in numpy alone.
 
     Attributes:
-        lengths: [N] tokens of each.
+        lengths: [N] number of tokens of each feature.
         tokens: [sum(lengths)] arrays by name, `input_ids` always.
         fields: [N] arrays by name.
     """
@@ -95,7 +95,7 @@ class Ragged:
             return cls(arrays["lengths"], parts["tokens"], parts["fields"])
 
     def rows(self) -> list[dict[str, Any]]:
-        """One record per feature, as `datasets` would give it."""
+        """Returns one record per feature, as `datasets` would give it."""
         ends = np.cumsum(self.lengths)
         split = {name: np.split(array, ends[:-1]) for name, array in self.tokens.items()}
         return [
@@ -110,7 +110,7 @@ class Ragged:
 def padded_slots(
     lengths: np.ndarray, batch_size: int, multiple: int = 1, orders: int = 20
 ) -> float:
-    """Slots per token where random batches are padded to their longest, over several orders."""
+    """Returns slots per token where random batches are padded, averaged over `orders`."""
     slots = 0
     for order in range(orders):
         shuffled = np.random.default_rng(order).permutation(lengths)
