@@ -96,7 +96,7 @@ def test_a_sweep_stops_at_the_first_slice_on_which_all_fits(monkeypatch, capsys)
     assert tried == ["v5p-8", "v5p-16", "v5p-32"]
     assert topology == "v5p-32"
     assert "DOES NOT FIT" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match="fits none of"):
+    with pytest.raises(ConfigError, match="fit on no slice of"):
         compile_check.sweep(None, "v3", [])
 
 

@@ -216,7 +216,7 @@ def test_what_cannot_be_shipped_leaves_the_earlier_one(
         (ConfigError, "not the dimensions of mini-64", {"name": "mini-64"}),
         (ConfigError, "not the dimensions of mini-48", {"tokenizer": other}),
         (ConfigError, "no done.json", {"trained": unfinished}),
-        (DataError, "no text to take the losses on", {"data_dir": folder}),
+        (DataError, "no text to measure the losses on", {"data_dir": folder}),
     ):
         with pytest.raises(error, match=message):
             shipped(trained, text, folder, tmp_path, **changes)

@@ -1,4 +1,4 @@
-"""Compiles a configuration's own programs for a TPU slice, without a TPU, and says if they fit.
+"""Compiles a configuration's programs for a TPU slice, without a TPU, and checks that they fit.
 
     python tpu/compile_check.py --config=configs/mnli_to_xtreme.py:size=large --topology=v5e-8
     python tpu/compile_check.py --config=configs/mnli_to_xtreme.py:size=xxl --sweep=v5p
@@ -7,9 +7,9 @@ The second finds the smallest slice of a generation, and the largest batches the
 
 Needs libtpu: pip install 'xt_jax[tpu]'. For each program of each model of the page: a chip's
 memory, FLOPs and collectives, float32 products where bfloat16 is meant, what is computed twice.
-Exit status 1 if a program does not fit or moves activations. As many seeds are one program as in a
-run. Rows are as long, and as many, as batches of the official data need; word embeddings count
-whole (a phase trains those that occur, unless it trains all).
+Exit status 1 if a program does not fit or moves activations. Seeds that a run trains together are
+one program. Rows are as long, and as many, as batches of the official data need; the whole table of
+word embeddings is counted (a phase trains those that occur, unless it trains all).
 """
 
 from __future__ import annotations
@@ -45,25 +45,25 @@ _SWEEP = flags.DEFINE_string(
     "A generation (v4, v5e, v5p, v6e): finds its smallest slice on which all fits, and there the "
     "largest batch of every training step.",
 )
-_ONLY = flags.DEFINE_multi_string("only", [], "Programs whose name begins so: train, predict, ...")
+_ONLY = flags.DEFINE_multi_string("only", [], "Start of the programs' names: train, predict, ...")
 _JSON = flags.DEFINE_string("json", "", "Where to write the figures too.")
 
 GIB = 2**30
 _RESERVED = 0.5  # GiB that the runtime and the compiler keep for themselves, about
-_LOOKUP = "jit(_take)"  # in the name of what looks up word vectors
+_LOOKUP = "jit(_take)"  # in the name of the operation that looks up word vectors
 _SMALL = 0.01  # share of a program's FLOPs that float32 products may have: losses, pooling
 
 
 class Figures(NamedTuple):
-    """Of one program on one chip.
+    """The measurements of one program on one chip.
 
     Attributes:
-        tokens: of a training step on all chips together; 0 of other programs.
-        fits: memory, or false if the compiler gave up, and then `why`.
-        hbm: GiB at the most; arguments, results and temporary arrays.
+        tokens: of a training step on all chips together; 0 for other programs.
+        fits: whether memory suffices; false also if the compiler gave up, and then `why`.
+        hbm: peak GiB of arguments, results and temporary arrays.
         collectives: (how many, bytes) by kind.
-        float32: share of the FLOPs, and where.
-        moved: what chips pass on that is no parameter.
+        float32: share of the FLOPs in float32 products, by source.
+        moved: what chips pass on that is not a parameter.
     """
 
     name: str
@@ -84,10 +84,10 @@ class Figures(NamedTuple):
 
 
 def check(program: Program, chip: slices.Chip) -> Figures:
-    """Compiles one program."""
+    """Compiles one program and measures it."""
     try:
         compiled = program.lower().compile()
-    except Exception as error:  # the compiler says so where it finds no room
+    except Exception as error:  # the compiler reports a lack of memory in the text
         if "RESOURCE_EXHAUSTED" not in str(error) and "Ran out of memory" not in str(error):
             raise
         why = str(error).partition("\n")[0][:300]
@@ -127,9 +127,9 @@ def _hbm(memory: Any) -> float:
 
 
 def _moved(counts: hlo.Counts, program: Program) -> list[str]:
-    """What the chips pass on that is no parameter: activations, which ought to stay where they are.
+    """Lists what the chips pass on that is not a parameter: activations, which should not move.
 
-    Not so the word vectors of a batch: FSDP cuts their table along the hidden axis, so that each
+    Word vectors of a batch are allowed: FSDP shards their table along the hidden axis, so that each
     chip looks up its part of all. With a `model` axis activations are summed along it.
     """
     if not program.params:
@@ -148,7 +148,7 @@ def _moved(counts: hlo.Counts, program: Program) -> list[str]:
 
 
 def _parts(program: Program) -> set[tuple[int, ...]]:
-    """The forms in which a parameter may be passed on: layers, heads, what one chip has of it."""
+    """Returns the shapes in which a parameter may be passed on: layers, heads, one chip's part."""
     forms: set[tuple[int, ...]] = set()
     for shape in program.params:
         leading, matrix = shape[:-2], shape[-2:]
@@ -176,7 +176,7 @@ def _form(dims: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def report(topology: str, mesh: Mesh, found: list[Figures]) -> str:
-    """One line a program, and what is wrong below."""
+    """Formats one line for each program, with the problems below."""
     chip = slices.chip_of(topology)
     header = ["program", "batch", "GiB a chip", "TFLOP a chip", "collectives a chip", "verdict"]
     rows = [header]
@@ -219,30 +219,30 @@ def _collectives(each: Figures) -> str:
 
 
 def check_slice(config: Config, topology: str, only: list[str]) -> tuple[Mesh, list[Figures]]:
-    """All programs of the configuration, or those whose name begins so."""
+    """Checks the programs of the configuration, or those whose names start with one of `only`."""
     mesh = make_mesh(config.train.model_axis, slices.devices_of(topology))
     chip = slices.chip_of(topology)
-    found = []
+    figures = []
     for program in programs(config, mesh, chip.hbm * GIB):
         if not only or program.name.startswith(tuple(only)):
-            found.append(check(program, chip))
-    return mesh, found
+            figures.append(check(program, chip))
+    return mesh, figures
 
 
 def sweep(config: Config, generation: str, only: list[str]) -> tuple[str, Mesh, list[Figures]]:
-    """The smallest slice of the generation on which everything fits.
+    """Finds the smallest slice of the generation on which everything fits.
 
     Raises:
         ConfigError: there is none.
     """
     names = [name for name in slices.TOPOLOGIES if name.split("-")[0] == generation]
     for name in names:
-        mesh, found = check_slice(config, name, only)
-        print(report(name, mesh, found), end="\n\n", flush=True)
-        if all(each.fits for each in found):
-            return name, mesh, found
+        mesh, figures = check_slice(config, name, only)
+        print(report(name, mesh, figures), end="\n\n", flush=True)
+        if all(each.fits for each in figures):
+            return name, mesh, figures
     raise ConfigError(
-        f"It fits none of {', '.join(names) or 'no slice'}.",
+        f"The programs fit on no slice of {generation} ({', '.join(names) or 'none known'}).",
         where="--sweep",
         remedy="use --config.model.remat=full, --config.train.sharding=fsdp, more "
         "--config.train.accumulate or a smaller batch",
@@ -252,7 +252,7 @@ def sweep(config: Config, generation: str, only: list[str]) -> tuple[str, Mesh, 
 def largest_batches(
     config: Config, topology: str, mesh: Mesh, found: list[Figures]
 ) -> list[Figures]:
-    """Of every training step, the largest that fits."""
+    """Finds the largest batch of every training step that fits."""
     chip = slices.chip_of(topology)
 
     def measure(name: str, tokens: int) -> Figures:
@@ -269,23 +269,23 @@ def largest_batches(
 def main(_: list[str]) -> None:
     config, only = _CONFIG.value, list(_ONLY.value)
     if _SWEEP.value:
-        topology, mesh, found = sweep(config, str(_SWEEP.value), only)
+        topology, mesh, figures = sweep(config, str(_SWEEP.value), only)
         print(f"the smallest: {topology}; the largest batches there:", flush=True)
-        for each in largest_batches(config, topology, mesh, found):
+        for each in largest_batches(config, topology, mesh, figures):
             tokens = f"batch_tokens={each.tokens}"
             print(f"{each.name}: {each.shape} ({tokens}), {each.hbm:.2f} GiB", flush=True)
     else:
         topology = str(_TOPOLOGY.value)
-        mesh, found = check_slice(config, topology, only)
-        print(report(topology, mesh, found))
+        mesh, figures = check_slice(config, topology, only)
+        print(report(topology, mesh, figures))
     if _JSON.value:
         entry = {
             "topology": topology,
             "mesh": dict(mesh.shape),
-            "programs": [each._asdict() for each in found],
+            "programs": [each._asdict() for each in figures],
         }
         Path(str(_JSON.value)).write_text(json.dumps(entry, indent=1) + "\n")
-    if not all(each.is_good for each in found):
+    if not all(each.is_good for each in figures):
         sys.exit(1)
 
 

@@ -1,7 +1,7 @@
-"""What a compiled program does on each device, read off its HLO text: products, collectives.
+"""Counts the products and collectives of a compiled program on each device from its HLO text.
 
 XLA's own count takes the body of a loop once; here it counts as often as it runs. Kernels (custom
-calls) are not looked into.
+calls) are not counted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAME = re.compile(r'op_name="([^"]*)"')
 
 
 class Shape(NamedTuple):
-    """Of an array; of a tuple the list of them is kept."""
+    """The type and dimensions of an array."""
 
     dtype: str
     dims: tuple[int, ...]
@@ -37,7 +37,7 @@ class Shape(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """One line."""
+    """One instruction (a line of HLO text), with a shape for each array of its result."""
 
     name: str
     shapes: list[Shape]
@@ -51,9 +51,9 @@ class Instruction(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The part of the program that it comes from."""
-        found = _NAME.search(self.rest)
-        return found.group(1) if found else ""
+        """The part of the program that the instruction comes from."""
+        name = _NAME.search(self.rest)
+        return name.group(1) if name else ""
 
 
 class Passed(NamedTuple):
@@ -66,11 +66,11 @@ class Passed(NamedTuple):
 
 @dataclass
 class Counts:
-    """Of one device, one run of the program.
+    """The work of one device in one run of the program.
 
     Attributes:
         flops: of products.
-        float32: FLOPs of products of float32 arrays, by where they come from.
+        float32: FLOPs of products of float32 arrays, by source.
         collectives: bytes that each kind leaves on the device, and how often it runs, by channel.
         passed: the arrays that collectives leave on the device.
         remade: instructions that the compiler does a second time rather than keep their results.
@@ -83,7 +83,7 @@ class Counts:
     remade: int = 0
 
     def by_kind(self) -> dict[str, tuple[int, float]]:
-        """(how many run, bytes) of each kind of collective."""
+        """Returns (how many run, bytes) for each kind of collective."""
         kinds: dict[str, tuple[int, float]] = {}
         for (kind, _), (size, times) in self.collectives.items():
             count, total = kinds.get(kind, (0, 0.0))
@@ -92,7 +92,7 @@ class Counts:
 
 
 def count(text: str) -> Counts:
-    """Of the text of a compiled (optimised, partitioned) program."""
+    """Counts the work in the text of a compiled (optimised, partitioned) program."""
     computations, entry = parse(text)
     counts = Counts(remade=len(set(_REMADE.findall(text))))
     _walk(computations, entry, 1.0, counts)
@@ -100,7 +100,7 @@ def count(text: str) -> Counts:
 
 
 def parse(text: str) -> tuple[dict[str, list[Instruction]], str]:
-    """(instructions by computation, the name of the entry)."""
+    """Parses HLO text into (instructions by computation, the name of the entry)."""
     computations: dict[str, list[Instruction]] = {}
     entry, current = "", ""
     for line in text.splitlines():
@@ -122,7 +122,7 @@ def _walk(
     counts: Counts,
     within: str = "",
 ) -> None:
-    """Adds what a computation does that runs so many times.
+    """Adds the work of a computation that runs so many times.
 
     Args:
         within: the loop that it is part of; "fusion" where it is a collective's part that is done
@@ -149,7 +149,7 @@ def _walk(
 def _add_collective(
     each: Instruction, kind: str, times: float, within: str, counts: Counts
 ) -> None:
-    """Parts of one share its channel and count once; copied loops share it and all count."""
+    """Adds a collective; its parts share a channel and count once, copies of a loop all count."""
     channel = re.search(r"channel_id=(\d+)", each.rest)
     key = kind, f"{channel.group(1)} {within}" if channel else each.name
     shapes = each.shapes if each.opcode == kind else _results(each)
@@ -159,7 +159,7 @@ def _add_collective(
 
 
 def _passed(each: Instruction, kind: str, lines: dict[str, Instruction]) -> set[Passed]:
-    """What it leaves on the device.
+    """Returns the arrays that a collective leaves on the device.
 
     A TPU's compiler pads what it sums up so that the chips' parts are equal, and then passes slices
     on to where they belong: the sum counts without its padding, the slices do not.
@@ -176,7 +176,7 @@ def _passed(each: Instruction, kind: str, lines: dict[str, Instruction]) -> set[
 
 
 def _results(start: Instruction) -> list[Shape]:
-    """Of an asynchronous collective, whose start gives (operands, results, counters)."""
+    """Returns an asynchronous collective's results; its start has (operands, results, counters)."""
     arrays = [shape for shape in start.shapes if shape.dims]
     return arrays[len(arrays) // 2 :]
 
@@ -188,7 +188,7 @@ def _called(each: Instruction) -> Iterator[str]:
 
 
 def _trips(each: Instruction, computations: dict[str, list[Instruction]]) -> float:
-    """How often a loop runs: its counter, which begins at 0, against its limit."""
+    """Returns how often a loop runs, from the limit of its counter, which begins at 0."""
     if each.opcode != "while":
         return 1.0
     known = re.search(r'known_trip_count"?:\{"?n"?:"?(\d+)', each.rest)
@@ -207,7 +207,7 @@ def _trips(each: Instruction, computations: dict[str, list[Instruction]]) -> flo
 
 
 def _step(condition: list[Instruction], body: list[Instruction]) -> int:
-    """What a run of the body adds to the counter: more than 1 where the loop was unrolled."""
+    """Returns what one run of the body adds to the counter: more than 1 if it was unrolled."""
     places = [line.rest for line in condition if line.opcode == "get-tuple-element"]
     place = re.search(r"index=(\d+)", places[0]) if places else None
     lines = {line.name: line for line in body}
@@ -220,7 +220,7 @@ def _step(condition: list[Instruction], body: list[Instruction]) -> int:
 
 
 def _flops(each: Instruction, operands: list[Shape]) -> float:
-    """Two for each multiplication, of which those with padding do not count."""
+    """Returns two FLOPs for each multiplication, without those with padding."""
     (out,) = each.shapes
     left, right = operands
     if each.opcode == "dot":
@@ -246,7 +246,7 @@ def _flops(each: Instruction, operands: list[Shape]) -> float:
 
 
 def _meetings(size: int, kernel: int, out: int, options: dict[str, str]) -> int:
-    """How often, along one dimension, a place of the kernel meets an element and not padding."""
+    """Counts, along one dimension, how often the kernel meets an element and not padding."""
     stride, left, right = (
         int(options.get(name, 1)) for name in ("stride", "lhs_dilate", "rhs_dilate")
     )

@@ -1,4 +1,4 @@
-"""The largest batch with which a training step fits, found with a few compilations."""
+"""Finds the largest batch with which a training step fits, with a few compilations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GAIN = 1.05  # less is not worth another compilation
 
 
 class Measured(Protocol):
-    """What is known of a program once it is compiled.
+    """The measurements of a compiled program.
 
     Attributes:
         tokens: of a step on all chips together.
@@ -33,7 +33,7 @@ M = TypeVar("M", bound=Measured)
 
 
 def with_tokens(config: Config, tokens: int) -> Config:
-    """The same with steps of so many tokens in both phases."""
+    """Returns the configuration with steps of so many tokens in both phases."""
     intermediate, target = (
         dataclasses.replace(phase, batch_tokens=tokens)
         for phase in (config.intermediate, config.target)
@@ -42,27 +42,27 @@ def with_tokens(config: Config, tokens: int) -> Config:
 
 
 def largest(measure: Callable[[int], M], known: M, room: float) -> M:
-    """The largest that was compiled and fits.
+    """Returns the largest compiled program that fits.
 
     Memory grows about evenly with the batch: two sizes tell how large the next may be. What does
     not fit, or cannot be compiled at all, bounds the search from above.
 
     Args:
-        measure: the program with a budget of so many tokens, of which it may use less.
-        known: one that fits.
+        measure: compiles the program for a budget of tokens, of which it may use less.
+        known: a program that fits.
         room: GiB on a chip that a program may take.
     """
     best, above = known, math.inf
     guess = 2 * known.tokens
     for _ in range(_TRIES):
-        found = measure(guess)
-        if not found.fits:
+        tried = measure(guess)
+        if not tried.fits:
             above = min(above, guess)
-        elif found.tokens <= best.tokens:  # rows are whole
+        elif tried.tokens <= best.tokens:  # rows are whole
             break
-        sizes = {each.tokens: each.hbm for each in (known, best, found) if each.hbm > 0}
-        if found.fits:
-            best = found
+        sizes = {each.tokens: each.hbm for each in (known, best, tried) if each.hbm > 0}
+        if tried.fits:
+            best = tried
         guess = _next(sizes, best.tokens, above, room)
         if guess < _GAIN * best.tokens:
             break
@@ -70,7 +70,7 @@ def largest(measure: Callable[[int], M], known: M, room: float) -> M:
 
 
 def _next(sizes: dict[int, float], low: int, above: float, room: float) -> int:
-    """Where a line through the sizes meets the room; half-way where that says nothing."""
+    """Returns the tokens at which a line through `sizes` reaches `room`; else half-way between."""
     (small, at_small), (large, at_large) = min(sizes.items()), max(sizes.items())
     if at_large > at_small:
         meets = small + (room - at_small) * (large - small) / (at_large - at_small)

@@ -1,8 +1,8 @@
-"""The project's own programs, lowered for devices that need not be here.
+"""Lowers the project's own programs for devices that need not be present.
 
-What a batch is made of is learnt from a little of the embedded world; how many rows of which length
-it has, from lengths like those of the official data (`xt_jax.study.forecast.OFFICIAL`), planned as
-a study plans them.
+The arrays of a batch are taken from a few examples of the embedded world; the number and length of
+its rows are planned, as in a study, from lengths like those of the official data
+(`xt_jax.study.forecast.OFFICIAL`).
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ from xt_jax.train.step import StepSpec, abstract_state, compile_step
 LANES = 128  # of a TPU's vector register: rows are multiples of it
 STEP_TOKENS = 8192  # of a prediction on each device
 SENTENCES = 400_000  # of a BUCC corpus, about
-_STEPS = 40  # that are planned to find the shape of all
+_STEPS = 40  # planned to find the shape of all steps
 
 
 class Program(NamedTuple):
-    """One to compile.
+    """A program to compile, and what its check needs to know.
 
     Attributes:
         shape: of its batch, in words.
-        tokens: of a training step on all chips together; 0 of other programs.
-        lower: makes it.
-        params: the shapes of all parameters, whole; of several seeds with their axis in front.
-        mesh: what it is lowered for.
-        head_dim: into parts of which the compiler may cut the hidden axis.
+        tokens: of a training step on all chips together; 0 for other programs.
+        lower: lowers the program.
+        params: the full shapes of all parameters; several seeds add a leading axis.
+        mesh: the devices that it is lowered for.
+        head_dim: size of the parts into which the compiler may cut the hidden axis.
         bf16: whether every large product is meant to be of bfloat16 arrays.
     """
 
@@ -67,12 +67,12 @@ class Program(NamedTuple):
 
 
 def programs(config: Config, mesh: Mesh, room: float) -> Iterator[Program]:
-    """Of each model a training step of each phase, a prediction of each target, and the search.
+    """Yields each model's programs: every phase's step, every target's prediction, the search.
 
-    Phases, and predictions, whose programs would be the same come once.
+    Phases, and predictions, with equal programs come once.
 
     Args:
-        room: bytes of memory on each device, which decide how many seeds are one program.
+        room: bytes of memory on each device, which determine how many seeds are one program.
     """
     names = config.models or (config.model.name,)
     study = _small_study(of_model(config, names[0]))
@@ -97,12 +97,12 @@ def _programs_of(config: Config, study: Study, mesh: Mesh, room: float) -> Itera
 
 
 def _small_study(config: Config) -> Study:
-    """Of a few examples of the embedded world and a mini encoder that nobody makes."""
+    """Builds a study of a few examples of the embedded world and a mini encoder without weights."""
     model = ModelConfig(name="mini-24", random_init=True)
     data = DataConfig(source="mini", max_train_examples=64, max_eval_examples=16)
     small = dataclasses.replace(config, model=model, data=data, seeds=1, allow_missing=True)
     before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # what the embedded world lacks is not asked for
+    logging.set_verbosity(logging.ERROR)  # no warnings of languages that the embedded world lacks
     try:
         with tempfile.TemporaryDirectory() as folder:
             return build_study(small, epath.Path(folder))
@@ -111,15 +111,15 @@ def _small_study(config: Config) -> Study:
 
 
 def _encoder(config: Config) -> models.EncoderConfig:
-    """As it is on a TPU."""
-    model, found = config.model, architecture_of(config.model.name)
+    """Returns the encoder's architecture with the options that it has on a TPU."""
+    model, architecture = config.model, architecture_of(config.model.name)
     dropout = model.attention_dropout
     return dataclasses.replace(
-        found,
+        architecture,
         dtype="bfloat16" if model.dtype == "auto" else model.dtype,
         remat=model.remat,
         attention=model.attention,
-        attention_dropout=found.attention_dropout if dropout is None else dropout,
+        attention_dropout=architecture.attention_dropout if dropout is None else dropout,
     )
 
 
@@ -137,7 +137,7 @@ def _training(
     mesh: Mesh,
     seeds: int,
 ) -> Program:
-    """A step of `part`; in a mixture the other tasks' heads are left out, which are small."""
+    """Returns a training step of `part`; a mixture's other heads, which are small, are left out."""
     train = part.train
     assert train is not None
     family, accumulate = FAMILIES[part.task.family], config.train.accumulate
@@ -213,7 +213,7 @@ def _search(encoder: models.EncoderConfig, mesh: Mesh) -> Program:
 
 
 def _abstract(encoder: models.EncoderConfig, data: TaskData) -> tuple[Any, nnx.State]:
-    """Graph and shapes of the task's model, or of the encoder alone."""
+    """Returns the graph and shapes of the task's model, or of the encoder alone."""
     new_head = FAMILIES[data.task.family].head
 
     def make() -> nnx.Module:
@@ -232,7 +232,7 @@ def _batch(
     accumulate: int = 1,
     seeds: int = 1,
 ) -> dict[str, Any]:
-    """The arrays that `batch_stream` would make."""
+    """Returns the shapes of the arrays that `batch_stream` would make."""
     rows, length, segments = shape
     micro = tuple(size for size in (seeds, accumulate) if size > 1)
     sharding = NamedSharding(mesh, P(*[None] * len(micro), "data"))
@@ -245,7 +245,7 @@ def _batch(
 
 
 def _lengths(data: TaskData, group: int) -> np.ndarray:
-    """Tokens of features, with the official mean and cut at the recipe's length.
+    """Draws lengths of features, with the official mean and cut at the recipe's length.
 
     Token counts of sentences are skewed: half a standard deviation of their logarithm is that of
     MNLI's training pairs.

@@ -1,4 +1,4 @@
-"""TPU slices by the names under which Google offers them, to compile for without a TPU."""
+"""Names the TPU slices that Google offers and makes their devices, to compile without a TPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xt_jax.errors import ConfigError
 
 
 class Chip(NamedTuple):
-    """Memory in GiB and dense bf16 peak in TFLOP/s, from the maker's pages."""
+    """A chip's memory in GiB and dense bf16 peak in TFLOP/s, from the maker's pages."""
 
     hbm: float
     peak: float
@@ -49,7 +49,7 @@ TOPOLOGIES = {
 }
 
 # libtpu as a mere compiler: it may be loaded beside others, asks no metadata server about this
-# machine and does not complain of what it was not told.
+# machine and does not complain about missing settings.
 _ALONE = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -57,23 +57,23 @@ _ALONE = {
     "TPU_WORKER_HOSTNAMES": "localhost",
 }
 
-_CHIPS_OF_A_HOST = 4  # that libtpu takes for granted
+_CHIPS_OF_A_HOST = 4  # as libtpu assumes
 
 
 def topology_of(name: str) -> str:
-    """`v5e-8` or `v5e:2x4` as JAX calls it.
+    """Returns JAX's name for a slice such as `v5e-8` or `v5e:2x4`.
 
     Raises:
         ConfigError: no such slice.
     """
-    found = TOPOLOGIES.get(name, name)
-    if not re.fullmatch(rf"({'|'.join(CHIPS)}):\d+x\d+(x\d+)?", found):
+    topology = TOPOLOGIES.get(name, name)
+    if not re.fullmatch(rf"({'|'.join(CHIPS)}):\d+x\d+(x\d+)?", topology):
         raise ConfigError(
             f"There is no slice `{name}`.",
             where="--topology",
             remedy=f"use one of {', '.join(TOPOLOGIES)}, or a topology such as v5e:2x4",
         )
-    return found
+    return topology
 
 
 def chip_of(name: str) -> Chip:
@@ -81,7 +81,7 @@ def chip_of(name: str) -> Chip:
 
 
 def devices_of(name: str) -> list[jax.Device]:
-    """Devices to compile for; none of them need be here.
+    """Returns devices to compile for, none of which need be present.
 
     Raises:
         ConfigError: no such slice, or no compiler for TPUs.

@@ -1,4 +1,4 @@
-"""Compiles what the tables of README.md are of and is not compiled yet, and writes them.
+"""Compiles the programs that the tables of README.md still lack, and writes the tables.
 
     python tpu/table.py                # what figures.jsonl lacks; half a minute or more a program
     python tpu/table.py --only="large v5e" --only="xl v5p-16"
@@ -51,7 +51,7 @@ KEPT = {  # of the figures of each program
     "scaling": ("name", "shape", "hbm", "fits", "tflop", "collectives"),
 }
 
-_ONLY = flags.DEFINE_multi_string("only", [], "Checks whose size and slice begin so.")
+_ONLY = flags.DEFINE_multi_string("only", [], "Start of the checks' size and slice.")
 _ONLY_WRITE = flags.DEFINE_bool("only_write", False, "Compile nothing.")
 
 Entry = dict[str, Any]
@@ -96,7 +96,7 @@ def read() -> dict[Key, Entry]:
 
 
 def compiled(check: Check) -> Entry:
-    """By the command, in a process of its own: what a compiler takes is given back."""
+    """Runs a check in a process of its own, which frees the compiler's memory at its end."""
     arguments = [f"--config={PAGE}:size={check.size}", f"--topology={check.topology}"]
     arguments += [*check.options, *(f"--only={name}" for name in check.programs)]
     with tempfile.TemporaryDirectory() as folder:
@@ -105,13 +105,13 @@ def compiled(check: Check) -> Entry:
         done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent)
         if not output.exists():
             raise RuntimeError(done.stdout + done.stderr)
-        found = json.loads(output.read_text())
-    kept = [{name: each[name] for name in KEPT[check.table]} for each in found["programs"]]
-    return {**check._asdict(), "mesh": found["mesh"], "programs": kept}
+        figures = json.loads(output.read_text())
+    kept = [{name: each[name] for name in KEPT[check.table]} for each in figures["programs"]]
+    return {**check._asdict(), "mesh": figures["mesh"], "programs": kept}
 
 
 def fits(entries: Sequence[Entry]) -> list[list[str]]:
-    """A row per size and slice: GiB a chip of each program."""
+    """Returns a row per size and slice: GiB a chip of each program."""
     rows = [["size", "slice", "chips", "options", *PROGRAMS, "all fit"]]
     for entry in entries:
         of_name = {program["name"]: program for program in entry["programs"]}
@@ -122,7 +122,7 @@ def fits(entries: Sequence[Entry]) -> list[list[str]]:
 
 
 def scaling(entries: Sequence[Entry]) -> list[list[str]]:
-    """A row per layout and number of chips: what one chip computes, holds and receives."""
+    """Returns a row per layout and number of chips: what one chip computes, holds and receives."""
     rows = [["options", "chips", "TFLOP a chip", "GiB a chip", "MiB that each chip receives"]]
     for entry in entries:
         (program,) = entry["programs"]
@@ -161,11 +161,11 @@ TABLES: dict[str, Callable[[Sequence[Entry]], list[list[str]]]] = {
 
 
 def write(entries: dict[Key, Entry]) -> None:
-    """Between the marks of each table."""
+    """Writes each table of README.md between its marks."""
     text = README.read_text()
     for name, rows_of in TABLES.items():
-        mine = [entries[c.key] for c in CHECKS if c.table == name and c.key in entries]
-        head, *rows = rows_of(mine)
+        of_table = [entries[c.key] for c in CHECKS if c.table == name and c.key in entries]
+        head, *rows = rows_of(of_table)
         lines = [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         before, _, rest = text.partition(begin)

@@ -31,16 +31,16 @@ from xt_jax.tasks import retrieval as retrieval_task
 
 ENGLISH = LANGUAGES["en"]
 OTHERS = tuple(code for code in LANGUAGES if code != "en")
-# which tokens, and whether each language's mean vector is taken away
+# which tokens, and whether each language's mean vector is subtracted
 POOLINGS = (("all", False), ("unshared", False), ("unshared", True))
 _JOINERS = "\u200c\u200d"  # within Indic and Arabic words
 
 
 class Score(NamedTuple):
-    """One measurement, in percent.
+    """One measurement of alignment, in percent.
 
-    `measure` is "retrieval" of sentences or "translation" of words. Of words there is no layer,
-    they are all `unshared`. `of` counts sentences, or words to choose from.
+    `measure` is "retrieval" of sentences or "translation" of words. Words have no layer and are
+    all `unshared`. `of` counts sentences, or words to choose from.
     """
 
     model: str
@@ -56,15 +56,15 @@ class Score(NamedTuple):
 
 
 def parallel_texts(count: int, seed: int = 0) -> dict[str, list[str]]:
-    """`count` sentences by language, with the same meanings in all; drawn as Tatoeba's are."""
-    (said,) = distinct(draw_utterance, f"{seed}:probe", [count], Utterance.meaning)
-    return {code: [text(language, u) for u in said] for code, language in LANGUAGES.items()}
+    """Draws `count` sentences as Tatoeba's are, and returns them in every language."""
+    (drawn,) = distinct(draw_utterance, f"{seed}:probe", [count], Utterance.meaning)
+    return {code: [text(language, u) for u in drawn] for code, language in LANGUAGES.items()}
 
 
 def measure(
     name: str, pretrained: Pretrained, encoder: models.Encoder, texts: dict[str, list[str]]
 ) -> list[Score]:
-    """Retrieval of sentences and translation of words by one encoder.
+    """Measures retrieval of sentences and translation of words by one encoder.
 
     Args:
         texts: as from `parallel_texts`.
@@ -78,7 +78,7 @@ def measure(
 def unshared(
     text: str, other: str, spans: Sequence[tuple[int, int]], *, latin: bool = True
 ) -> list[int]:
-    """Marks the tokens of `text` that its translation `other` does not have too: 1, else 0.
+    """Marks with 1 the tokens of `text` that its translation `other` does not share, else 0.
 
     Punctuation, ASCII digits and words that `other` has are left out. A word is a run of letters,
     Han apart, or of digits, and the same in capitals.
@@ -98,7 +98,7 @@ def unshared(
 
 
 def is_latin(texts: Sequence[str]) -> bool:
-    """Whether most letters are Latin ones."""
+    """Returns whether most letters are Latin."""
     letters = [c for text in texts for c in text if c.isalpha()]
     return 2 * sum(unicodedata.name(c, "").startswith("LATIN") for c in letters) > len(letters)
 
@@ -110,7 +110,7 @@ def features(
     *,
     latin: bool = True,
 ) -> Features:
-    """Tokenised texts, whose `counted` marks all tokens or those that are `unshared`.
+    """Tokenises texts; `counted` marks all tokens, or those that are `unshared`.
 
     Args:
         others: the translations; None: all tokens count.
@@ -140,10 +140,13 @@ def embeddings(encoder: models.Encoder, sets: Sequence[Features]) -> Iterator[np
 
 
 def retrieval(english: np.ndarray, foreign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Percent of sentences whose nearest one is their translation, by layer: en-x, x-en [L+1].
+    """Returns the percentage of sentences nearest to their translation, by layer: en-x, x-en.
 
     Args:
         english, foreign: [N, L+1, D], row i of one translates row i of the other.
+
+    Returns:
+        Two arrays [L+1].
     """
     nearest_foreign, nearest_english = (
         retrieval_task.nearest_foreign(np.stack(pair, axis=1).reshape(-1, *english.shape[1:]))
@@ -157,13 +160,13 @@ def retrieval(english: np.ndarray, foreign: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def word_pairs(language: Language, tokenizer: Tokenizer) -> list[tuple[str, str]]:
-    """Pairs of an English word and its translation, without those that share a word or piece."""
+    """Returns pairs of an English word and its translation that share no word or subword."""
     pairs = dict.fromkeys((word(ENGLISH, e), word(language, e)) for e in entries())
     return [pair for pair in pairs if all(pair) and not _overlap(*pair, tokenizer)]
 
 
 def word_vectors(table: np.ndarray, words: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
-    """Vectors of words [W, D]: the mean of the embeddings of their pieces, signs left out.
+    """Returns vectors of words [W, D]: the mean over their subwords with a letter or digit.
 
     Args:
         table: [vocabulary, D].
@@ -174,7 +177,7 @@ def word_vectors(table: np.ndarray, words: Sequence[str], tokenizer: Tokenizer) 
 def translation(
     pairs: Sequence[tuple[str, str]], english: np.ndarray, foreign: np.ndarray
 ) -> tuple[float, float]:
-    """Accuracy and chance, in percent, of the nearest foreign word as a word's translation.
+    """Returns the accuracy of the nearest foreign word as translation, and chance, in percent.
 
     Args:
         pairs: words with a translation each.
@@ -238,7 +241,7 @@ def _centred(x: np.ndarray) -> np.ndarray:
 
 
 def _runs(text: str) -> Iterator[tuple[int, int]]:
-    """(first, past the last) character of each word."""
+    """Yields (first, past the last) character of each word."""
     for kind, group in groupby(enumerate(text), lambda place: _kind(place[1])):
         places = [i for i, _ in group]
         if kind:
@@ -259,7 +262,7 @@ def _overlap(one: str, two: str, tokenizer: Tokenizer) -> bool:
 
 
 def _pieces(text: str, tokenizer: Tokenizer) -> list[int]:
-    """Ids of the pieces with a letter or digit."""
+    """Returns the ids of the subwords with a letter or digit."""
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     places = {i for first, end in _runs(text) for i in range(first, end)}
     return [

@@ -5,8 +5,8 @@
 
 Retrieval of a sentence's translation by the mean of its hidden states at each layer (0: the
 embeddings), over all tokens and over those that the two languages do not share; and of a word's
-translation by the mean of the embeddings of its pieces. Each beside the same architecture with
-random weights, in brackets. All in percent.
+translation by the mean of the embeddings of its subwords. In brackets are the figures of the same
+architecture with random weights. All figures are percentages.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Key = tuple[str, str, str, bool, int | None]  # language, direction, tokens, cen
 
 
 def open_model(name: str) -> Pretrained:
-    """The encoder of a preset (`-random` behind it: with random weights) or of a folder.
+    """Opens the encoder of a folder or a preset; the suffix `-random` means random weights.
 
     A folder without a tokenizer gets the shared one of the mini encoders.
 
@@ -59,8 +59,10 @@ def probe(pretrained: Pretrained, texts: dict[str, list[str]]) -> list[Score]:
         models.append(dataclasses.replace(pretrained, name=pretrained.name + RANDOM, folder=None))
     return [
         score
-        for one in models
-        for score in measure(one.name, one, one.load(None, lambda _, x: jnp.asarray(x)), texts)
+        for model in models
+        for score in measure(
+            model.name, model, model.load(None, lambda _, x: jnp.asarray(x)), texts
+        )
     ]
 
 
@@ -75,9 +77,9 @@ def as_lines(scores: Sequence[Score], layers: Sequence[int]) -> Iterator[str]:
     both = any(score.model != name for score in scores)
     yield f"{name}{' (in brackets: with random weights)' if both else ''}"
     for measured, table in (("retrieval", _sentence_table), ("translation", _word_table)):
-        these = [score for score in scores if score.measure == measured]
-        trained = {_key(score): score for score in these if score.model == name}
-        random = {_key(score): score for score in these if score.model != name}
+        shown = [score for score in scores if score.measure == measured]
+        trained = {_key(score): score for score in shown if score.model == name}
+        random = {_key(score): score for score in shown if score.model != name}
         yield ""
         yield from table(trained, random, layers)
 
@@ -85,8 +87,8 @@ def as_lines(scores: Sequence[Score], layers: Sequence[int]) -> Iterator[str]:
 def _sentence_table(
     trained: dict[Key, Score], random: dict[Key, Score], layers: Sequence[int]
 ) -> Iterator[str]:
-    any_ = next(iter(trained.values()))
-    yield f"The translation among {any_.of} sentences; chance {any_.chance:.1f}. Over all tokens,"
+    first = next(iter(trained.values()))
+    yield f"The translation among {first.of} sentences; chance {first.chance:.1f}. Over all tokens,"
     yield "or the unshared ones; centred: over these, less the mean of the language's sentences."
     columns = [(direction, *pooling) for pooling in POOLINGS for direction in _DIRECTIONS]
     rows = [["layer", "language", *(f"{_HEADINGS[c[1:]]} {c[0]}" for c in columns)]]
@@ -119,7 +121,7 @@ def _key(score: Score) -> Key:
 
 
 def _cell(trained: dict[Key, Score], random: dict[Key, Score], keys: Sequence[Key]) -> str:
-    """The mean over `keys`, in brackets that of random weights."""
+    """Formats the mean over `keys`, with that of random weights in brackets."""
     means = [
         sum(scores[key].accuracy for key in keys) / len(keys)
         for scores in (trained, random)
@@ -154,9 +156,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         required=True,
         help="a preset (mini-64, mini-64-random) or a folder of weights; may be given repeatedly",
     )
-    parser.add_argument("--layer", default="all", help="the one to print; --output has all")
+    parser.add_argument("--layer", default="all", help="the layer to print; --output has all")
     parser.add_argument("--sentences", type=int, default=SENTENCES)
-    parser.add_argument("--seed", type=int, default=0, help="of the sentences")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sentences")
     parser.add_argument("--output", help="a JSON file for all scores")
     options = parser.parse_args(argv)
     if options.sentences < 1:

@@ -3,8 +3,8 @@
     python -m xt_jax.ladder.ship runs/mini-64/phases/mlm-s0-<hash> --name=mini-64
 
 The folder is that of a finished `mlm` phase (configs/pretrain_mini.py), or one of its
-`best/step-<n>/`. What is written: config.json, model.safetensors (float16, with the MLM head) and
-README.md. The losses of the card are those of the written numbers, on `mlm/dev-<lang>.txt`.
+`best/step-<n>/`. The output is config.json, model.safetensors (float16, with the MLM head) and
+README.md, the model card. Its losses are those of the float16 weights on `mlm/dev-<lang>.txt`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def ship(
     output: epath.PathLike = ENCODERS,
     tokenizer: epath.PathLike | None = None,
 ) -> epath.Path:
-    """Writes the folder of a mini encoder, `<output>/<name>/`, as a whole or not at all.
+    """Writes the folder of a mini encoder, `<output>/<name>/`, completely or not at all.
 
     Args:
         trained: the folder of a finished `mlm` phase, or a `best/step-<n>/` in it.
@@ -72,7 +72,7 @@ def ship(
 def dev_losses(
     folder: epath.Path, tokenizer: Tokenizer, data_dir: epath.Path, max_length: int
 ) -> dict[str, float]:
-    """The mean cross-entropy (nats) of the masked tokens of `mlm/dev-<lang>.txt`, by language.
+    """Returns the mean cross-entropy (nats) of masked tokens of `mlm/dev-<lang>.txt`, by language.
 
     Which tokens are masked does not depend on the model.
 
@@ -89,7 +89,7 @@ def dev_losses(
     }  # fmt: skip
     if not features:
         raise DataError(
-            "There is no text to take the losses on.",
+            "There is no text to measure the losses on.",
             where=source.expected("mlm", "dev", "en"),
             remedy="name the folder of the world that the model was trained on: --data_dir=DIR",
         )
@@ -106,13 +106,13 @@ def dev_losses(
 
 
 def _text_of(workdir: epath.Path) -> epath.Path:
-    """The world that a run wrote; the working directory itself where it wrote none with text."""
+    """Returns the world's text that a run wrote; the working directory itself if there is none."""
     worlds = [path.parent for path in sorted(workdir.glob("cache/mini-*/mlm"))]
     return worlds[0] if worlds else workdir
 
 
 def _trained(folder: epath.Path) -> tuple[epath.Path, Record]:
-    """The folder of the best weights, and the phase's record with its best step and seconds."""
+    """Returns the folder of the best weights, and the phase's record with best step and seconds."""
     phase = folder.parent.parent if folder.parent.name == "best" else folder
     missing = [name for name in (FILE, "done.json", "log.jsonl") if not (phase / name).exists()]
     record = {} if missing else json.loads((phase / FILE).read_text())
@@ -133,7 +133,7 @@ def _trained(folder: epath.Path) -> tuple[epath.Path, Record]:
 
 
 def _seconds(lines: Sequence[Record]) -> float:
-    """The seconds of training and evaluation in a log, whose clock a resumed run starts anew."""
+    """Returns the seconds of training and evaluation in a log; a resumed run's clock restarts."""
     clock = [line["seconds"] for line in lines]
     ends = [now for now, then in zip(clock, [*clock[1:], 0.0], strict=True) if then < now]
     return sum(ends)
@@ -141,10 +141,10 @@ def _seconds(lines: Sequence[Record]) -> float:
 
 def _check(best: epath.Path, name: str, shared: Tokenizer) -> None:
     wanted = models.preset(name, len(shared)).config
-    found = models.EncoderConfig.from_hf(read_json(best / "config.json"))
-    if found != wanted:
+    actual = models.EncoderConfig.from_hf(read_json(best / "config.json"))
+    if actual != wanted:
         raise ConfigError(
-            f"These are not the dimensions of {name}: {found}, not {wanted}.",
+            f"These are not the dimensions of {name}: {actual}, not {wanted}.",
             where=best / "config.json",
             remedy=f"train with configs/pretrain_mini.py:size={name}, or give another --name",
         )

@@ -11,14 +11,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-MEMBERS = 16  # of a group
-# Rows come in multiples of this. With a single row, or rows left over from whole vectors, the order
-# of a dot product's sum depends on the place, and equal rows differ in a bit.
+MEMBERS = 16  # rows of a group
+# Rows come in multiples of this. With a single row, or rows that do not fill whole vectors, the
+# order of a dot product's sum depends on the row's place, and equal rows may differ in a bit.
 ROWS = 32
 
 
 class Rows(NamedTuple):
-    """Normalised rows: the cosine of two is the product of their values and of their scales.
+    """Normalised rows; the cosine of two is the dot product of their values times both scales.
 
     Attributes:
         values: [R, D] fp32 of unit norm, or bfloat16 with 2 <= largest magnitude < 8.
@@ -30,7 +30,7 @@ class Rows(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Corpus rows in the order in which they are multiplied: first members of all groups first.
+    """Corpus rows in the order of multiplication: the first members of all groups come first.
 
     Attributes:
         values: [M * G, D].
@@ -42,7 +42,7 @@ class Block(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The k nearest corpus rows of each query so far, nearest first; of equals the lowest index.
+    """The k nearest corpus rows of each query so far, nearest first; ties go to the lowest index.
 
     Attributes:
         scores: [T, k] fp32; -inf where there is none.
@@ -54,14 +54,14 @@ class Best(NamedTuple):
 
 
 def none(tile: int, k: int) -> Best:
-    """A `Best` without neighbours, to start from."""
+    """Returns a `Best` without neighbours, to start from."""
     return Best(jnp.full((tile, k), -jnp.inf, jnp.float32), jnp.full((tile, k), -1, jnp.int32))
 
 
 def prepare(x: jax.Array, dtype: Any) -> Rows:
     """Normalises rows `x` [R, D] for products in `dtype`, fp32 or bfloat16."""
     x = x.astype(jnp.float32)
-    # By a power of two, which rounds nothing, lest squares of small or large values vanish.
+    # Scaling by a power of two is exact and keeps squares of small or large values in range.
     power = _inverse_power(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
     norm = jnp.sqrt(jnp.sum(jnp.square(x * power), axis=-1, keepdims=True))
     norm = jnp.where(norm == 0, 1.0, norm)
@@ -71,7 +71,7 @@ def prepare(x: jax.Array, dtype: Any) -> Rows:
 
 
 def group(rows: Rows) -> Block:
-    """Orders B rows as a block, in which the best member of every group is one reduction."""
+    """Orders B rows as a block, in which one reduction finds the best member of every group."""
     values = rows.values.reshape(-1, MEMBERS, rows.values.shape[1]).swapaxes(0, 1)
     scale = None if rows.scale is None else rows.scale.reshape(-1, MEMBERS).T
     return Block(values.reshape(rows.values.shape), scale)
@@ -82,12 +82,12 @@ def merge(best: Best, tile: Rows, block: Block, first: jax.Array, count: jax.Arr
 
     Groups are ranked by their best members. A row among the k best is in one of the k best groups,
     or each of those would have a member before it: a higher score, or an equal one earlier. One
-    group more is looked at, for one may be ranked too high by rows that do not count.
+    more group is examined, since rows that do not count may rank one too high.
 
     Args:
         best: of rows before `first`.
         first: index of the block's first row.
-        count: the corpus has so many rows; those of the block from there on do not count.
+        count: rows of the corpus; any of the block beyond them do not count.
     """
     k, groups = best.scores.shape[1], len(block.values) // MEMBERS
     product = lax.dot_general(
@@ -108,7 +108,7 @@ def merge(best: Best, tile: Rows, block: Block, first: jax.Array, count: jax.Arr
     if tile.scale is not None:
         score = score * tile.scale[:, None]
     score = jnp.where(index < count, _no_negative_zero(score), -jnp.inf)
-    # top_k keeps the first of equals: what was found in earlier blocks has to stand first.
+    # top_k keeps the first of equals, so results of earlier blocks must come first.
     scores = jnp.concatenate([best.scores, score], axis=1)
     indices = jnp.concatenate([best.indices, index], axis=1)
     scores, kept = lax.top_k(scores, k)
@@ -117,16 +117,16 @@ def merge(best: Best, tile: Rows, block: Block, first: jax.Array, count: jax.Arr
 
 
 def _inverse_power(x: jax.Array) -> jax.Array:
-    """The power of two that brings `x` >= 0 to [2, 4); the greatest there is where none does."""
+    """Returns the power of two that scales `x` >= 0 to [2, 4), or the greatest if none does."""
     exponent = jnp.clip(lax.bitcast_convert_type(x, jnp.int32) >> 23, 1, 253)
     return lax.bitcast_convert_type((255 - exponent) << 23, jnp.float32)
 
 
 def _in_order(x: jax.Array) -> jax.Array:
-    """[T, M, groups] to [T, groups * M], in the order of the rows."""
+    """Reshapes [T, M, groups] to [T, groups * M], in the order of the rows."""
     return x.swapaxes(1, 2).reshape(len(x), -1)
 
 
 def _no_negative_zero(x: jax.Array) -> jax.Array:
-    """top_k ranks -0.0 below 0.0, which would break the order of ties."""
+    """Replaces -0.0, which top_k ranks below 0.0, so that ties keep their order."""
     return jnp.where(x == 0, 0.0, x)

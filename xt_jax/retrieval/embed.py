@@ -22,12 +22,12 @@ Pool = Callable[[jax.Array], jax.Array]  # [R, T, D] -> [R, S, D] fp32
 
 
 def tatoeba_layer(num_layers: int) -> int:
-    """The layer read for Tatoeba: the published one of 24 and 12 layers, else 7/12 of the depth."""
+    """Returns the layer read for Tatoeba: as published for 24 or 12, else 7/12 of the depth."""
     return TATOEBA_LAYER.get(num_layers, max(1, round(num_layers * 14 / 24)))
 
 
 def segment_means(segment_ids: jax.Array, segments: int, counted: jax.Array | None = None) -> Pool:
-    """A pooling: the mean over each segment's tokens, 0 for an empty segment.
+    """Returns a pooling: the mean over each segment's tokens, 0 for an empty segment.
 
     With special tokens, this is the pooling of XTREME's Tatoeba (google-research/xtreme,
     third_party/evaluate_retrieval.py) and of jiant (nyu-mll/jiant, jiant/tasks/retrieval.py).
@@ -52,7 +52,7 @@ def segment_means(segment_ids: jax.Array, segments: int, counted: jax.Array | No
 
 
 def segment_firsts(starts: jax.Array) -> Pool:
-    """A pooling: the state of each segment's first token (<s> or [CLS]).
+    """Returns a pooling: the state of each segment's first token (<s> or [CLS]).
 
     Args:
         starts: [R, S], the first column of each segment; anything where there is none.
@@ -68,7 +68,7 @@ def embed_batch(
     Args:
         batch: `input_ids`, `positions` and `segment_ids` [R, T], `starts` [R, S]; where there are,
             `token_type_ids` [R, T], and `counted` [R, T], which marks the tokens of a mean.
-        layer: 0 (embeddings) to L, those above are not run; or ALL_LAYERS, in one pass.
+        layer: 0 (embeddings) to L, without running those above; or ALL_LAYERS, in one pass.
         pooling: `first`, or another name for a mean.
     """
     if pooling == "first":

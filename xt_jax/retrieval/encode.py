@@ -1,4 +1,4 @@
-"""Turns sentences into vectors with one encoder, packed, in few static shapes."""
+"""Embeds sentences with one encoder, packed into rows of a few static shapes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SHORTEST = 64  # tokens of a row
 class SentenceEncoder:
     """Embeds sentences as the mean or the first token of a hidden state of an encoder.
 
-    It can be handed to MTEB and to the evaluators of sentence-transformers as a model.
+    It serves as a model for MTEB and for the evaluators of sentence-transformers.
 
     Attributes:
         name, key: of the encoder where it was loaded by name; `key` stands for its weights,
@@ -47,7 +47,7 @@ class SentenceEncoder:
         mesh: sentences are spread over its axis `data`; None: one device.
     """
 
-    # What sentence-transformers' evaluators look for.
+    # Attributes that the evaluators of sentence-transformers read.
     similarity_fn_name = "cosine"
     model_card_data = types.SimpleNamespace(set_evaluation_metrics=lambda *_: None)
 
@@ -88,13 +88,13 @@ class SentenceEncoder:
         self.tokenizer, self.config = tokenizer, config
         graphdef, self._params = nnx.split(encoder)
         mesh = mesh or make_mesh(devices=jax.local_devices()[:1])
-        self._predictor = Predictor(graphdef, _asking(layer, pooling), mesh, config)
+        self._predictor = Predictor(graphdef, _predict_fn(layer, pooling), mesh, config)
 
     @classmethod
     def load(
         cls, name: str, *, tokenizer: str = "", dtype: str = "auto", **options: Any
     ) -> SentenceEncoder:
-        """The encoder of a folder, a hub id or a preset's name.
+        """Loads the encoder of a folder, a hub id or a preset's name.
 
         Raises:
             ConfigError, WeightsError: what is wrong with the name, the weights or the tokenizer.
@@ -133,7 +133,7 @@ class SentenceEncoder:
                 neither a list of tensors.
             truncate_dim: only so many numbers of each embedding.
 
-        What else evaluators pass (batch sizes, prompts, devices, names of tasks) has no effect.
+        Other arguments of evaluators (batch sizes, prompts, devices, task names) have no effect.
         """
         if isinstance(sentences, str):
             texts = [sentences]
@@ -156,16 +156,16 @@ class SentenceEncoder:
         return tensor if convert_to_tensor else list(tensor)
 
     def similarity(self, a: Any, b: Any) -> np.ndarray:
-        """Cosines [n, m] fp32 of rows [n, D] with rows [m, D]; 0 with a row of norm zero."""
+        """Returns fp32 cosines [n, m] of rows [n, D] and rows [m, D]; 0 for a row of norm zero."""
         return _rows(a) @ _rows(b).T
 
     def similarity_pairwise(self, a: Any, b: Any) -> np.ndarray:
-        """Cosines [n] fp32 of each row of `a` [n, D] with the same row of `b`."""
+        """Returns fp32 cosines [n] of each row of `a` [n, D] with the same row of `b`."""
         return (_rows(a) * _rows(b)).sum(-1)
 
     @property
     def mteb_model_meta(self) -> Any:
-        """The name and revision that MTEB files results under; needs mteb."""
+        """The model's name and revision in MTEB's results; needs mteb."""
         from mteb.models import ModelMeta
 
         return ModelMeta.create_empty({"name": f"xt_jax/{self.name}", "revision": "local"})
@@ -173,7 +173,7 @@ class SentenceEncoder:
     def stream(
         self, texts: Sequence[str], *, chunk: int = _CHUNK, show_progress_bar: bool | None = False
     ) -> Iterator[np.ndarray]:
-        """Embeds texts chunk by chunk: [chunk, D], the last one shorter, two in memory at most."""
+        """Yields the embeddings of texts in chunks [chunk, D], with two in memory at most."""
         hidden = None if show_progress_bar is None else not show_progress_bar
         with tqdm(total=len(texts), unit="sentence", disable=hidden, leave=False) as bar:
             for start in range(0, len(texts), chunk):
@@ -201,7 +201,7 @@ class SentenceEncoder:
         return ragged(rows, {"example": range(len(texts))})
 
     def _shape(self, features: Features) -> Shape:
-        """The shape of a step: rows of 64, 128, 256, ... tokens, so few programs are compiled."""
+        """Returns a step's shape, with rows of 64, 128, 256, ... tokens to limit compilations."""
         longest, length = int(features.lengths.max()), ceil(_SHORTEST, row_multiple())
         while length < longest:
             length *= 2
@@ -210,7 +210,7 @@ class SentenceEncoder:
 
 
 @functools.cache  # jit compiles once for each function
-def _asking(layer: int, pooling: str) -> PredictFn:
+def _predict_fn(layer: int, pooling: str) -> PredictFn:
     return functools.partial(_embed, layer=layer, pooling=pooling)
 
 

@@ -1,4 +1,4 @@
-"""`blocks.merge` as one Pallas kernel for TPU: the product never leaves the chip's fast memory.
+"""Computes `blocks.merge` in one Pallas kernel for TPU, with the product in fast memory only.
 
 Dimensions: T queries, B corpus rows in G groups of M, D embedding, k neighbours; a step of the grid
 takes `t` queries and `b` columns.
@@ -32,7 +32,7 @@ def merge(
     *,
     interpret: bool = False,
 ) -> Best:
-    """As `blocks.merge`, for k up to 128, T a multiple of 8 and B of 128.
+    """Does the same as `blocks.merge`, for k up to 128, T a multiple of 8 and B of 128.
 
     Args:
         interpret: runs the kernel step by step on any platform, for tests.
@@ -45,7 +45,7 @@ def merge(
     indices = jnp.pad(best.indices, padding, constant_values=-1)
     row_scale = jnp.ones((queries, 1)) if tile.scale is None else tile.scale[:, None]
     column_scale = jnp.ones((1, size)) if block.scale is None else block.scale.reshape(1, size)
-    found: Any = pl.BlockSpec((t, LANES), lambda i, j, *_: (i, 0))
+    best_spec: Any = pl.BlockSpec((t, LANES), lambda i, j, *_: (i, 0))
     scores, indices = pl.pallas_call(
         functools.partial(_kernel, k=k, groups=size // MEMBERS),
         out_shape=[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (scores, indices)],
@@ -57,10 +57,10 @@ def merge(
                 pl.BlockSpec((t, 1), lambda i, j, *_: (i, 0)),
                 pl.BlockSpec((b, dim), lambda i, j, *_: (j, 0)),
                 pl.BlockSpec((1, b), lambda i, j, *_: (0, j)),
-                found,
-                found,
+                best_spec,
+                best_spec,
             ],
-            out_specs=[found, found],
+            out_specs=[best_spec, best_spec],
             scratch_shapes=[pltpu.VMEM((t, b), jnp.float32)],
         ),
         compiler_params=pltpu.CompilerParams(dimension_semantics=("parallel", "arbitrary")),
@@ -78,9 +78,9 @@ def merge(
     return Best(scores[:, :k], indices[:, :k])
 
 
-def _kernel(at, tile, row_scale, block, column_scale, *found, k: int, groups: int):
-    """One product; then, while any row has one better than its k-th best, puts it in place."""
-    best_scores, best_indices, scores, indices, left = found
+def _kernel(at, tile, row_scale, block, column_scale, *refs, k: int, groups: int):
+    """Multiplies, then inserts scores as long as any row has one above its k-th best."""
+    best_scores, best_indices, scores, indices, remaining = refs
 
     @pl.when(pl.program_id(1) == 0)
     def _():
@@ -94,18 +94,18 @@ def _kernel(at, tile, row_scale, block, column_scale, *found, k: int, groups: in
         preferred_element_type=jnp.float32,
     )
     score = product * row_scale[...] * column_scale[...]
-    score = jnp.where(score == score, score, jnp.inf)  # not a number: comes first, so that it shows
+    score = jnp.where(score == score, score, jnp.inf)  # NaN ranks first, so that it shows
     column = lax.broadcasted_iota(jnp.int32, (1, product.shape[1]), 1)
     column += pl.program_id(1) * product.shape[1]
     index = at[0] + lax.rem(column, groups) * MEMBERS + lax.div(column, groups)
-    left[...] = jnp.where(index < at[1], score, -jnp.inf)
+    remaining[...] = jnp.where(index < at[1], score, -jnp.inf)
     lane = lax.broadcasted_iota(jnp.int32, scores.shape, 1)
 
     def take_one(_):
-        """Moves the best that is left of each row, of equals the lowest index, where it belongs."""
-        top = left[...].max(axis=1, keepdims=True)
-        place = jnp.where(left[...] == top, index, _LAST).min(axis=1, keepdims=True)
-        left[...] = jnp.where(index == place, -jnp.inf, left[...])
+        """Inserts each row's best remaining score, of equals that with the lowest index."""
+        top = remaining[...].max(axis=1, keepdims=True)
+        place = jnp.where(remaining[...] == top, index, _LAST).min(axis=1, keepdims=True)
+        remaining[...] = jnp.where(index == place, -jnp.inf, remaining[...])
         ahead = (scores[...] > top) | ((scores[...] == top) & (indices[...] < place))
         rank = jnp.where(ahead & (lane < k), 1, 0).sum(axis=1, keepdims=True)
         rank = jnp.where(top == -jnp.inf, k, rank)

@@ -1,4 +1,4 @@
-r"""The sentences of a text file of any size, read as they are needed.
+r"""Reads the sentences of a text file of any size as they are needed.
 
 A line ends at "\n", less one "\r" before it; in a file without any "\n", at "\r". Nothing else
 ends a line: U+2028, U+0085 and form feeds occur inside sentences.
@@ -15,7 +15,7 @@ import numpy as np
 
 from xt_jax.errors import DataError
 
-_BYTES = 2**24  # looked at together
+_BYTES = 2**24  # read at a time
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -34,7 +34,7 @@ class Lines(Sequence[str]):
         self.rows: np.ndarray = np.arange(len(self._ends))
 
     def take(self, rows: np.ndarray) -> Lines:
-        """The lines at these places only, in this order."""
+        """Returns the lines at these places only, in this order."""
         taken = object.__new__(Lines)
         taken.path, taken._bytes, taken._ends = self.path, self._bytes, self._ends
         taken.rows = self.rows[rows]
@@ -78,7 +78,7 @@ class Lines(Sequence[str]):
 
 
 def distinct(lines: Lines) -> tuple[Lines, np.ndarray]:
-    """The first of each distinct line that is not blank, and how often the line occurs.
+    """Returns the first of each distinct non-blank line, and how often the line occurs.
 
     Lines that differ in white space at their ends are equal.
     """
@@ -101,7 +101,7 @@ def distinct(lines: Lines) -> tuple[Lines, np.ndarray]:
 def _mapped(path: Path) -> np.ndarray:
     try:
         if path.stat().st_size == 0:
-            raise DataError("the file is empty", where=path, remedy="one sentence a line is needed")
+            raise DataError("the file is empty", where=path, remedy="write one sentence a line")
         return np.memmap(path, np.uint8, "r")
     except OSError as error:
         raise DataError(
@@ -112,7 +112,7 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 def _line_ends(data: np.ndarray) -> np.ndarray:
-    """[lines] where each ends; the last one may lack its end."""
+    """Returns the place where each line ends; the last one may lack a line break."""
     for end in (b"\n", b"\r"):
         places = [
             start + np.flatnonzero(data[start : start + _BYTES] == end[0])

@@ -1,4 +1,4 @@
-"""Bitext mining: margin scores both ways, one-to-one candidates, a threshold fitted on gold pairs.
+"""Bitext mining: margin scores both ways, one-to-one candidates and a fitted threshold.
 
 The margins are those of Artetxe and Schwenk (2019), arXiv:1811.01136; candidates, threshold and
 the treatment of repeated sentences those of BUCC 2018 in XTREME (google-research/xtreme,
@@ -41,12 +41,12 @@ class Candidates(NamedTuple):
         return list(zip(self.source.tolist(), self.target.tolist(), strict=True))
 
     def take(self, index: np.ndarray) -> Candidates:
-        """The candidates at `index`, or where a mask is true."""
+        """Returns the candidates at `index`, or where a mask is true."""
         return Candidates(self.source[index], self.target[index], self.score[index])
 
 
 def unify(texts: Sequence[str]) -> np.ndarray:
-    """Indices [U] of the first occurrence of each distinct text, ascending."""
+    """Returns the indices [U] of the first occurrence of each distinct text, ascending."""
     first: dict[str, int] = {}
     for i, text in enumerate(texts):
         first.setdefault(text, i)
@@ -54,10 +54,10 @@ def unify(texts: Sequence[str]) -> np.ndarray:
 
 
 def repeated(texts: Sequence[str]) -> np.ndarray:
-    """Whether each text [N] occurs more than once, white space round it aside.
+    """Returns whether each text [N] occurs more than once, ignoring surrounding white space.
 
-    The official evaluation takes part in mining with one of the copies and then drops what was
-    found for it, since the sentence does not say which id is meant.
+    The official evaluation mines one of the copies and then drops its pairs, since the sentence
+    does not say which id is meant.
     """
     stripped = [text.strip() for text in texts]
     count = Counter(stripped)
@@ -78,18 +78,18 @@ def mine(
     A pair is scored by its cosine against the mean cosine of the `k` nearest neighbours of both
     its rows (of all, where there are fewer). Each row proposes the best-scored of its neighbours;
     `retrieval` says which proposals are kept. Scores of 0 and below are left out. Neighbours are
-    searched by `cosine_topk`, what it finds is scored in float64; N x M scores are never held.
+    searched by `cosine_topk` and scored in float64; N x M scores are never held.
 
     Args:
         source: [N, D], any real dtype, need not be normalised; a row of norm zero has cosine 0
-            with everything. An array, or what gives arrays for slices and lists of its rows.
+            with everything. An array, or an object that gives arrays for slices and lists of rows.
         target: [M, D], likewise.
         margin: `ratio` (cosine / mean; 0 where the mean is 0), `distance` (cosine - mean) or
             `absolute` (the cosine alone).
         retrieval: `max`, from the best proposal of both sides down those whose rows are both free;
             `forward`, those of the source rows; `backward`, those of the target rows; or
             `intersection`, those that both rows make.
-        search: `cosine_topk` with what options it needs.
+        search: `cosine_topk`, with options where needed.
 
     Returns:
         Candidates of row indices; equal scores by lowest source, then lowest target.
@@ -123,11 +123,11 @@ def mine(
 
 
 def fit_threshold(candidates: Candidates, gold: Collection[Pair]) -> float:
-    """The threshold on scores that gives the best F1 against `gold`.
+    """Returns the threshold on scores that gives the best F1 against `gold`.
 
-    It lies in the middle between the last candidate to keep and the next one; it is the score of
-    the last one where none follows, and 0 where no candidate is right. Candidates of equal score
-    are kept or left together.
+    The threshold is half-way between the scores of the last candidate to keep and the next one;
+    the score of the last one where none follows; and 0 where no candidate is right. Candidates of
+    equal score are kept or dropped together.
 
     Args:
         candidates: best first.
@@ -144,7 +144,7 @@ def fit_threshold(candidates: Candidates, gold: Collection[Pair]) -> float:
     if not len(score) or not right[-1]:
         return 0.0
     precision, recall = right / np.arange(1, len(right) + 1), right / len(gold)
-    # In the order of operations that the official script has: prefixes of equal F1 differ in bits.
+    # The order of operations is the official script's, since prefixes of equal F1 differ in bits.
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
     separable = np.append(score[:-1] != score[1:], True)
     last = int(np.argmax(np.where(separable, f1, -1.0)))
@@ -155,7 +155,7 @@ def fit_threshold(candidates: Candidates, gold: Collection[Pair]) -> float:
 
 
 def above(candidates: Candidates, threshold: float) -> Candidates:
-    """The candidates that score `threshold` or more."""
+    """Returns the candidates that score `threshold` or more."""
     return candidates.take(candidates.score >= threshold)
 
 
@@ -185,10 +185,10 @@ def _check_finite(name: str, x: Rows) -> None:
 def _neighbours(
     queries: Rows, corpus: Rows, k: int, search: Search
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Indices and cosines [Q, k] of the nearest rows of the corpus, or of all if there are fewer.
+    """Returns indices and cosines [Q, k] of the nearest corpus rows, or of all if there are fewer.
 
-    The cosines are computed anew in float64: a pair has the same one from both sides, whatever
-    the blocks of the search.
+    The cosines are computed again in float64, so that a pair has the same one from both sides,
+    whatever the blocks of the search.
     """
     indices = search(queries, corpus, min(k, corpus.shape[0]))[1]
     cosines = np.empty(indices.shape)
@@ -200,7 +200,7 @@ def _neighbours(
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
-    """Rows of unit norm in float64, those of norm zero as they are."""
+    """Scales rows to unit norm in float64; rows of norm zero stay as they are."""
     x = x.astype(np.float64)
     norm = np.sqrt((x * x).sum(axis=-1, keepdims=True))
     return x / np.where(norm == 0, 1.0, norm)
@@ -213,7 +213,7 @@ def _best(
     neighbour_mean: np.ndarray,
     margin: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The best-scored neighbour of each row and its score; of equals the nearest."""
+    """Returns the best-scored neighbour of each row and its score; ties go to the nearest."""
     score = margin(cosine, (row_mean[:, None] + neighbour_mean[neighbours]) / 2)
     best = score.argmax(axis=1)[:, None]
     return (
@@ -223,7 +223,7 @@ def _best(
 
 
 def _one_to_one(of_source: Candidates, of_target: Candidates) -> Candidates:
-    """From the best proposal down, those whose rows are both free."""
+    """Keeps, from the best proposal down, those whose rows are both free."""
     proposals = _best_first(
         Candidates(*map(np.concatenate, zip(of_source, of_target, strict=True)))
     )
@@ -239,13 +239,13 @@ def _one_to_one(of_source: Candidates, of_target: Candidates) -> Candidates:
 
 
 def _mutual(of_source: Candidates, of_target: Candidates) -> Candidates:
-    """The pairs that are the best of both their rows."""
+    """Keeps the pairs that are the best of both their rows."""
     mutual = of_target.source[of_source.target] == of_source.source
     return _best_first(of_source.take(mutual))
 
 
 def _best_first(pairs: Candidates) -> Candidates:
-    """Those above 0; equal scores by lowest source, then lowest target."""
+    """Sorts the pairs that score above 0; ties by lowest source, then lowest target."""
     order = np.lexsort((pairs.target, pairs.source, -pairs.score))
     return pairs.take(order[pairs.score[order] > 0])
 

@@ -1,9 +1,9 @@
-"""Embeddings on disk: one array that is appended to until it is whole, and mapped into memory.
+"""Stores embeddings in one array on disk, which is appended to and then mapped into memory.
 
 A folder holds `embeddings.npy` ([N, D]: 4 N D bytes in float32, half of that in float16; 40 GB and
 20 GB for ten million sentences of XLM-R large) and `progress.json`: what the numbers depend on, and
-how many rows are done. Rows beyond those are of a stopped run and are written again. Local disks
-only.
+how many rows are done. Further rows come from a stopped run and are written again. Works on local
+disks only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def embed_to_disk(
     dtype: str,
     key: dict[str, Any],
 ) -> np.ndarray:
-    """The embeddings of `texts` [N, D], of which those that `folder` lacks are computed.
+    """Returns the embeddings of `texts` [N, D], computing those that `folder` lacks.
 
     Args:
         embed: gives the embeddings of the texts in order, some rows [n, D] at a time.
@@ -67,7 +67,7 @@ def embed_to_disk(
 
 
 def _header(shape: tuple[int, int], dtype: str) -> bytes:
-    """The beginning of a `.npy` file with an array of that shape."""
+    """Returns the header of a `.npy` file with an array of that shape."""
     buffer = io.BytesIO()
     about = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(buffer, about)
@@ -75,30 +75,30 @@ def _header(shape: tuple[int, int], dtype: str) -> bytes:
 
 
 def _rows_done(folder: Path, key: dict[str, Any]) -> int:
-    """How many rows the folder says it has; 0 where there is nothing yet."""
+    """Returns how many rows are recorded as done in the folder; 0 where there is nothing yet."""
     if not (folder / PROGRESS).exists() or not (folder / ARRAY).exists():
         return 0
-    held = json.loads((folder / PROGRESS).read_text())
-    done = held.pop("done")
-    if held != key:
-        differing = [name for name in key if held.get(name) != key[name]]
+    recorded = json.loads((folder / PROGRESS).read_text())
+    done = recorded.pop("done")
+    if recorded != key:
+        differing = [name for name in key if recorded.get(name) != key[name]]
         raise DataError(
             f"The folder holds embeddings made with another {', '.join(differing) or 'program'}.",
             where=folder,
-            remedy="remove it, or name another folder",
+            remedy="remove the folder, or name another one",
         )
     return done
 
 
 def _finite(rows: np.ndarray, dtype: str, texts: Sequence[str], first: int) -> np.ndarray:
-    """`rows`, of the texts from `first` on, in `dtype`."""
+    """Converts `rows`, of the texts from `first` on, to `dtype` and checks that they are finite."""
     with np.errstate(over="ignore"):
         rows = rows.astype(dtype)
     wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(wrong):
         raise DataError(
             f"The embedding of {texts[first + int(wrong[0])][:80]!r} holds NaN or infinity, and so "
-            f"do {len(wrong) - 1} of the {len(rows)} embeddings made with it.",
+            f"do {len(wrong) - 1} others of the {len(rows)} embeddings in its chunk.",
             where="the encoder",
             remedy="use a model with sound weights"
             + (", or float32" if dtype == "float16" else ""),

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine, streamed over blocks of the corpus.
+"""Finds exact nearest neighbours by cosine, streaming over blocks of the corpus.
 
 Dimensions: Q queries, N corpus rows, D embedding.
 """
@@ -23,7 +23,7 @@ from xt_jax.retrieval.blocks import Best, Block, Rows
 _AXIS = "corpus"
 _CUT, _WHOLE = P(_AXIS), P()
 _CUT_BLOCK = Block(values=_CUT, scale=P(None, _AXIS))  # type: ignore[arg-type]  # specs
-_LENGTHS = 32  # that tiles, and blocks, can have
+_LENGTHS = 32  # different lengths of tiles, and of blocks
 _INTERPRET = False  # True: tests run the TPU's kernel step by step on a CPU
 
 Merge = Callable[[Best, Rows, Block, jax.Array, jax.Array], Best]
@@ -56,14 +56,14 @@ def cosine_topk(
     mesh: Mesh | None = None,
     kernel: str = "xla",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` rows of `corpus` nearest to each query, nearest first.
+    """Finds the `k` rows of `corpus` nearest to each query, nearest first.
 
     Exact: similarities are summed in fp32, of fp32 rows at `Precision.HIGHEST`, of bfloat16 rows
     from exact products. A row of norm zero has similarity 0 to everything, and of equal
     similarities the lowest index comes first. A tile of queries times a block of the corpus is held
     on a device at a time (`SIZES`: 16 MiB on a CPU), never Q x N. Tiles and blocks have one of 32
-    lengths each, so that another Q or N seldom compiles anew. Values must be finite: a row with NaN
-    or infinity shows as a score of NaN.
+    lengths each, so that another Q or N seldom needs another compilation. Values must be finite: a
+    row with NaN or infinity shows as a score of NaN.
 
     Args:
         queries: [Q, D], any real dtype, need not be normalised; a numpy, memory-mapped or JAX array
@@ -72,7 +72,7 @@ def cosine_topk(
         k: neighbours per query, at least 1.
         block: corpus rows compared at a time on each device, rounded up to a multiple of 32 (of 128
             for `pallas`); 0: that of `SIZES`.
-        mesh: the corpus is cut over all its devices; None: the default device does it all.
+        mesh: the corpus is split over all its devices; None: the default device alone.
         kernel: `xla`, or `pallas`, one kernel that keeps the product in a TPU's fast memory (k up
             to 128). It compiles for TPU v4 and v5e and needs none of the memory that `xla` takes
             for similarities; which is faster has not been measured on a TPU.
@@ -140,7 +140,7 @@ _prepare = jax.jit(blocks.prepare, static_argnums=1)
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _prepare_block(x: jax.Array, mesh: Mesh, dtype: Any) -> Block:
-    """Corpus rows [devices * B, D] as the block of each device."""
+    """Normalises and groups corpus rows [devices * B, D] as the block of each device."""
 
     def on_one_device(rows: jax.Array) -> Block:
         return blocks.group(blocks.prepare(rows, dtype))
@@ -152,7 +152,7 @@ def _prepare_block(x: jax.Array, mesh: Mesh, dtype: Any) -> Block:
 def _merge(
     best: Best, tile: Rows, block: Block, at: jax.Array, mesh: Mesh, merge_block: Merge
 ) -> Best:
-    """`merge_block` on every device for its rows of the block; `Best` has a leading device axis.
+    """Runs `merge_block` on every device for its rows; `Best` has a leading device axis.
 
     Args:
         at: [index of the block's first row, N].
@@ -164,14 +164,14 @@ def _merge(
         return jax.tree.map(lambda x: x[None], merged)
 
     specs = (_CUT, _WHOLE, _CUT_BLOCK, _WHOLE)
-    # Kernels do not say over which axes their results vary.
+    # Kernels do not declare over which axes their results vary.
     return jax.shard_map(on_one_device, mesh=mesh, in_specs=specs, out_specs=_CUT, check_vma=False)(
         best, tile, block, at
     )
 
 
 def _merge_function(kernel: str, k: int, platform: str) -> Merge:
-    """The function that merges a block, by the name of its kernel."""
+    """Returns the function that merges a block, by the name of its kernel."""
     if kernel == "xla":
         return blocks.merge
     if kernel != "pallas":
@@ -200,7 +200,7 @@ def _check(queries: Any, corpus: Any, k: int, block: int) -> None:
 def _lengths(
     n_queries: int, n_corpus: int, devices: int, block: int, platform: str, kernel: str
 ) -> tuple[int, int]:
-    """(queries of a tile, rows of a block on all devices together)."""
+    """Returns (queries of a tile, rows of a block on all devices together)."""
     sizes = SIZES.get(platform, ON_ACCELERATORS)
     multiple = blocks.ROWS if kernel == "xla" else pallas.LANES
     rows = _even(-(-n_corpus // devices), block or sizes.block, multiple) * devices
@@ -208,7 +208,7 @@ def _lengths(
 
 
 def _even(n: int, most: int, multiple: int) -> int:
-    """The length of as few equal pieces of at most `most` as hold `n` rows."""
+    """Returns the length of the fewest equal parts of at most `most` rows that hold `n` rows."""
     most = _ceil(most, multiple)
     length = -(-n // max(1, -(-n // most)))
     return min(most, max(multiple, _ceil(length, _ceil(most // _LENGTHS, multiple))))
@@ -219,7 +219,7 @@ def _ceil(n: int, multiple: int) -> int:
 
 
 def _pieces(x: Any, length: int) -> Iterator[tuple[int, Any]]:
-    """(index of the first row, [length, D]), the last piece filled up with zeros."""
+    """Yields (index of the first row, rows [length, D]), the last ones padded with zeros."""
     for first in range(0, x.shape[0], length):
         piece = x[first : first + length]
         if missing := length - piece.shape[0]:
@@ -229,7 +229,7 @@ def _pieces(x: Any, length: int) -> Iterator[tuple[int, Any]]:
 
 
 def _of_all_devices(tiles: Sequence[Best], k: int, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of tiles [devices, T, k], of which the first `n_queries` rows count."""
+    """Merges tiles [devices, T, k] into the k best of the first `n_queries` queries."""
     if not tiles:
         return np.empty((0, k), np.float32), np.empty((0, k), np.int32)
     scores, indices = (

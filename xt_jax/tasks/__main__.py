@@ -15,7 +15,7 @@ _HEADER = (
 
 
 def table() -> str:
-    """A row per task, in Markdown."""
+    """Returns a Markdown table with a row for each task."""
     rows = [_HEADER, ("---",) * len(_HEADER), *map(_row, TASKS.values())]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 

@@ -1,4 +1,4 @@
-"""What a benchmark scores: its tasks, their languages and files, its groups and averages.
+"""Defines benchmarks: their tasks, languages and files, groups and averages.
 
 A task's score is the mean over its languages, then over the metrics that count (in question
 answering exact match and F1); a group's is the mean over its tasks, and the benchmark's the mean
@@ -24,11 +24,11 @@ class Entry:
     """One task of a benchmark.
 
     Attributes:
-        folder: its official name, which is that of its folder in a submission.
+        folder: its official name, also that of its folder in a submission.
         metrics: those whose mean is the task's score.
-        task: our name; "": none of our tasks.
-        layout: of its files; None: that of the family of our task.
-        unofficial: metrics that are shown and enter no average.
+        task: our name for it; "" where we have no such task.
+        layout: the format of its files; None: that of our task's family.
+        unofficial: metrics that are shown but enter no average.
     """
 
     folder: str
@@ -40,7 +40,7 @@ class Entry:
 
 
 class Group(NamedTuple):
-    """Tasks that are averaged: the official name, what reports say, and the tasks' folders."""
+    """A group of tasks to average: its official name, its title in reports, the tasks' folders."""
 
     name: str
     title: str
@@ -49,7 +49,7 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Tasks that are scored together; the entries are in the order of the official verdict."""
+    """Tasks that are scored together; the entries are in the order of the official output."""
 
     name: str
     entries: tuple[Entry, ...]
@@ -57,7 +57,7 @@ class Benchmark:
 
     @property
     def tasks(self) -> dict[str, Entry]:
-        """Those of our tasks that it scores, by our names."""
+        """The entries of our tasks that the benchmark scores, by our names."""
         return {entry.task: entry for entry in self.entries if entry.task}
 
     @property
@@ -67,12 +67,12 @@ class Benchmark:
 
     @property
     def titled_groups(self) -> dict[str, tuple[str, ...]]:
-        """Our names of the tasks of each group, by the groups' titles."""
+        """Our names for the tasks of each group, by the groups' titles."""
         names = {entry.folder: entry.task for entry in self.entries}
         return {g.title: tuple(names[folder] for folder in g.folders) for g in self.groups}
 
     def averages(self, scores: Mapping[str, float]) -> dict[str, float]:
-        """`all_task` and each group of which every task has a score, given those by folder."""
+        """Averages `scores` (by folder) over all tasks, and over each group that has all scores."""
         groups = {"all_task": tuple(self.languages), **{g.name: g.folders for g in self.groups}}
         return {
             name: fmean(scores[folder] for folder in folders)
@@ -106,7 +106,7 @@ XTREME = Benchmark(
 
 
 def _again(folder: str, more: str = "") -> Entry:
-    """XTREME's task, in more languages."""
+    """Returns XTREME's entry with more languages."""
     (entry,) = (entry for entry in XTREME.entries if entry.folder == folder)
     return replace(entry, languages=(*entry.languages, *more.split()))
 

@@ -1,4 +1,4 @@
-"""A text and the choices that may follow or answer it: HellaSwag, Cosmos QA, CommonsenseQA.
+"""Multiple choice: which of several texts follows or answers a text (HellaSwag, Cosmos QA).
 
 Features are one segment per choice, the choices of an example one after the other; they must be
 packed as one group (`group` of `xt_jax.data.packing.plan_training`), since the softmax runs over
@@ -28,7 +28,7 @@ from xt_jax.tasks.packed import encode, run_encoder
 def tokenize(
     examples: Sequence[ChoiceExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
-    """One feature per choice, the longer text cut first where both do not fit `max_length`.
+    """Makes one feature per choice, cutting the longer text first to fit `max_length`.
 
     Raises:
         DataError: an example that has not as many choices as there are labels.
@@ -55,7 +55,7 @@ def tokenize(
 
 
 def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
-    """Cross-entropy over each example's choices, summed; weight = number of examples."""
+    """Returns the cross-entropy over choices, summed over examples; weight = their number."""
     encoder_key, head_key = split_key(key, 2)
     hidden = run_encoder(model.encoder, batch, encoder_key)
     scores = model.head(take_tokens(hidden, batch["starts"]), key=head_key)[..., 0]
@@ -66,7 +66,7 @@ def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
 
 
 def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """The score of each segment's choice, fp32."""
+    """Returns the fp32 score of each segment's choice."""
     hidden = run_encoder(model.encoder, batch, None)
     return {
         "fields": {"score": model.head(take_tokens(hidden, batch["starts"]))[..., 0]},
@@ -75,17 +75,17 @@ def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
 
 
 def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list[str]:
-    """The choice with the highest score, one per example."""
+    """Returns the choice with the highest score for each example."""
     scores = np.empty((len(examples), len(labels)), np.float32)
     scores[features.fields["example"], features.fields["choice"]] = outputs["score"]
     return [labels[choice] for choice in np.argmax(scores, axis=1)]
 
 
 def _same_example(choice: jax.Array) -> jax.Array:
-    """[R, S] indices of the choices to [R, S, S]: which slots hold choices of one example.
+    """Marks slots with choices of the same example: choice indices [R, S] to [R, S, S].
 
-    Each slot whose choice is the first begins an example, and so does each empty slot. Indices of
-    examples do not tell: a row may hold an example twice, from two epochs.
+    Each slot with a first choice begins an example, and so does each empty slot. Example indices
+    are no help, since a row may hold an example twice, from two epochs.
     """
     example = jnp.cumsum(choice == 0, axis=1)
     return example[:, :, None] == example[:, None, :]

@@ -1,4 +1,4 @@
-"""What a task is (a row of the table), and what a family of tasks is (the module that serves it).
+"""Defines a task (a row of the table) and a family of tasks (the module that implements them).
 
 A family decides how examples become features, what is trained on them, how outputs become
 predictions, and how those are scored and submitted. The rest of the program asks the family and
@@ -36,7 +36,7 @@ Scores = Metrics | None  # None: the examples have no labels
 
 @dataclass(frozen=True)
 class Task:
-    """One row of the table.
+    """A task: its recipe, languages, labels and metrics, and the family that implements it.
 
     Attributes:
         family: key of FAMILIES.
@@ -48,8 +48,8 @@ class Task:
         metrics: names that the family's `score` gives; the first selects the checkpoint.
         train: the tasks whose training and dev splits it uses, joined; () for one only scored.
         role: INTERMEDIATE or TARGET.
-        min_count: a label seen less often in training is none: it is not learnt, and is wrong
-            whatever is predicted.
+        min_count: a label seen less often in training is not learnt, and is wrong whatever is
+            predicted.
         majority: percent of the English test examples that have the most frequent label, where
             that is known to be more than an even share.
         normaliser: from a language to what is done to answers before they are compared.
@@ -70,7 +70,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A data set in one language, what a model gave for it, and how sentences are searched for.
+    """A data set in one language, a model's outputs for it, and the options for scoring them.
 
     Attributes:
         examples: in the order that `features.fields["example"]` counts.
@@ -101,7 +101,7 @@ def _never(task: Task, n: int) -> None:
 
 @dataclass(frozen=True)
 class Family:
-    """All that tasks of one shape share. `xt_jax.tasks.pairs` is the shortest one that is trained.
+    """The functions shared by all tasks of one kind; `xt_jax.tasks.pairs` is a short example.
 
     Attributes:
         example: the class of its examples, one of `xt_jax.data.examples` or like them.
@@ -154,7 +154,7 @@ class Family:
     plain_text: bool = False
 
     def decoded(self, evaluation: Evaluation) -> Any:
-        """What `fit` and `results` start from: what `find` gives, else the predictions."""
+        """Returns what `fit` and `results` work on: the output of `find`, else the predictions."""
         if self.find is not None:
             return self.find(evaluation)
         assert self.decode is not None
@@ -162,20 +162,20 @@ class Family:
         return self.decode(e.outputs, e.features, e.examples, e.task.labels)
 
     def results(self, decoded: Any, evaluation: Evaluation, fitted: Any) -> tuple[list, Scores]:
-        """(predictions, scores), given what `decoded` and, of the dev split, `fit` returned."""
+        """Returns (predictions, scores) from the output of `decoded` and of `fit` on dev."""
         if self.conclude is not None:
             return self.conclude(decoded, evaluation, fitted)
         return decoded, self.scores_of(evaluation, decoded)
 
     def scores_of(self, evaluation: Evaluation, predictions: list) -> Scores:
-        """Every metric of the task; None where there are no labels."""
+        """Returns every metric of the task; None where there are no labels."""
         e = evaluation
         return self.scores(e.task, e.examples, predictions, e.language) if e.labelled else None
 
     def scores(
         self, task: Task, examples: Sequence[Any], predictions: Sequence, language: str
     ) -> Metrics:
-        """Every metric of the task, 0..100, in its order.
+        """Returns every metric of the task, 0..100, in the task's order.
 
         Args:
             examples: labelled ones, all of a language.

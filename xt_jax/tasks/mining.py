@@ -1,4 +1,4 @@
-"""Which sentences of two corpora are translations of each other: BUCC.
+"""Bitext mining: which sentences of two corpora are translations of each other (BUCC).
 
 A feature is a sentence of either side. Predictions are pairs of ids, foreign and English.
 """
@@ -39,13 +39,13 @@ ByLayer = dict[int, Candidates]
 def tokenize(
     examples: Sequence[MiningExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
-    """One feature per sentence, cut at `max_length`."""
+    """Makes one feature per sentence, cut at `max_length`."""
     encoded = encode(tokenizer, limits["max_length"], [e.text for e in examples])
     return ragged(encoded, {"example": range(len(examples))})
 
 
 def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """[R, S, D]: mean over each sentence's tokens at the layer of `tatoeba_layer`, fp32.
+    """Returns the fp32 mean [R, S, D] over each sentence's tokens at the `tatoeba_layer`.
 
     For every layer at once, in L+1 times the memory, use `xt_jax.tasks.retrieval.predict`.
     """
@@ -56,7 +56,7 @@ def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
 def candidates(
     embeddings: np.ndarray, examples: Sequence[MiningExample], **options: Any
 ) -> Candidates:
-    """Pairs of ids (foreign, English) with their scores, best first.
+    """Returns scored pairs of ids (foreign, English), best first.
 
     Equal sentences of one side are mined as one, and what is found for them is dropped (see
     `xt_jax.retrieval.mining.repeated`).
@@ -68,19 +68,19 @@ def candidates(
     english = np.array([e.english for e in examples], bool)
     foreign_rows, foreign_repeated = _distinct(examples, np.flatnonzero(~english))
     english_rows, english_repeated = _distinct(examples, np.flatnonzero(english))
-    found = mine(embeddings[foreign_rows], embeddings[english_rows], **options)
-    found = found.take(~(foreign_repeated[found.source] | english_repeated[found.target]))
+    mined = mine(embeddings[foreign_rows], embeddings[english_rows], **options)
+    mined = mined.take(~(foreign_repeated[mined.source] | english_repeated[mined.target]))
     ids = np.array([e.id for e in examples], object)
-    return Candidates(ids[foreign_rows[found.source]], ids[english_rows[found.target]], found.score)
+    return Candidates(ids[foreign_rows[mined.source]], ids[english_rows[mined.target]], mined.score)
 
 
 def gold_pairs(examples: Sequence[MiningExample]) -> set[Pair]:
-    """All right pairs of ids (foreign, English) of a labelled split."""
+    """Returns all right pairs of ids (foreign, English) of a labelled split."""
     return {(e.id, partner) for e in examples for partner in e.partners or ()}
 
 
 def threshold(found: Candidates, examples: Sequence[MiningExample]) -> float:
-    """The score with the best F1 on a labelled split, from that split's own candidates.
+    """Returns the score with the best F1 on a labelled split, from that split's own candidates.
 
     Fitted on dev it serves test; fitted on the split that is scored it is the oracle's.
 
@@ -91,24 +91,24 @@ def threshold(found: Candidates, examples: Sequence[MiningExample]) -> float:
 
 
 def decode(found: Candidates, least: float) -> list[Pair]:
-    """The pairs of ids (foreign, English) that score `least` or more, best first."""
+    """Returns the pairs of ids (foreign, English) that score `least` or more, best first."""
     return above(found, least).pairs
 
 
 def _distinct(examples: Sequence[MiningExample], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first of each distinct text among `rows`, and whether there are more of it."""
+    """Returns the first row of each distinct text, and whether the text occurs again."""
     texts = [examples[i].text for i in rows]
     first = unify(texts)
     return rows[first], repeated(texts)[first]
 
 
 def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
-    """F1, precision and recall of the pairs of ids."""
+    """Returns the F1, precision and recall of the pairs of ids."""
     return set_scores(gold_pairs(examples), map(tuple, predictions))
 
 
 def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
-    """Of each foreign sentence twice its right pairs, of its predicted and gold ones.
+    """Returns for each foreign sentence twice its right pairs, over its predicted and gold ones.
 
     Every pair has exactly one foreign sentence; the English ones contribute nothing. The threshold
     is taken as given.
@@ -121,7 +121,7 @@ def example_scores(task: Task, examples: Sequence, predictions: Sequence, langua
 
 
 def _find(evaluation: Evaluation) -> ByLayer:
-    """Candidates at the layer that counts, or at every layer that was embedded."""
+    """Returns candidates at the evaluation's layer, or at every layer that was embedded."""
     embeddings = evaluation.outputs["embedding"]  # [n, D], or [n, L+1, D]
     layers = (
         {evaluation.layer: embeddings}
@@ -139,7 +139,7 @@ def _fit(found: ByLayer, examples: Sequence[MiningExample]) -> dict[int, float]:
 
 
 def results(found: ByLayer, evaluation: Evaluation, least: dict[int, float]) -> tuple[list, Scores]:
-    """(pairs that reach the threshold, their scores; at the oracle's and at every layer too)."""
+    """Returns (pairs above the threshold, scores, also at the oracle's and at every layer)."""
     task, examples = evaluation.task, evaluation.examples
     main = task.metrics[0]
     predictions = {layer: decode(found[layer], least[layer]) for layer in found}

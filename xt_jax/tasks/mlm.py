@@ -1,4 +1,4 @@
-"""Plain text, some of its tokens masked and to be told: masked language modelling.
+"""Masked language modelling: predicts tokens that were masked in plain text.
 
 The masks are drawn on the device, anew at each step, as in BERT (Devlin et al. 2019, section 3.1)
 and RoBERTa: 15 % of the tokens, of which 80 % become the mask token, 10 % a random one and 10 %
@@ -34,7 +34,7 @@ EVALUATION_SEED = 0
 
 
 class Masked(NamedTuple):
-    """Rows with masked tokens.
+    """Rows of which some tokens are masked.
 
     `input_ids` [R, T] are what the encoder sees; `position` [R, M] are distinct columns, `chosen`
     [R, M] says which of them are masked.
@@ -48,7 +48,7 @@ class Masked(NamedTuple):
 def tokenize(
     examples: Sequence[TextExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
-    """Each line's tokens, cut where they do not fit `max_length`; an empty line gives nothing.
+    """Makes features of up to `max_length` tokens from each line; an empty line gives none.
 
     The token array `maskable` is 0 on special tokens. The fields carry what masking must know of
     the vocabulary: `mask_id`, and the range [`first_word`, `end_words`) of random replacements.
@@ -65,7 +65,7 @@ def tokenize(
     template = Template.of(tokenizer)
     room = limits["max_length"] - template.single
     lines, _ = subwords(tokenizer, [e.text for e in examples])
-    pieces = [
+    chunks = [
         (i, line[first : first + room])
         for i, line in enumerate(lines)
         for first in range(0, len(line), room)
@@ -73,19 +73,19 @@ def tokenize(
     special = set(tokenizer.all_special_ids)
     before, after = [0] * len(template.before), [0] * len(template.after)
     rows = {
-        "input_ids": [template.before + piece + template.after for _, piece in pieces],
+        "input_ids": [template.before + chunk + template.after for _, chunk in chunks],
         "maskable": [
-            before + [int(token not in special) for token in piece] + after for _, piece in pieces
+            before + [int(token not in special) for token in chunk] + after for _, chunk in chunks
         ],
     }
     if token_types(tokenizer, 0, 0) is not None:
         rows["token_type_ids"] = [[0] * len(ids) for ids in rows["input_ids"]]
     first_word, end_words = _words(tokenizer)
-    count = len(pieces)
+    count = len(chunks)
     return ragged(
         rows,
         {
-            "example": [i for i, _ in pieces],
+            "example": [i for i, _ in chunks],
             "mask_id": [tokenizer.mask_token_id] * count,
             "first_word": [first_word] * count,
             "end_words": [end_words] * count,
@@ -94,7 +94,7 @@ def tokenize(
 
 
 def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
-    """Cross-entropy summed over masked tokens, weight = their number.
+    """Returns the cross-entropy summed over masked tokens; weight = their number.
 
     Without a key nothing is dropped, and every call masks the same columns.
     """
@@ -104,26 +104,25 @@ def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
 
 
 def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """[R, S] `loss`, the sum over a segment's masked tokens, and their `count`.
+    """Returns `loss` [R, S], the sum over a segment's masked tokens, and their `count` [R, S].
 
-    What is masked follows from the shape and the filling of the rows alone, so that models can be
-    compared.
+    The masks depend only on the shape and the filling of the rows, so that models can be compared.
     """
     masked, each = _losses(model, batch, None, None)
     segment = jnp.take_along_axis(batch["segment_ids"], masked.position, axis=1)
     slots = jnp.arange(1, batch["starts"].shape[1] + 1)
-    here = (segment[:, :, None] == slots) & masked.chosen[:, :, None]
+    counted = (segment[:, :, None] == slots) & masked.chosen[:, :, None]
     return {
         "fields": {
-            "loss": jnp.sum(here * each[:, :, None], axis=1),
-            "count": jnp.sum(here, axis=1),
+            "loss": jnp.sum(counted * each[:, :, None], axis=1),
+            "count": jnp.sum(counted, axis=1),
         },
         "tokens": {},
     }
 
 
 def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list:
-    """(sum of the losses, masked tokens) of each example; their mean is over tokens."""
+    """Returns (sum of the losses, number of masked tokens) for each example."""
     example = features.fields["example"]
     total = np.bincount(example, outputs["loss"], len(examples))
     count = np.bincount(example, outputs["count"], len(examples))
@@ -156,7 +155,7 @@ def mask_tokens(batch: Batch, key: jax.Array) -> Masked:
 def _losses(
     model: Model, batch: Batch, mask_key: jax.Array | None, encoder_key: jax.Array | None
 ) -> tuple[Masked, jax.Array]:
-    """The masks, and [R, M] cross-entropies, 0 where nothing is masked.
+    """Returns the masked rows, and cross-entropies [R, M], 0 where nothing is masked.
 
     Hidden states are gathered before they meet the vocabulary: logits are [R, M, V].
     """
@@ -173,14 +172,14 @@ def _losses(
 
 
 def _share(count):
-    """15 % of a number of tokens, rounded (a half upwards) in whole numbers, so exactly."""
+    """Returns 15 % of a number of tokens, rounded half up in exact integer arithmetic."""
     return (PERCENT * count + 50) // 100
 
 
 def _words(tokenizer: Tokenizer) -> tuple[int, int]:
-    """First and last + 1 of the longest range of ids without special tokens.
+    """Returns the first and last + 1 of the longest range of ids without special tokens.
 
-    In XLM-R that is all others; in BERT it leaves out the unused entries before them too.
+    In XLM-R that is all other tokens; in BERT it also leaves out the unused entries before them.
     """
     special = set(tokenizer.all_special_ids)
     ids = np.array(sorted(set(tokenizer.get_vocab().values()) - special))
@@ -190,7 +189,7 @@ def _words(tokenizer: Tokenizer) -> tuple[int, int]:
 
 
 def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
-    """Minus the mean loss over masked tokens."""
+    """Returns minus the mean loss over masked tokens."""
     losses, counts = zip(*predictions, strict=True)
     return {"neg_loss": -sum(losses) / max(sum(counts), 1)}
 

@@ -1,4 +1,4 @@
-"""What the task families share: texts to tokens, and reading packed rows on the device.
+"""Functions that the task families share: tokenising texts, and encoding packed rows.
 
 Legend: R rows, T columns, D hidden size.
 """
@@ -17,7 +17,7 @@ from xt_jax.model.encoder import Encoder
 def encode(
     tokenizer: Tokenizer, max_length: int, texts: list[str], others: list[str] | None = None
 ) -> dict[str, Any]:
-    """Tokens of each text, or pair of texts, the longer one cut first where they do not fit."""
+    """Tokenises texts or pairs of texts, cutting the longer one first where they do not fit."""
     if not texts:
         return {"input_ids": []}
     cut = {"truncation": "longest_first", "max_length": max_length}
@@ -25,7 +25,7 @@ def encode(
 
 
 def run_encoder(encoder: Encoder, batch: Batch, key: jax.Array | None) -> jax.Array:
-    """[R, T, D]; dropout only with a key."""
+    """Returns the last hidden states [R, T, D] of a batch; dropout needs a key."""
     return encoder(
         batch["input_ids"],
         batch["positions"],

@@ -1,4 +1,4 @@
-"""Two texts, one label: MNLI, XNLI, PAWS-X."""
+"""Classification of pairs of texts: MNLI, XNLI, PAWS-X."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ERRORS = 2  # standard errors above chance that are still chance
 def tokenize(
     examples: Sequence[PairExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
-    """One feature per pair, the longer text cut first where both do not fit `max_length`."""
+    """Makes one feature per pair, cutting the longer text first to fit `max_length`."""
     sides = [e.text_a for e in examples], [e.text_b for e in examples]
     index = {label: i for i, label in enumerate(labels)}
     gold = [index[e.label] if e.label is not None else -1 for e in examples]
@@ -35,7 +35,7 @@ def tokenize(
 
 
 def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
-    """Cross-entropy summed over pairs, weight = number of pairs."""
+    """Returns the cross-entropy summed over pairs; weight = number of pairs."""
     encoder_key, head_key = split_key(key, 2)
     hidden = run_encoder(model.encoder, batch, encoder_key)
     logits = model.head(take_tokens(hidden, batch["starts"]), key=head_key)
@@ -47,14 +47,14 @@ def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
 
 
 def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """The most probable label of each segment."""
+    """Returns the most probable label of each segment."""
     hidden = run_encoder(model.encoder, batch, None)
     logits = model.head(take_tokens(hidden, batch["starts"]))
     return {"fields": {"label": jnp.argmax(logits, axis=-1)}, "tokens": {}}
 
 
 def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list[str]:
-    """One label per example."""
+    """Returns one label per example."""
     predictions = [""] * len(examples)
     for example, label in zip(features.fields["example"], outputs["label"], strict=True):
         predictions[example] = labels[label]
@@ -62,7 +62,7 @@ def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Lab
 
 
 def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
-    """Accuracy, and F1 of the label "1" where the task has it (QQP)."""
+    """Returns the accuracy, and the F1 of the label "1" where the task has it (QQP)."""
     gold = [e.label for e in examples]
     scores = {"accuracy": accuracy(gold, predictions)}
     if "f1" in task.metrics:
@@ -71,12 +71,12 @@ def score(task: Task, examples: Sequence, predictions: Sequence, language: str) 
 
 
 def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
-    """1 of 1 where the label is right."""
+    """Returns for each example 1 or 0, whether the label is right, over 1."""
     return over_one(matches([e.label for e in examples], predictions))
 
 
 def chance(task: Task, n: int) -> float:
-    """What the same label for every example gets, and two standard errors of n examples."""
+    """Returns the score of one label for every example, plus two standard errors of n examples."""
     share = max(100 / len(task.labels), task.majority)
     return share + _ERRORS * math.sqrt(share * (100 - share) / n)
 

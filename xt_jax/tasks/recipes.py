@@ -1,4 +1,4 @@
-"""How each task is trained, and where the setting comes from.
+"""The training recipe of each task, and where its settings come from.
 
 The settings are those that jiant, the paper authors' toolkit, ships for XTREME (nyu-mll/jiant,
 jiant/scripts/benchmarks/xtreme: subscripts c, d, e and xtreme_runconfig_writer.py): learning rate
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about the optimisation of one task.
+    """The settings with which one task is trained.
 
     Attributes:
         epochs: passes over the training features.
@@ -51,7 +51,7 @@ class Recipe:
     patience: int = 30
 
 
-# Where batches and epochs come from; what is not named here is as in the text above.
+# Where batches and epochs come from; settings not named here are those described above.
 JIANT = "jiant"
 REMEMBERED = "remembered of the paper, not read"
 OURS = "ours"

@@ -1,4 +1,4 @@
-"""A sentence and its translation among all translations: Tatoeba.
+"""Retrieval of each sentence's translation among all translations: Tatoeba.
 
 Features 2i and 2i + 1 are the English sentence i and its translation.
 """
@@ -27,22 +27,22 @@ from xt_jax.tasks.submission import formats
 def tokenize(
     examples: Sequence[SentenceExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
-    """Two features per pair, each cut at `max_length`."""
+    """Makes two features per pair, each cut at `max_length`."""
     texts = [text for e in examples for text in (e.english, e.translation)]
     encoded = encode(tokenizer, limits["max_length"], texts)
     return ragged(encoded, {"example": [i // 2 for i in range(len(texts))]})
 
 
 def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """[R, S, L+1, D]: mean over each sentence's tokens at every layer, fp32.
+    """Returns the fp32 mean [R, S, L+1, D] over each sentence's tokens at every layer.
 
-    Where the batch has `counted` [R, T], over the tokens that it marks.
+    Where the batch has `counted` [R, T], the mean is over the tokens that it marks.
     """
     return {"fields": {"embedding": embed_batch(encoder, batch, layer=ALL_LAYERS)}, "tokens": {}}
 
 
 def nearest_foreign(embeddings: np.ndarray, search: Search = cosine_topk) -> np.ndarray:
-    """[L+1, n] line of the foreign sentence nearest to each English one, at every layer.
+    """Returns the line [L+1, n] of the foreign sentence nearest to each English one, by layer.
 
     Args:
         embeddings: [2n, L+1, D], English and foreign in turn.
@@ -55,12 +55,12 @@ def nearest_foreign(embeddings: np.ndarray, search: Search = cosine_topk) -> np.
 
 
 def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
-    """Share of English sentences whose nearest foreign one is their translation."""
+    """Returns the accuracy: percent of English sentences nearest to their own translation."""
     return {"accuracy": accuracy([e.match for e in examples], predictions)}
 
 
 def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
-    """1 of 1 where the nearest sentence is the translation."""
+    """Returns for each example 1 or 0, whether the nearest sentence is its translation, over 1."""
     return over_one(matches([e.match for e in examples], predictions))
 
 
@@ -69,7 +69,7 @@ def _find(evaluation: Evaluation) -> np.ndarray:
 
 
 def results(nearest: np.ndarray, evaluation: Evaluation, fitted: None) -> tuple[list, Scores]:
-    """(lines of the nearest sentences at the task's layer, its accuracy and every layer's).
+    """Returns (nearest lines at the task's layer, the accuracy there and at every layer).
 
     Args:
         nearest: [L+1, n], see `nearest_foreign`.

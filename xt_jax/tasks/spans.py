@@ -1,4 +1,4 @@
-"""A question and the span of its context that answers it: SQuAD, XQuAD, MLQA, TyDiQA.
+"""Question answering by a span of the context: SQuAD, XQuAD, MLQA, TyDiQA.
 
 Windows, labels and decoding follow the SQuAD baseline of BERT, which XTREME runs too
 (google-research/xtreme, third_party/run_squad.py): a context longer than a row's room is cut into
@@ -35,7 +35,7 @@ _CHANCE = 15.0  # percent F1 of a span somewhere in the passage
 
 
 class _Cut(NamedTuple):
-    """Context tokens [first, first + length); `owned`: this window gives the token most context."""
+    """Context tokens [first, first + length); `owned` marks those with the most context here."""
 
     first: int
     length: int
@@ -57,7 +57,7 @@ class _Window(NamedTuple):
 def tokenize(
     examples: Sequence[SpanExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
-    """Every window of every context; host arrays hold the characters of each context token.
+    """Makes every window of every context; host arrays hold each context token's characters.
 
     A window that does not hold the whole answer is labelled with its first token, `<s>`.
     """
@@ -70,15 +70,15 @@ def tokenize(
         room = limits["max_length"] - len(prefix) - len(template.after)
         answer = _answer_tokens(example, offsets[i])
         for cut in _cuts(len(contexts[i]), room, limits["doc_stride"]):
-            here = slice(cut.first, cut.first + cut.length)
+            span = slice(cut.first, cut.first + cut.length)
             before, after = [-1] * len(prefix), [-1] * len(template.after)
             windows.append(
                 _Window(
                     i,
-                    prefix + contexts[i][here] + template.after,
+                    prefix + contexts[i][span] + template.after,
                     token_types(tokenizer, len(prefix), cut.length + len(template.after)),
-                    before + [begin for begin, _ in offsets[i][here]] + after,
-                    before + [end for _, end in offsets[i][here]] + after,
+                    before + [begin for begin, _ in offsets[i][span]] + after,
+                    before + [end for _, end in offsets[i][span]] + after,
                     before + cut.owned.astype(int).tolist() + after,
                     _answer_in(cut, answer, len(prefix)),
                 )
@@ -102,7 +102,7 @@ def tokenize(
 
 
 def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
-    """Mean of the start's and the end's cross-entropy over a segment's tokens; weight = windows."""
+    """Returns the mean of start and end cross-entropy, summed over windows; weight = windows."""
     encoder_key, _ = split_key(key, 2)
     logits = model.head(run_encoder(model.encoder, batch, encoder_key)).astype(jnp.float32)
     valid = batch["feature"] >= 0
@@ -113,13 +113,13 @@ def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
 
 
 def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """Start and end logits of every token, fp32."""
+    """Returns the fp32 start and end logits of every token."""
     logits = model.head(run_encoder(model.encoder, batch, None)).astype(jnp.float32)
     return {"fields": {}, "tokens": {"start": logits[..., 0], "end": logits[..., 1]}}
 
 
 def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list[str]:
-    """The best answer of each example, as text of its original context; "" where none is valid."""
+    """Returns each example's best answer as text of its context; "" where none is valid."""
     return [text for _, text in best_answers(outputs, features, examples)]
 
 
@@ -131,7 +131,7 @@ def best_span(
     end: np.ndarray,
     max_context: np.ndarray,
 ) -> tuple[float, int, int] | None:
-    """(score, first character, last + 1) of the best valid span of one window.
+    """Returns (score, first character, last + 1) of the best valid span of one window.
 
     Args:
         start, end_logits: [T] logits.
@@ -154,21 +154,21 @@ def best_span(
 def best_answers(
     outputs: dict[str, np.ndarray], features: Features, examples: Sequence[SpanExample]
 ) -> list[tuple[float, str]]:
-    """(score, text) of the best span over all windows of each example; (-inf, "") for none."""
+    """Returns (score, text) of each example's best span over all windows, else (-inf, "")."""
     best = [(-np.inf, "")] * len(examples)
     splits = features.splits
     for i, example in enumerate(features.fields["example"].tolist()):
-        here = slice(splits[i], splits[i + 1])
-        host = {name: array[here] for name, array in features.host.items()}
-        found = best_span(outputs["start"][here], outputs["end"][here], **host)
-        if found is not None and found[0] > best[example][0]:
-            score, begin, end = found
+        window = slice(splits[i], splits[i + 1])
+        host = {name: array[window] for name, array in features.host.items()}
+        span = best_span(outputs["start"][window], outputs["end"][window], **host)
+        if span is not None and span[0] > best[example][0]:
+            score, begin, end = span
             best[example] = (score, examples[example].context[begin:end])
     return best
 
 
 def _cuts(tokens: int, room: int, stride: int) -> list[_Cut]:
-    """Windows of `room` tokens that begin every `stride` tokens, until the context ends."""
+    """Cuts a context into windows of `room` tokens that begin every `stride` tokens."""
     firsts = [0]
     while firsts[-1] + room < tokens:
         firsts.append(firsts[-1] + min(room, stride))
@@ -181,7 +181,7 @@ def _cuts(tokens: int, room: int, stride: int) -> list[_Cut]:
 
 
 def _owner(tokens: int, firsts: list[int], lengths: list[int]) -> np.ndarray:
-    """For each context token the window whose nearer edge is farthest."""
+    """Returns for each context token the window whose nearer edge is farthest away."""
     position = np.arange(tokens)
     scores = []
     for first, length in zip(firsts, lengths, strict=True):
@@ -192,7 +192,7 @@ def _owner(tokens: int, firsts: list[int], lengths: list[int]) -> np.ndarray:
 
 
 def _answer_tokens(example: SpanExample, offsets: list[tuple[int, int]]) -> tuple[int, int] | None:
-    """First and last context token of the first answer; None where there is none."""
+    """Returns the first and last context token of the first answer; None if there is none."""
     if not example.answers:
         return None
     text, first_char = example.answers[0]
@@ -202,14 +202,14 @@ def _answer_tokens(example: SpanExample, offsets: list[tuple[int, int]]) -> tupl
 
 
 def _answer_in(cut: _Cut, answer: tuple[int, int] | None, shift: int) -> tuple[int, int]:
-    """First and last token of the answer in the feature; (0, 0) where the cut lacks any of it."""
+    """Returns the answer's first and last token in the feature; (0, 0) if the cut lacks a part."""
     if answer is None or answer[0] < cut.first or answer[1] >= cut.first + cut.length:
         return 0, 0
     return answer[0] - cut.first + shift, answer[1] - cut.first + shift
 
 
 def _cross_entropy(logits: jax.Array, mask: jax.Array, target: jax.Array) -> jax.Array:
-    """[R, S]: -log softmax over each segment's columns of [R, T] logits at absolute `target`."""
+    """Returns [R, S]: -log softmax at column `target` of logits [R, T] over each segment."""
     each = jnp.where(mask, logits[:, None, :], -jnp.inf)
     # An empty slot has no column: one finite logit keeps its value and gradient finite.
     each = jnp.where(mask.any(axis=-1, keepdims=True), each, 0.0)
@@ -218,18 +218,18 @@ def _cross_entropy(logits: jax.Array, mask: jax.Array, target: jax.Array) -> jax
 
 
 def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
-    """Exact match and F1, answers normalised as the task's scorer does in that language."""
+    """Returns exact match and F1, with answers normalised as the task's scorer does."""
     return squad.answer_scores(gold_answers(examples), predictions, task.normaliser(language))
 
 
 def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
-    """F1 of each question."""
+    """Returns the F1 of each question, over 1."""
     each = squad.each_answer(gold_answers(examples), predictions, task.normaliser(language))
     return over_one([f1 / 100 for _, f1 in each])
 
 
 def gold_answers(examples: Sequence[SpanExample]) -> list[list[str]]:
-    """The texts of each question's answers."""
+    """Returns the texts of each question's gold answers."""
     return [[text for text, _ in e.answers or ()] for e in examples]
 
 

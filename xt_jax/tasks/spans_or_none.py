@@ -1,4 +1,4 @@
-"""A question whose answer is a span of its context, or that has none: SQuAD v2.0.
+"""Question answering where the context may have no answer: SQuAD v2.0.
 
 As `xt_jax.tasks.spans`; `<s>` as start and end stands for no answer.
 """
@@ -22,7 +22,7 @@ _CHANCE = 51.0  # percent F1; half the questions have no answer, and saying so t
 
 
 def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list:
-    """(best answer, null odds) of each example; high odds mean that there is no answer.
+    """Returns (best answer, null odds) for each example; high odds mean that there is no answer.
 
     Odds are the lowest score of `<s>` over the example's windows less the best answer's, which
     counts as 0 where no span is valid (google-research/bert, run_squad.py).
@@ -38,12 +38,12 @@ def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Lab
 
 
 def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
-    """What the official script says, at the thresholds on null odds that suit these questions."""
+    """Returns the official script's scores, at the thresholds on null odds that are best here."""
     return squad_v2_scores(gold_answers(examples), predictions)
 
 
 def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
-    """What each question contributes to the best F1."""
+    """Returns what each question contributes to the best F1, over 1."""
     return over_one(each_best_f1(gold_answers(examples), predictions))
 
 

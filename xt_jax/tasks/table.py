@@ -1,4 +1,4 @@
-"""The table of tasks, one row each, and the table of the families that serve them.
+"""The table of tasks, one row each, and the table of the families that implement them.
 
 Both are plain dicts: `register` adds to them from outside the package.
 """
@@ -55,7 +55,7 @@ def _english(
     train: tuple[str, ...] = (),
     min_count: int = 0,
 ) -> Task:
-    """An intermediate task, trained on its own English files unless others are named."""
+    """Returns an intermediate task, trained on its own English files unless others are named."""
     train = train or (name,)
     return Task(
         name, family, recipe, ("en",), metrics, labels, train, INTERMEDIATE, min_count=min_count
@@ -119,24 +119,24 @@ def register(family: Family, *tasks: Task) -> None:
 
 
 def names(role: str) -> tuple[str, ...]:
-    """The tasks that may be an intermediate phase (INTERMEDIATE), or a target (TARGET)."""
+    """Returns the names of the tasks with a role, INTERMEDIATE or TARGET."""
     return tuple(task.name for task in TASKS.values() if task.role == role)
 
 
 def per_example(task: Task) -> int:
-    """Features of an example that training keeps in one row: its choices; 1 in other families."""
+    """Returns how many features of an example training keeps in one row: its choices, or 1."""
     return FAMILIES[task.family].group(task.labels)
 
 
 def get(name: str, allowed: Sequence[str], where: str) -> Task:
-    """The row of a task that may stand in `where`.
+    """Returns a task by name; `where` is the setting that may name one of the `allowed`.
 
     Raises:
         ConfigError: an unknown name, or one that does not belong there.
     """
     if name not in allowed or name not in TASKS:
         raise ConfigError(
-            f"There is no task `{name}` here.",
+            f"`{name}` is not a task that can be used here.",
             where=where,
             remedy=f"use one of: {', '.join(allowed)}",
         )

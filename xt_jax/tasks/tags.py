@@ -1,4 +1,4 @@
-"""One tag per word: UD-POS, PAN-X, CCG supertags.
+"""Tagging of every word: UD-POS, PAN-X, CCG supertags.
 
 As in XTREME's preparation (google-research/xtreme, utils_preprocess.py): a word's tag stands on
 its first subword, a sentence that is too long is split between words into several features, and a
@@ -33,7 +33,7 @@ _CHANCE = 5.0  # percent F1 of a tag for every word, whatever the word
 def tokenize(
     examples: Sequence[TagExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
-    """One or more features per sentence; the host array `word` is -1 but on first subwords.
+    """Makes features of each sentence; the host array `word` is -1 except on first subwords.
 
     A tag that is no label (the labels are then the frequent tags of a training split) counts as
     untagged.
@@ -66,7 +66,7 @@ def tokenize(
 
 
 def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
-    """Cross-entropy summed over words, weight = number of words."""
+    """Returns the cross-entropy summed over words; weight = number of words."""
     encoder_key, head_key = split_key(key, 2)
     logits = model.head(run_encoder(model.encoder, batch, encoder_key), key=head_key)
     valid = batch["labels"] != IGNORE
@@ -77,13 +77,13 @@ def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
 
 
 def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """The most probable tag of every token."""
+    """Returns the most probable tag of every token."""
     logits = model.head(run_encoder(model.encoder, batch, None))
     return {"fields": {}, "tokens": {"tag": jnp.argmax(logits, axis=-1)}}
 
 
 def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list:
-    """One tag per word of every example.
+    """Returns one tag for each word of every example.
 
     Raises:
         ValueError: a word without a prediction, or with two (a fault of the features).
@@ -115,7 +115,7 @@ def _pieces_of_words(
 
 
 def _split(words: Sequence[str], pieces: dict[str, list[int]], room: int) -> list[list[int]]:
-    """Word indices of each feature: as many words as fit, then the next."""
+    """Returns the word indices of each feature: as many words as fit, then the next feature."""
     parts: list[list[int]] = [[]]
     used = 0
     for w, word in enumerate(words):
@@ -129,14 +129,14 @@ def _split(words: Sequence[str], pieces: dict[str, list[int]], room: int) -> lis
 
 
 def score(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Metrics:
-    """Accuracy over words, and the scores of entities where the task has them."""
+    """Returns the accuracy over words, and the scores of entities where the task has them."""
     gold = _gold(examples)
     entities = entity_scores(gold, predictions) if "f1" in task.metrics else {}
     return {**entities, "accuracy": tag_accuracy(gold, predictions)}
 
 
 def example_scores(task: Task, examples: Sequence, predictions: Sequence, language: str) -> Array:
-    """Right tags of all tags, or twice the right entities of the predicted and the gold ones."""
+    """Returns right tags over all tags, or twice the right entities over predicted plus gold."""
     gold = _gold(examples)
     if task.metrics[0] == "accuracy":
         return tag_counts(gold, predictions).astype(np.float64)

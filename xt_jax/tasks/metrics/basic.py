@@ -11,7 +11,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 def accuracy(gold: Sequence, predicted: Sequence) -> float:
-    """Percentage of positions where `predicted` equals `gold` (XNLI, PAWS-X, choices, Tatoeba).
+    """Returns the percentage of positions where `predicted` equals `gold` (pairs, choices).
 
     Args:
         gold: the right labels, one per example.
@@ -27,7 +27,7 @@ def accuracy(gold: Sequence, predicted: Sequence) -> float:
 
 
 def matches(gold: Sequence, predicted: Sequence) -> list[bool]:
-    """Where `predicted` equals `gold`.
+    """Returns where `predicted` equals `gold`.
 
     Raises:
         ValueError: the lengths differ.
@@ -37,33 +37,34 @@ def matches(gold: Sequence, predicted: Sequence) -> list[bool]:
 
 
 def binary_f1(gold: Sequence, predicted: Sequence, positive: Hashable = "1") -> float:
-    """F1 of one label among two, GLUE's second metric of QQP; 0 where it is never right.
+    """Returns the F1 of one label of two, GLUE's second metric of QQP; 0 if it is never right.
 
     Raises:
         ValueError: the lengths differ.
     """
     _check_aligned(gold, predicted)
     right = sum(g == p == positive for g, p in zip(gold, predicted, strict=True))
-    said, true = (sum(label == positive for label in side) for side in (predicted, gold))
-    return precision_recall_f1(right, said, true)["f1"]
+    counts = (sum(label == positive for label in side) for side in (predicted, gold))
+    return precision_recall_f1(right, *counts)["f1"]
 
 
 def set_scores(gold: Iterable[Hashable], predicted: Iterable[Hashable]) -> dict[str, float]:
-    """F1, precision and recall of a set, repetitions counted once (BUCC's pairs of ids)."""
+    """Returns F1, precision and recall of a set, counting repetitions once (BUCC's pairs)."""
     counts = set_counts(gold, predicted).values()
     return precision_recall_f1(*(sum(column) for column in zip((0, 0, 0), *counts, strict=True)))
 
 
 def set_counts(gold: Iterable[T], predicted: Iterable[T]) -> dict[T, tuple[bool, bool, bool]]:
-    """Of every item of either set, whether it is (right, predicted, gold)."""
-    true, said = set(gold), set(predicted)
+    """Returns for every item of either set whether it is (right, predicted, gold)."""
+    right, guessed = set(gold), set(predicted)
     return {
-        item: (item in true and item in said, item in said, item in true) for item in true | said
+        item: (item in right and item in guessed, item in guessed, item in right)
+        for item in right | guessed
     }
 
 
 def precision_recall_f1(right: int, predicted: int, gold: int) -> dict[str, float]:
-    """The three scores from counts; what would be a division by zero is 0."""
+    """Returns precision, recall and F1 from counts, with 0 in place of a division by zero."""
     precision, recall = (right / n if n else 0.0 for n in (predicted, gold))
     f1 = 2 * precision * recall / (precision + recall) if right else 0.0
     return {"f1": 100.0 * f1, "precision": 100.0 * precision, "recall": 100.0 * recall}
@@ -72,7 +73,7 @@ def precision_recall_f1(right: int, predicted: int, gold: int) -> dict[str, floa
 def mean_reciprocal_rank(
     gold: Sequence[str], ranked: Sequence[Sequence[str]], k: int = 20
 ) -> float:
-    """Mean of 100 / rank of the right entity among the first `k`, 0 where it is not among them.
+    """Returns the mean of 100 / rank of the right entity, 0 where it is not among the first `k`.
 
     With one right entity a mention it is Mewsli-X's mean average precision at k.
 
@@ -91,14 +92,15 @@ def mean_reciprocal_rank(
 
 
 def over_one(each: Sequence[float]) -> np.ndarray:
-    """[n, 2]: each example's score as numerator, and 1 as denominator."""
+    """Returns [n, 2]: each example's score as numerator, and 1 as denominator."""
     return np.stack([np.asarray(each, np.float64), np.ones(len(each))], axis=-1)
 
 
 def f1_ratios(counts: np.ndarray) -> np.ndarray:
-    """[n, 2] from [n, 3] (right, predicted, gold): F1 is the first column's sum over the second's.
+    """Converts counts [n, 3] (right, predicted, gold) to numerators and denominators of F1 [n, 2].
 
-    That is, twice the right ones over all predicted and all gold ones.
+    F1 is the sum of the first column over that of the second: twice the right ones over all
+    predicted and all gold ones.
     """
     right, predicted, gold = counts.T
     return np.stack([2.0 * right, predicted + gold], axis=-1)

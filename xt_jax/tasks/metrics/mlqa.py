@@ -1,4 +1,4 @@
-"""How MLQA's answers are normalised before they are compared, language by language.
+"""Normalises MLQA's answers before they are compared, by the rules of each language.
 
 The rules of the MLQA scorer (Lewis et al., arXiv 1910.07475): all Unicode punctuation goes, then
 the articles of the answer's language; Chinese is compared character by character.
@@ -32,7 +32,7 @@ _HAN = re.compile("([\u4e00-\u9fa5])")
 
 
 def normalise(text: str, language: str) -> str:
-    """Lower case, no punctuation, no articles, one space between words.
+    """Lower-cases, deletes punctuation, then articles, and joins words by one space.
 
     Args:
         text: an answer.
@@ -47,7 +47,7 @@ def normalise(text: str, language: str) -> str:
 
 
 def normaliser(language: str) -> Normalise:
-    """`normalise` for one language, of a pair the context's, as `squad.answer_scores` takes it.
+    """Returns `normalise` for one language, or for the context's language of a pair.
 
     Raises:
         ValueError: a language that MLQA does not have.
@@ -60,6 +60,6 @@ def normaliser(language: str) -> Normalise:
 
 @functools.cache
 def _punctuation() -> dict[int, None]:
-    """Every character of a Unicode category P, and ASCII's symbols."""
+    """Returns every character of a Unicode category P, and ASCII's symbols."""
     marks = (c for c in range(sys.maxunicode) if unicodedata.category(chr(c)).startswith("P"))
     return dict.fromkeys([*marks, *map(ord, string.punctuation)])

@@ -28,17 +28,17 @@ def normalise(text: str) -> str:
 
 
 def normaliser(language: str) -> Normalise:
-    """`normalise`, whatever the language."""
+    """Returns `normalise`, whatever the language."""
     return normalise
 
 
 def exact_match(prediction: str, answers: Sequence[str], normalise: Normalise = normalise) -> float:
-    """100 where `prediction`, normalised, is one of the gold `answers`, else 0."""
+    """Returns 100 if `prediction`, normalised, is one of the gold `answers`, else 0."""
     return 100.0 * (normalise(prediction) in {normalise(a) for a in answers})
 
 
 def f1(prediction: str, answers: Sequence[str], normalise: Normalise = normalise) -> float:
-    """F1 of the words of `prediction` against the nearest of the gold `answers`.
+    """Returns the F1 of the words of `prediction` against the nearest of the gold `answers`.
 
     Texts without a word left after normalisation score 0, even against each other.
     """
@@ -51,7 +51,7 @@ def answer_scores(
     predictions: Sequence[str | None],
     normalise: Normalise = normalise,
 ) -> dict[str, float]:
-    """Mean exact match and F1 over all questions.
+    """Returns the mean exact match and F1 over all questions.
 
     Args:
         answers: the gold answers of each question, at least one.
@@ -75,8 +75,8 @@ def each_answer(
     predictions: Sequence[str | None],
     normalise: Normalise = normalise,
 ) -> list[tuple[float, float]]:
-    """Exact match and F1 of each question, as `answer_scores` averages them."""
-    if unanswered := [i for i, some in enumerate(answers) if not some]:
+    """Returns the exact match and F1 of each question, as `answer_scores` averages them."""
+    if unanswered := [i for i, texts in enumerate(answers) if not texts]:
         raise ValueError(f"{len(unanswered)} questions without a gold answer, e.g. {unanswered[0]}")
     return [
         (0.0, 0.0) if p is None else (exact_match(p, a, normalise), f1(p, a, normalise))
@@ -85,7 +85,7 @@ def each_answer(
 
 
 def word_f1(predicted: Sequence[str], gold: Sequence[str]) -> float:
-    """F1 of two bags of words, 0..1; 0 where they have none in common."""
+    """Returns the F1 of two bags of words, 0..1; 0 where they have none in common."""
     common = (Counter(predicted) & Counter(gold)).total()
     if not common:
         return 0.0

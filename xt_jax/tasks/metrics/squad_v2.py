@@ -1,7 +1,7 @@
-"""SQuAD v2.0: answers that may be none, and the threshold that decides it, 0..100.
+"""Scores of SQuAD v2.0, whose questions may have no answer, and the null threshold, 0..100.
 
-The definitions are those of the official evaluate-v2.0 (Rajpurkar, Jia and Liang, arXiv
-1806.03822); the names of the scores are its own.
+The definitions and the names of the scores are those of the official evaluate-v2.0 (Rajpurkar,
+Jia and Liang, arXiv 1806.03822).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def squad_v2_scores(
     predictions: Sequence[Prediction],
     threshold: float | None = None,
 ) -> dict[str, float]:
-    """What the official script says of `predictions`, their null odds given as its na_probs.
+    """Returns the official script's scores of `predictions`, with null odds as its na_probs.
 
     Args:
         answers: the gold answers of each question; none, (), says that there is no answer.
@@ -42,16 +42,16 @@ def squad_v2_scores(
     if threshold is None:
         threshold = f1_threshold
     kept = [
-        (float(not has), float(not has)) if odds > threshold else scores
-        for scores, (_, odds), has in zip(raw, predictions, has_answer, strict=True)
+        (float(not has), float(not has)) if odds > threshold else pair
+        for pair, (_, odds), has in zip(raw, predictions, has_answer, strict=True)
     ]
-    found = _means(kept)
+    scores = _means(kept)
     for prefix, wanted in (("HasAns", True), ("NoAns", False)):
         if wanted in has_answer:
-            some = [scores for scores, has in zip(kept, has_answer, strict=True) if has == wanted]
-            found |= {f"{prefix}_{name}": value for name, value in _means(some).items()}
+            subset = [pair for pair, has in zip(kept, has_answer, strict=True) if has == wanted]
+            scores |= {f"{prefix}_{name}": value for name, value in _means(subset).items()}
     return {
-        **found,
+        **scores,
         "best_exact": best_exact,
         "best_exact_thresh": exact_threshold,
         "best_f1": best_f1,
@@ -62,10 +62,10 @@ def squad_v2_scores(
 def each_best_f1(
     answers: Sequence[Sequence[str]], predictions: Sequence[Prediction]
 ) -> list[float]:
-    """What each question, 0..1, contributes to `best_f1`: 100 times their mean.
+    """Returns each question's contribution, 0..1, to `best_f1`, which is 100 times their mean.
 
-    As in the script, a question without an answer that is answered counts 0 whatever it says, and
-    1 where nothing is said.
+    As in the script, a question without an answer counts 0 if any text is predicted for it, and 1
+    if none is.
     """
     has_answer, raw = _checked(answers, predictions)
     f1s = [f1 for _, f1 in raw]
@@ -79,34 +79,34 @@ def each_best_f1(
 def _checked(
     answers: Sequence[Sequence[str]], predictions: Sequence[Prediction]
 ) -> tuple[list[bool], list[tuple[float, float]]]:
-    """Whether each question has an answer, and its scores before any threshold."""
+    """Returns whether each question has an answer, and its scores before any threshold."""
     if not answers:
         raise ValueError("scores of no question are undefined")
     if any(math.isnan(odds) for _, odds in predictions):
         raise ValueError("the null odds of a question are not a number")
-    raw = [_raw(some, text) for some, (text, _) in zip(answers, predictions, strict=True)]
-    return [bool(some) for some in answers], raw
+    raw = [_raw(gold, text) for gold, (text, _) in zip(answers, predictions, strict=True)]
+    return [bool(gold) for gold in answers], raw
 
 
 def _raw(answers: Sequence[str], text: str) -> tuple[float, float]:
-    """Exact match and F1, 0..1, before any threshold.
+    """Returns exact match and F1, 0..1, before any threshold.
 
-    Gold answers without a word are passed over; where none is left, saying nothing is right.
+    Gold answers without a word are ignored; where none is left, an empty prediction is right.
     """
-    said = normalise(text)
+    predicted = normalise(text)
     gold = [n for n in map(normalise, answers) if n] or [""]
     if gold == [""]:
-        same = float(said in gold)
+        same = float(predicted in gold)
         return same, same
-    return float(said in gold), max(word_f1(said.split(), g.split()) for g in gold)
+    return float(predicted in gold), max(word_f1(predicted.split(), g.split()) for g in gold)
 
 
 def _best(
     predictions: Sequence[Prediction], scores: Sequence[float], has_answer: Sequence[bool]
 ) -> tuple[float, float, list[int]]:
-    """(best mean score, its threshold, the questions that are answered there).
+    """Returns (best mean score, its threshold, the questions that are answered at it).
 
-    From answering nothing on to answering everything; sums run in the script's order, so that
+    Sums run in the script's order, from answering nothing to answering everything, so that
     thresholds agree to the bit where they nearly tie.
     """
     total = best = float(sum(not has for has in has_answer))
@@ -120,7 +120,7 @@ def _best(
 
 
 def _gained(prediction: Prediction, score: float, has_answer: bool) -> float:
-    """By answering a question rather than calling it unanswerable."""
+    """Returns the score gained by answering a question rather than calling it unanswerable."""
     return score if has_answer else -float(bool(prediction[0]))
 
 

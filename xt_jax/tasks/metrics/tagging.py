@@ -22,7 +22,7 @@ SEQEVAL_VERSIONS = tuple(_TYPE_OF)  # the first is the default
 def entity_scores(
     gold: Tags, predicted: Tags, seqeval: str = SEQEVAL_VERSIONS[0]
 ) -> dict[str, float]:
-    """Micro-averaged F1, precision and recall over entities, as seqeval counts them by default.
+    """Returns micro-averaged F1, precision and recall over entities, by seqeval's default rules.
 
     XTREME scores UD-POS with it too, whose tags have no B- or I-. Both versions then take a tag's
     first letter as prefix: neighbours with the same tag become one entity, unless the letter is
@@ -44,24 +44,24 @@ def entity_scores(
 
 
 def entity_counts(gold: Tags, predicted: Tags, seqeval: str = SEQEVAL_VERSIONS[0]) -> np.ndarray:
-    """[n, 3] how many entities of each sentence are right, predicted, and gold.
+    """Returns how many entities of each sentence are right, predicted and gold, [n, 3].
 
     seqeval's entity can begin in an earlier sentence (a one-letter tag there has no type and so no
     end); it is counted where it ends. See `entity_scores`.
     """
     _check_aligned(gold, predicted)
     sides = (_entities(side, _TYPE_OF[seqeval]) for side in (gold, predicted))
-    found = set_counts(*sides)
+    items = set_counts(*sides)
     ends = np.array(list(accumulate(len(sentence) + 1 for sentence in gold)), np.int64)
     counts = np.zeros((len(gold), 3), np.int64)
-    if found:
-        last = np.array([entity[2] for entity in found])
-        np.add.at(counts, np.searchsorted(ends, last, side="right"), list(found.values()))
+    if items:
+        last = np.array([entity[2] for entity in items])
+        np.add.at(counts, np.searchsorted(ends, last, side="right"), list(items.values()))
     return counts
 
 
 def tag_accuracy(gold: Tags, predicted: Tags) -> float:
-    """Percentage of right tags over all tokens of all sentences (CCG; UD-POS, unofficially).
+    """Returns the percentage of right tags over all tokens (CCG; UD-POS, unofficially).
 
     Raises:
         ValueError: the number of sentences, or of tags in a sentence, differs, or there is no tag.
@@ -73,29 +73,29 @@ def tag_accuracy(gold: Tags, predicted: Tags) -> float:
 
 
 def tag_counts(gold: Tags, predicted: Tags) -> np.ndarray:
-    """[n, 2] how many tags of each sentence are right, and how many there are."""
+    """Returns how many tags of each sentence are right, and how many there are, [n, 2]."""
     _check_aligned(gold, predicted)
     counts = [(sum(matches(g, p)), len(g)) for g, p in zip(gold, predicted, strict=True)]
     return np.array(counts, np.int64).reshape(-1, 2)
 
 
 def _entities(sentences: Tags, type_of: Callable[[str], str]) -> set[tuple[str, int, int]]:
-    """(type, first, last) of all sentences laid end to end, an O behind each.
+    """Returns (type, first, last) of the entities of all sentences, joined with an O behind each.
 
     The prefixes are those of conlleval: B, I, O, E(nd), S(ingle) and, outside as O is, a full
     stop; any other letter is inside.
     """
-    found = set()
+    entities = set()
     first, before, kind = 0, "O", ""
     for i, tag in enumerate(chain.from_iterable((*sentence, "O") for sentence in sentences)):
-        here, new_kind = tag[0], type_of(tag)
-        changed = kind != new_kind
-        if before in "ES" or (before in "BI" and here in "BSO") or (before not in "O." and changed):
-            found.add((kind, first, i - 1))
-        if here in "BS" or (before in "ESO" and here in "EI") or (here not in "O." and changed):
+        prefix, new_kind = tag[0], type_of(tag)
+        new = kind != new_kind
+        if before in "ES" or (before in "BI" and prefix in "BSO") or (before not in "O." and new):
+            entities.add((kind, first, i - 1))
+        if prefix in "BS" or (before in "ESO" and prefix in "EI") or (prefix not in "O." and new):
             first = i
-        before, kind = here, new_kind
-    return found
+        before, kind = prefix, new_kind
+    return entities
 
 
 def _check_aligned(gold: Tags, predicted: Tags) -> None:

@@ -1,1 +1,1 @@
-"""Official submissions: their files, written, read and scored."""
+"""Writes, reads and scores the files of official submissions."""

@@ -1,7 +1,7 @@
 """Reads the files of a submission and of its labels as XTREME's `evaluate.py` reads them.
 
-Where that script would stop at an assertion or count a line it cannot understand as wrong, a
-`DataError` names file and line instead.
+Where that script would stop at an assertion, or count a malformed line as wrong, a `DataError`
+names file and line instead.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from xt_jax.files import read_text
 
 
 class Sentence(NamedTuple):
-    """The tags of a sentence, and the line of its first one."""
+    """The tags of a sentence, and the line number of the first one."""
 
     line: int
     tags: list[str]
 
 
 def read_labels(path: epath.PathLike) -> list[str]:
-    """One label per line, less white space around it; a blank line is a label that is wrong."""
+    """Reads one label per line without surrounding white space; a blank line is a wrong label."""
     lines = _lines(path)
     for number, line in enumerate(lines, start=1):
         _check_columns(line, 1, f"{path}:{number}")
@@ -32,9 +32,9 @@ def read_labels(path: epath.PathLike) -> list[str]:
 
 
 def read_tag_lines(path: epath.PathLike) -> list[Sentence]:
-    """Sentences of one tag per line, each ended by a blank line; two of those enclose an empty one.
+    """Reads sentences of one tag per line, each ended by a blank line.
 
-    What follows the last blank line is a sentence if it holds a tag.
+    Two blank lines enclose an empty sentence; tags after the last one are a sentence too.
     """
     sentences, tags = [], []
     number = 0
@@ -51,7 +51,7 @@ def read_tag_lines(path: epath.PathLike) -> list[Sentence]:
 
 
 def read_pairs(path: epath.PathLike) -> list[tuple[str, str]]:
-    """Pairs `foreign id TAB English id`; an empty file holds none."""
+    """Reads pairs `foreign id TAB English id`; an empty file holds none."""
     pairs = []
     for number, line in enumerate(_lines(path), start=1):
         _check_columns(line, 2, f"{path}:{number}")
@@ -61,7 +61,7 @@ def read_pairs(path: epath.PathLike) -> list[tuple[str, str]]:
 
 
 def read_gold_answers(path: epath.PathLike) -> list[tuple[str, list[str]]]:
-    """(question id, its answers) from SQuAD v1.1 JSON.
+    """Reads (question id, gold answers) from SQuAD v1.1 JSON.
 
     Raises:
         DataError: a question has no answer, among the faults that `formats.read_squad` finds.
@@ -79,7 +79,7 @@ def read_gold_answers(path: epath.PathLike) -> list[tuple[str, list[str]]]:
 
 
 def read_answers(path: epath.PathLike) -> dict[str, str]:
-    """Question ids and predicted texts from a JSON map."""
+    """Reads predicted texts by question id from a JSON map."""
     answers = _json_map(path)
     for key, text in answers.items():
         if not isinstance(text, str):
@@ -88,22 +88,22 @@ def read_answers(path: epath.PathLike) -> dict[str, str]:
 
 
 def read_rankings(path: epath.PathLike) -> dict[str, list[str]]:
-    """Mention ids and entities, the likeliest first, from a JSON map (Mewsli-X)."""
+    """Reads entities by mention id, the likeliest first, from a JSON map (Mewsli-X)."""
     rankings = _json_map(path)
     for key, entities in rankings.items():
         if not isinstance(entities, list) or not all(isinstance(e, str) for e in entities):
-            raise _wrong_value(f"what {key!r} maps to is no list of texts", key, path)
+            raise _wrong_value(f"the value of {key!r} is not a list of texts", key, path)
     return rankings
 
 
 def read_json_labels(path: epath.PathLike) -> list[Any]:
-    """The field `label` of one JSON object per line (XCOPA)."""
+    """Reads the field `label` of one JSON object per line (XCOPA)."""
     labels = []
     for number, line in enumerate(_lines(path), start=1):
         row = _parsed(line, path, number)
         if not isinstance(row, dict) or "label" not in row:
             raise DataError(
-                "the line is no JSON object with a `label`",
+                "the line is not a JSON object with a `label`",
                 where=f"{path}:{number}",
                 remedy='one object per line, such as {"label": 0}',
             )
@@ -112,7 +112,7 @@ def read_json_labels(path: epath.PathLike) -> list[Any]:
 
 
 def _lines(path: epath.PathLike) -> list[str]:
-    """Lines ended by LF, CR LF or CR, as Python reads text, stripped."""
+    """Reads lines ended by LF, CR LF or CR, as Python reads text, and strips them."""
     text = _text(path).replace("\r\n", "\n").replace("\r", "\n")
     return [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
 
@@ -136,12 +136,12 @@ def _json_map(path: epath.PathLike) -> dict[str, Any]:
     document = _parsed(_text(path), path)
     document = document.get("data", document) if isinstance(document, dict) else document
     if not isinstance(document, dict):
-        raise DataError("the file is no JSON map", where=path, remedy='write {"id": ..., ...}')
+        raise DataError("the file is not a JSON map", where=path, remedy='write {"id": ..., ...}')
     return document
 
 
 def _parsed(text: str, path: epath.PathLike, line: int = 1) -> Any:
-    """JSON that begins at `line` of the file."""
+    """Parses JSON that begins at `line` of the file."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -153,10 +153,10 @@ def _parsed(text: str, path: epath.PathLike, line: int = 1) -> Any:
 
 
 def _check_columns(line: str, wanted: int, where: str) -> None:
-    found = line.count("\t") + 1 if line else 0
-    if found != wanted and (line or wanted > 1):
+    columns = line.count("\t") + 1 if line else 0
+    if columns != wanted and (line or wanted > 1):
         raise DataError(
-            f"{found} tab-separated columns found, expected {wanted}",
+            f"{columns} tab-separated columns found, expected {wanted}",
             where=where,
             remedy="one label or tag per line, or `foreign id TAB English id` for pairs",
         )
@@ -168,6 +168,6 @@ def _wrong_value(problem: str, key: str, path: epath.PathLike) -> DataError:
 
 
 def _line_of(literal: str, path: epath.PathLike) -> str:
-    """ ":line" of the first place that holds it, "" if its spelling there is another."""
+    """Returns ":line" of the literal's first occurrence, "" if the file spells it differently."""
     before, found, _ = _text(path).partition(literal)
     return f":{before.count(chr(10)) + 1}" if found else ""

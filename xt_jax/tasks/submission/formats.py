@@ -29,7 +29,7 @@ Scores = dict[str, float]
 class Part(NamedTuple):
     """One task in one language: its two files, and the rules by which they are compared.
 
-    `seqeval` is the version whose rules of entities count, `normalise` what is done to answers,
+    `seqeval` is the version whose entity rules are used, `normalise` is applied to answers,
     and `unofficial` names metrics that are wanted beside the official ones.
     """
 
@@ -42,13 +42,13 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class FileFormat:
-    """One kind of file.
+    """A kind of file in a submission: how it is written, read back and scored.
 
     Attributes:
         suffix: of its name, without the dot.
         score: a Part to its metrics and to notes on what was passed over; raises DataError where
             a file is malformed (with its line) or the two do not fit.
-        text: (examples, predictions) to the text of a file; None where we write none.
+        text: (examples, predictions) to the text of a file; None if we do not write such files.
         write_labels: (path, labelled examples) writes the file of labels.
     """
 
@@ -59,7 +59,7 @@ class FileFormat:
 
 
 def english_order(examples: Sequence[SentenceExample]) -> list[int]:
-    """The examples by their English sentences, as XTREME's `utils_preprocess.py` sorts them.
+    """Returns the order of the examples by English sentence, as in XTREME's `utils_preprocess.py`.
 
     By code points, less white space at both ends; equal sentences keep their order.
     """
@@ -177,7 +177,7 @@ def _written(
     text: Callable[..., str],
     gold: Callable[[Any], Sequence],
 ) -> FileFormat:
-    """Labels in the form of predictions; `gold` turns examples into them."""
+    """Returns a format whose labels are written like predictions; `gold` takes them of examples."""
 
     def write_labels(path: epath.Path, examples: Sequence[Any]) -> None:
         atomic_write_text(path, text(examples, gold(examples)))
@@ -195,7 +195,7 @@ RANKINGS = FileFormat("json", _score_rankings)
 
 
 def _check_count(things: str, lines: Sequence[int], gold: int, part: Part) -> None:
-    """Raises unless there are `gold` things predicted; `lines` are those on which they begin."""
+    """Raises unless `gold` things are predicted; `lines` are the lines on which they begin."""
     if len(lines) != gold:
         line = lines[gold] if len(lines) > gold else lines[-1] if lines else 1
         raise DataError(
@@ -206,7 +206,7 @@ def _check_count(things: str, lines: Sequence[int], gold: int, part: Part) -> No
 
 
 def _unmatched(gold: Sequence[str], predicted: Collection[str], part: Part) -> list[str]:
-    """Notes on ids that only one of the two files has."""
+    """Returns notes on ids that only one of the two files has."""
     absent = [key for key in gold if key not in predicted]
     unknown = len(set(predicted) - set(gold))
     notes = []

@@ -1,7 +1,7 @@
-"""What google-research/xtreme's `evaluate.py` says of a submission, for XTREME and XTREME-R.
+"""Scores a submission to XTREME or XTREME-R as google-research/xtreme's `evaluate.py` does.
 
-What is scored and averaged stands in `xt_jax.tasks.benchmarks`, how a file is read and compared in
-`xt_jax.tasks.submission.formats`.
+`xt_jax.tasks.benchmarks` defines what is scored and averaged, `xt_jax.tasks.submission.formats`
+how a file is read and compared.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of a submission.
+    """The scores of a submission, and notes on what is missing or ignored.
 
     Attributes:
         scores: the official JSON: `all_task` and the groups where all their tasks are complete,
@@ -33,7 +33,7 @@ class Verdict:
         unofficial: for each task metric to language to value, of what is not official: the plain
             accuracy of UD-POS.
         missing: the languages left out of a task's averages.
-        notes: what was passed over, a line each.
+        notes: what was ignored, a line each.
     """
 
     scores: dict[str, Any]
@@ -57,8 +57,8 @@ def evaluate(
         labels: the same with the labels.
         version: key of BENCHMARKS.
         seqeval: whose rules of entities, one of `tagging.SEQEVAL_VERSIONS`.
-        allow_missing: average a task over the languages that are there. It counts in no group
-            then.
+        allow_missing: average a task over the languages that are there; such a task counts in no
+            group.
 
     Raises:
         DataError: a folder or a language of a task is missing, there is nothing to score, or a
@@ -91,9 +91,9 @@ def evaluate(
             prediction, label = (
                 file_of(folder, entry, language) for folder in (predictions, labels)
             )
-            found, more = score_file(entry, language, prediction, label, seqeval=seqeval)
-            notes += more
-            for metric, value in found.items():
+            metrics, file_notes = score_file(entry, language, prediction, label, seqeval=seqeval)
+            notes += file_notes
+            for metric, value in metrics.items():
                 by_metric.setdefault(metric, {})[language] = value
         aside = {name: by_metric.pop(name) for name in entry.unofficial}
         if aside:
@@ -111,7 +111,7 @@ def score_file(
     *,
     seqeval: str = SEQEVAL_VERSIONS[0],
 ) -> tuple[Scores, list[str]]:
-    """The metrics of one task in one language, unofficial ones too, and notes.
+    """Returns the metrics of one task in one language, unofficial ones too, and notes.
 
     Raises:
         DataError: a file is malformed (with its line), or the two do not fit.
@@ -130,15 +130,15 @@ def _averaged(entry: Entry, by_metric: dict[str, Scores]) -> dict[str, Any]:
 def _survey(
     predictions: epath.Path, labels: epath.Path, benchmark: Benchmark
 ) -> tuple[list[Entry], list[str]]:
-    """The tasks in both folders, in order, and what is passed over."""
+    """Returns the tasks in both folders, in order, and notes on what is ignored."""
     held = [_folders(predictions), _folders(labels)]
     scored = {entry.folder: entry for entry in benchmark.entries if entry.languages}
     notes = []
-    for folder, here, there in zip((predictions, labels), held, held[::-1], strict=True):
-        for name in here:
+    for folder, names, others in zip((predictions, labels), held, held[::-1], strict=True):
+        for name in names:
             if name not in scored:
                 notes.append(f"{folder / name}: no task that this version scores")
-            elif name not in there:
+            elif name not in others:
                 notes.append(f"{folder / name}: nothing to compare it with in the other folder")
     present = [entry for name, entry in scored.items() if all(name in names for names in held)]
     for entry in present:
@@ -159,7 +159,7 @@ def _folders(folder: epath.Path) -> list[str]:
 def _missing(
     predictions: epath.Path, labels: epath.Path, entries: Sequence[Entry]
 ) -> dict[str, tuple[str, ...]]:
-    """Task to the languages that lack a file on either side, where there are any."""
+    """Returns the languages that lack a file on either side, by task."""
     lacking = {
         entry.folder: tuple(
             code

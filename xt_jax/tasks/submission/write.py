@@ -15,7 +15,7 @@ from xt_jax.tasks.table import FAMILIES, TASKS
 
 
 def path(folder: epath.PathLike, task: str, language: str) -> epath.Path:
-    """Where the predictions, or the labels, of a task in one language stand.
+    """Returns the path of the predictions, or the labels, of a task in one language.
 
     Raises:
         ConfigError: the task is no part of a submission.
@@ -30,12 +30,12 @@ def path(folder: epath.PathLike, task: str, language: str) -> epath.Path:
 
 
 def file_of(folder: epath.PathLike, entry: Entry, language: str) -> epath.Path:
-    """The file of one task of a benchmark in one language."""
+    """Returns the file of one task of a benchmark in one language."""
     return epath.Path(folder) / entry.folder / f"test-{language}.{layout_of(entry).suffix}"
 
 
 def layout_of(entry: Entry) -> FileFormat:
-    """How the files of a benchmark's task look: as it says, else as our task's family says."""
+    """Returns the file format of a benchmark's task: its own, else that of our task's family."""
     layout = entry.layout or FAMILIES[TASKS[entry.task].family].submission
     assert layout is not None, f"the family of {entry.task} has no submission"
     return layout
@@ -48,7 +48,7 @@ def write(
     examples: Sequence[Example],
     predictions: Sequence,
 ) -> epath.Path:
-    """Writes the predictions of a task in one language; labels are not looked at.
+    """Writes the predictions of a task in one language, ignoring labels.
 
     Args:
         examples: those predicted, in the official order.
