@@ -188,8 +188,8 @@ def test_fused_backends_refuse_dropout_in_training_only(backend, interpreted, lo
 @pytest.mark.parametrize(
     ("backend", "length", "dtype", "message"),
     [
-        ("splash", 192, jnp.float32, "rows of a multiple of 128 tokens, not of 192"),
-        ("cudnn", 63, jnp.bfloat16, "rows of a multiple of 2 tokens, not of 63"),
+        ("splash", 192, jnp.float32, "row lengths that are multiples of 128 tokens, not 192"),
+        ("cudnn", 63, jnp.bfloat16, "row lengths that are multiples of 2 tokens, not 63"),
         ("cudnn", 64, jnp.float32, "computes in bfloat16, not in float32"),
     ],
 )

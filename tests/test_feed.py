@@ -53,6 +53,6 @@ def test_a_thread_that_hangs_is_named_with_its_step():
 
     batches = made_ahead(make, range(5), patience=0.3)
     assert [next(batches), next(batches)] == [0, 1]
-    with pytest.raises(DataError, match=r"batch of step 2 has not come for 0\.3 seconds"):
+    with pytest.raises(DataError, match=r"batch of step 2 was not ready after 0\.3 seconds"):
         next(batches)
     released.set()

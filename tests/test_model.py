@@ -370,7 +370,7 @@ def test_presets():
         ({"max_positions": 2}, "max_positions must be"),
         ({"attention": "flash"}, "attention='flash'"),
         ({"attention": "cudnn"}, "computes in bfloat16, not in float32"),
-        ({"attention": "cudnn", "dtype": "bfloat16"}, "heads of a multiple of 8, not of 4"),
+        ({"attention": "cudnn", "dtype": "bfloat16"}, "head sizes that are multiples of 8, not 4"),
         ({"attention_dropout": 1.0}, "attention_dropout must be"),
     ],
 )

@@ -118,7 +118,7 @@ class EncoderConfig:
                 "add --config.model.dtype=bfloat16, or use attention=xla",
             )
         if self.attention == "cudnn" and self.head_dim % 8:
-            problem = f"takes heads of a multiple of 8, not of {self.head_dim}"
+            problem = f"needs head sizes that are multiples of 8, not {self.head_dim}"
             raise attention_error("cudnn", problem)
 
     @property

@@ -63,7 +63,7 @@ def _get(ready: queue.Queue[T], step: int, patience: float) -> T:
         return ready.get(timeout=patience)
     except queue.Empty:
         raise DataError(
-            f"The batch of step {step} has not come for {patience:g} seconds.",
+            f"The batch of step {step} was not ready after {patience:g} seconds.",
             where="the thread that makes batches",
             remedy="check that the disk or the network folder of --config.data.cache_dir still "
             "responds, then run the same command again: it resumes from the last saved state",

@@ -83,7 +83,7 @@ def read_answers(path: epath.PathLike) -> dict[str, str]:
     answers = _json_map(path)
     for key, text in answers.items():
         if not isinstance(text, str):
-            raise _wrong_value(f"the answer to {key!r} is no text", key, path)
+            raise _wrong_value(f"the answer to {key!r} is not a text", key, path)
     return answers
 
 

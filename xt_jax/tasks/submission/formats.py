@@ -83,7 +83,7 @@ def _score_labels(
     predicted, gold = read(part.prediction), read(part.label)
     if not gold or "" in gold:
         raise DataError(
-            "there is no label here",
+            "the label is missing",
             where=f"{part.label}:{gold.index('') + 1 if gold else 1}",
             remedy="a split without labels can be predicted, not scored",
         )
