@@ -114,7 +114,7 @@ class Training:
         self.plan = training_plan(features, self.recipe, work, self.config, packing)
         self.words = self.config.vocab_size
         if folding:
-            self.model, features = folded(self.model, features, words)
+            self.model, features = pruned(self.model, features, words)
             self.words = self.model.encoder.embeddings.word.embedding.shape[0]
         self.features = features
         self.loss = first_loss(self.model, work, self.plan, features)
@@ -238,7 +238,7 @@ def load_model(folder: str, *, drop_attention: bool = True, **options: str) -> m
     return models.Model(models.with_options(model.encoder, **changes), model.head)
 
 
-def folded(model: models.Model, features: Features, least: int) -> tuple[models.Model, Features]:
+def pruned(model: models.Model, features: Features, least: int) -> tuple[models.Model, Features]:
     """Returns the model with only the word embeddings that occur, and the renumbered features.
 
     At least `least` words are kept, others too if too few occur.

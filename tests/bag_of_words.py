@@ -1,4 +1,4 @@
-"""A linear classifier that sees which words stand in two texts, and nothing of their order."""
+"""A linear classifier that sees which words occur in two texts, but not their order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xt_jax.data.examples import PairExample
 
 
 def accuracy(train: Sequence[PairExample], test: Sequence[PairExample], sides: str = "ab") -> float:
-    """Percentage of test labels that logistic regression on counts of words finds.
+    """Returns the percentage of test labels that logistic regression on word counts predicts.
 
     `sides`: "ab" counts the words of both texts, each on its own; "b" those of the second only.
     """
@@ -26,8 +26,8 @@ def accuracy(train: Sequence[PairExample], test: Sequence[PairExample], sides: s
     weights = _fit(
         features[: len(train)], np.eye(len(names), dtype=np.float32)[labels[: len(train)]]
     )
-    found = np.argmax(features[len(train) :] @ weights, axis=1)
-    return 100 * float(np.mean(found == labels[len(train) :]))
+    predicted = np.argmax(features[len(train) :] @ weights, axis=1)
+    return 100 * float(np.mean(predicted == labels[len(train) :]))
 
 
 def _bag(example: PairExample, sides: str) -> list[str]:
@@ -36,7 +36,7 @@ def _bag(example: PairExample, sides: str) -> list[str]:
 
 
 def _fit(features: np.ndarray, targets: np.ndarray, steps: int = 60) -> np.ndarray:
-    """Weights of softmax regression, by Adam on all examples at once, with a little decay."""
+    """Returns weights of softmax regression, fitted by Adam on all examples with a little decay."""
     weights = np.zeros((features.shape[1], targets.shape[1]), np.float32)
     first, second = np.zeros_like(weights), np.zeros_like(weights)
     for step in range(1, steps + 1):

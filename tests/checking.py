@@ -11,7 +11,7 @@ from xt_jax import check_data
 
 
 def run(capsys, root: Path, *arguments: str) -> tuple[int, str, dict]:
-    """(exit status, what was printed, the JSON)."""
+    """Runs the check; returns (exit status, printed text, the JSON report)."""
     output = root.parent / "report.json"
     status = check_data.main(
         [f"--data_dir={root}", "--tokenizer=words", f"--output={output}", *arguments]
@@ -20,7 +20,7 @@ def run(capsys, root: Path, *arguments: str) -> tuple[int, str, dict]:
 
 
 def at_line(path: Path, number: int, change: Callable[[str], str]) -> tuple[Path, int]:
-    """Changes one line, counted from 1."""
+    """Changes one line, counted from 1; returns (path, line number)."""
     lines = path.read_bytes().decode().split("\n")
     end = "\r" if lines[number - 1].endswith("\r") else ""
     lines[number - 1] = change(lines[number - 1].removesuffix("\r")) + end
@@ -29,7 +29,7 @@ def at_line(path: Path, number: int, change: Callable[[str], str]) -> tuple[Path
 
 
 def edit(path: Path, old: str, new: str) -> int:
-    """Replaces one occurrence; the line it began in, from 1."""
+    """Replaces one occurrence; returns the number of the line where it began, from 1."""
     text = path.read_bytes().decode()
     assert old in text
     path.write_bytes(text.replace(old, new, 1).encode())
@@ -41,12 +41,12 @@ def questions(document: dict) -> list[dict]:
 
 
 def indented(path: Path) -> str:
-    """The same JSON over many lines."""
+    """Returns the same JSON spread over many lines."""
     return json.dumps(json.loads(path.read_text()), ensure_ascii=False, indent=1)
 
 
 def edit_question(path: Path, change: Callable[[dict], None]) -> tuple[int, str]:
-    """Changes the tenth question of a file with many lines; (its line, its id)."""
+    """Changes the tenth question of a file with many lines; returns (its line, its id)."""
     document = json.loads(path.read_text())
     question = questions(document)[9]
     change(question)
@@ -57,7 +57,7 @@ def edit_question(path: Path, change: Callable[[dict], None]) -> tuple[int, str]
 
 
 class Copies:
-    """Hands a damaging function the paths of a folder into which files come when asked for."""
+    """Gives a damaging function paths in a folder, and copies each file when it is requested."""
 
     def __init__(self, source: Path, root: Path):
         self._source, self._root = source, root

@@ -1,4 +1,4 @@
-"""A small parser of combinatory categorial grammar: do the categories of a sentence make one?
+"""A small parser of combinatory categorial grammar, to test whether a sentence parses.
 
 Application, composition (also crossed) of verbs with what modifies or completes them, coordination,
 a noun as a noun phrase, and prepositional phrases raised over the verb (Steedman, 2000).
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Category(NamedTuple):
-    """An atom (`slash` empty), or a function from `argument` on the side of its slash to `result`.
+    """An atom (`slash` empty), or a function from `argument` at its slash's side to `result`.
 
     The feature of an atom is empty where any will do.
     """
@@ -27,7 +27,7 @@ class Category(NamedTuple):
 
 @cache
 def read(text: str) -> Category:
-    r"""The category that is written so: (S[dcl]\NP)/NP."""
+    r"""Returns the category that is written like (S[dcl]\NP)/NP."""
     depth = 0
     for i in range(len(text) - 1, -1, -1):
         depth += (text[i] == ")") - (text[i] == "(")
@@ -41,7 +41,7 @@ def read(text: str) -> Category:
 
 
 def parses(categories: Sequence[str]) -> set[str]:
-    """What the whole sentence can be."""
+    """Returns the categories that the whole sentence can have."""
     n = len(categories)
     chart: dict[tuple[int, int], set[Category]] = {}
     for i, text in enumerate(categories):
@@ -107,7 +107,7 @@ def _applied(function: Category, argument: Category) -> Iterator[Category]:
 
 
 def _composed(function: Category, other: Category) -> Iterator[Category]:
-    """`other` completed inside: what it still lacks on its right, the result lacks."""
+    """Composes with `other`; the result lacks on its right what `other` lacks."""
     for inner in _combined_inside(function, other):
         yield Category(slash="/", result=inner, argument=other.argument)
 
@@ -119,7 +119,7 @@ def _combined_inside(function: Category, other: Category) -> Iterator[Category]:
 
 
 def _match(wanted: Category, found: Category) -> str | None:
-    """The feature that fills the open ones of `wanted`, or None where they do not match."""
+    """Returns the feature that fills the open ones of `wanted`, or None where they do not match."""
     if wanted.slash != found.slash:
         return None
     if wanted.slash:
@@ -132,7 +132,7 @@ def _match(wanted: Category, found: Category) -> str | None:
 
 
 def _with(category: Category, feature: str) -> Category:
-    """The category with `feature` in all open places of sentences."""
+    """Returns the category with `feature` in all open places of sentences."""
     if category.slash:
         result, argument = (_with(c, feature) for c in (category.result, category.argument))
         return category._replace(result=result, argument=argument)

@@ -1,4 +1,4 @@
-"""Eight CPU devices for every test, and the paths and small things that many tests need."""
+"""Gives every test eight CPU devices, and provides paths and fixtures that many tests need."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from jax._src import compiler
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Compiled programs are kept for equal ones of later tests, and for the commands that tests start.
+# Compiled programs are cached for later tests, and for the commands that tests start.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "xt_jax_test_xla")
 )
@@ -23,7 +23,7 @@ _compile_or_get_cached = compiler.compile_or_get_cached
 
 
 def _cached_for_one_device(backend, module, devices, options, callbacks, placed, *rest):
-    """Those for several CPU devices may abort the process when they come from the cache."""
+    """Bypasses the cache for several CPU devices, as cached programs may abort there."""
     if devices.size == 1:
         return _compile_or_get_cached(backend, module, devices, options, callbacks, placed, *rest)
     return compiler.backend_compile_and_load(backend, module, placed, options, callbacks)
@@ -37,7 +37,7 @@ SHARED = ROOT.parent / "shared"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Each process takes a row of tests of the same files, so that fixtures are made once."""
+    """Gives each process consecutive tests of one file, so that fixtures are made once."""
     from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log)
@@ -45,13 +45,13 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.fixture(autouse=True)
 def quick_to_compile(request):
-    """XLA compiles twice as fast; the parity tests run fully optimised."""
+    """Makes XLA compile twice as fast; the parity tests run fully optimised."""
     jax.config.update("jax_disable_most_optimizations", "parity" not in request.keywords)
 
 
 @pytest.fixture
 def one_device(monkeypatch):
-    """Studies run on one of the devices: the real vocabulary eight times over is slow."""
+    """Runs studies on one device, as the real vocabulary on eight devices is slow."""
     from xt_jax.model.sharding import make_mesh
     from xt_jax.study import build
 
@@ -65,7 +65,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Real data, the real vocabulary and scorer verdicts, which are not part of the project."""
+    """The folder of real data, vocabulary and scorer figures, which are outside the project."""
     if not SHARED.is_dir():
         pytest.skip("needs the real data in ../shared")
     return SHARED
@@ -80,7 +80,7 @@ def xlmr_tokenizer(shared):
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
-    """The embedded world, small, in the official formats."""
+    """The folder of a small embedded world in the official formats."""
     from xt_jax import mini
 
     sizes = mini.Sizes(train=1500, tagged=500, dev=150, parallel=200, pairs=30, alone=120, text=400)
@@ -89,7 +89,7 @@ def world(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def mini_tokenizer_folder() -> Path:
-    """The tokenizer that comes with the package."""
+    """The folder of the tokenizer that comes with the package."""
     from xt_jax.mini.weights import tokenizer_folder
 
     return Path(tokenizer_folder())

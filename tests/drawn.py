@@ -1,4 +1,4 @@
-"""What the tests of the embedded world's tasks draw."""
+"""Draws examples for the tests of the embedded world's tasks."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def small_config(**changes) -> xm.EncoderConfig:
 
 
 def packed_batch(rng: np.random.Generator, lengths: list[list[int]], row: int, vocab: int):
-    """input_ids, positions, segment_ids [B, row] of segments of these lengths, one list a row."""
+    """Returns input_ids, positions, segment_ids [B, row] of segments of the given lengths."""
     ids = np.full((len(lengths), row), 1, np.int32)
     positions, segments = np.zeros_like(ids), np.zeros_like(ids)
     for b, row_lengths in enumerate(lengths):

@@ -1,4 +1,4 @@
-"""What is true, by what can have happened: a model of the world that compares no two scenes.
+"""Decides what is true by enumerating what can have happened, without comparing two scenes.
 
 An event has a value for every part; a scene describes some events. Affirmed it says that one of
 these happened, denied that none of them did.
@@ -17,7 +17,7 @@ OTHER = "something else"
 
 
 class Event(NamedTuple):
-    """Something that happened, with nothing left open."""
+    """Something that happened, with a value for every part."""
 
     agent: str
     verb: str
@@ -30,7 +30,7 @@ class Event(NamedTuple):
 
 
 def describes(scene: Scene, event: Event, *, exactly: bool = True) -> bool:
-    """Whether the words of the scene, but for a negation, fit the event, told in some way.
+    """Returns whether the words of the scene, apart from a negation, fit the event.
 
     `exactly`: three are three, and not three or more. A plural is more than one; in a denied scene
     it is any number.
@@ -39,7 +39,7 @@ def describes(scene: Scene, event: Event, *, exactly: bool = True) -> bool:
 
 
 def verdict(premise: Sequence[Scene], hypothesis: Scene, *, exactly: bool = True) -> str:
-    """What follows: a hypothesis is entailed if it is true in every world where the premise is.
+    """Returns whether the hypothesis is true in every, some or no world where the premise is.
 
     The smallest such worlds have one event for each affirmed scene; the others have more events,
     as long as no denied scene describes one.
@@ -67,7 +67,7 @@ def verdict(premise: Sequence[Scene], hypothesis: Scene, *, exactly: bool = True
 
 
 def could_answer(question: Scene, asked: str, sentence: Scene) -> bool:
-    """Whether the event of an affirmed sentence may be one that a question is about."""
+    """Returns whether the event of an affirmed sentence may be what a question is about."""
     unsaid = ("thing", "number", "look") if asked == "thing" else (asked,)
     return any(
         _fits(question._replace(**{part: getattr(told, part) for part in unsaid}), told)
@@ -94,7 +94,7 @@ def _fits(scene: Scene, event: Event, exactly: bool = True) -> bool:
 
 
 def _events(mentioned: Sequence[Scene], scene: Scene) -> Iterator[Event]:
-    """Events with the deed of the scene, each part as mentioned anywhere or something else."""
+    """Returns events with the scene's verb; each part is a mentioned value or something else."""
 
     def named(part: str) -> list:
         return [*sorted({getattr(one, part) for one in mentioned} - {None}), OTHER]
@@ -110,7 +110,7 @@ def _events(mentioned: Sequence[Scene], scene: Scene) -> Iterator[Event]:
 
 
 def _tellings(event: Event) -> Iterator[Event]:
-    """The event, and what a reader knows with it.
+    """Returns the event and what a reader can infer from it.
 
     Who is met meets, who is sold something buys it, and all who travel go.
     """

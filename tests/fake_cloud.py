@@ -1,4 +1,4 @@
-"""A gcloud whose queued resource and one host are in a folder, for the tests of the scripts."""
+"""A fake gcloud whose queued resource and host are kept in a folder, to test the scripts."""
 
 from __future__ import annotations
 

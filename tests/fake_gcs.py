@@ -1,4 +1,4 @@
-"""A Google Cloud Storage of one's own, in memory: what gcsfs and TensorStore ask of the JSON API.
+"""A fake Google Cloud Storage in memory, with what gcsfs and TensorStore use of the JSON API.
 
     python tests/fake_gcs.py PORT
 
@@ -32,7 +32,7 @@ class Stored(NamedTuple):
 
 
 class StatusError(Exception):
-    """No answer but a status."""
+    """An HTTP status to answer with instead of a result."""
 
 
 class Answer(NamedTuple):
@@ -63,7 +63,7 @@ def described(name: str) -> dict[str, Any]:
 
 
 def check(name: str, asked: dict[str, str], reading: bool = False) -> None:
-    """`ifGenerationMatch` and `ifGenerationNotMatch`; 0 stands for an object that is not there."""
+    """Checks `ifGenerationMatch` and `ifGenerationNotMatch`; 0 means that there is no object."""
     stored = _objects.get(name)
     generation = str(stored.generation) if stored else "0"
     if asked.get("ifGenerationMatch", generation) != generation:
@@ -118,7 +118,7 @@ def copy(name: str, to: str, asked: dict[str, str], *, move: bool) -> Answer:
 
 
 def listed(asked: dict[str, str]) -> Answer:
-    """In pages of at most `maxResults` names and prefixes, each page from where the last ended."""
+    """Returns a page of at most `maxResults` names and prefixes, from where the last one ended."""
     prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "")
     entries: dict[str, bool] = {}  # name or prefix: is it a prefix?
     for name in sorted(_objects):
@@ -142,7 +142,7 @@ def within_offsets(name: str, asked: dict[str, str]) -> bool:
 
 
 def upload(asked: dict[str, str], headers: Any, body: bytes) -> Answer:
-    """One request (`media`, `multipart`), or the first of several (`resumable`)."""
+    """Handles an upload in one request (`media`, `multipart`) or the first of a `resumable` one."""
     if asked["uploadType"] == "media":
         return put(asked["name"], body, asked)
     if asked["uploadType"] == "resumable":
@@ -158,7 +158,7 @@ def upload(asked: dict[str, str], headers: Any, body: bytes) -> Answer:
 
 
 def go_on(number: str, headers: Any, body: bytes) -> Answer:
-    """A further piece of a resumable upload; `bytes */N` brings none and `bytes a-b/N` the last."""
+    """Handles a chunk of a resumable upload: `bytes */N` has no data, `bytes a-b/N` is the last."""
     name, asked, before = _uploads[number]
     whole = before + body
     if not headers["Content-Range"].endswith(f"/{len(whole)}"):

@@ -1,8 +1,8 @@
-"""Runs `run.py` again and again, each time in a fork that is killed at a chosen moment.
+"""Runs `run.py` repeatedly, each time in a fork that is killed at a chosen moment.
 
 A server: for each line of JSON on its standard input {"arguments", "moment", "count", "delay",
-"log"} it runs the command and answers with the exit status of the child. That a child need not
-import everything anew makes thirty kills affordable.
+"log"} it runs the command and answers with the exit status of the child. Thirty kills are
+affordable because no child has to import everything again.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ MOMENTS: dict[str, tuple[Any, str]] = {
 
 
 def kill_at(moment: str, count: int, delay: float) -> None:
-    """SIGKILL, or death by a timer, at the `count`-th call of what makes up the moment.
+    """Kills this process at the `count`-th call of the function that defines the moment.
 
     Args:
-        delay: seconds after the call has returned; below 0: before it is made. "anywhere" is that
-            many seconds from now.
+        delay: seconds after the call has returned (by a timer), below 0 before it is made; for
+            "anywhere", seconds from now.
     """
     if moment == "anywhere":
         signal.setitimer(signal.ITIMER_REAL, delay)
@@ -65,7 +65,7 @@ def kill_at(moment: str, count: int, delay: float) -> None:
 
 
 def child(job: dict[str, Any]) -> None:
-    """The command, as `python run.py` runs it; does not return."""
+    """Runs the command as `python run.py` does; does not return."""
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)

@@ -1,4 +1,4 @@
-"""Fixtures `lines` and `folder`: words of six languages, and a tokenizer trained on them."""
+"""Provides the fixtures `lines` and `folder`: words of six languages, and their tokenizer."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ WORDS = {
 
 @pytest.fixture(scope="module", name="lines")
 def lines_of_words() -> list[str]:
-    """Words in many orders, as far as the samples; each Chinese word between spaces."""
+    """Lines of words in many orders, with each Chinese word between spaces."""
     rng = np.random.default_rng(0)
-    made = [words for _, words, _ in SENTENCES.values()] * 5
+    lines = [words for _, words, _ in SENTENCES.values()] * 5
     for words in WORDS.values():
-        made += [" ".join(rng.permutation(words.split())) for _ in range(150)]
-    return made
+        lines += [" ".join(rng.permutation(words.split())) for _ in range(150)]
+    return lines
 
 
 @pytest.fixture(scope="module", name="folder")

@@ -1,4 +1,4 @@
-"""Prepares data sets with TFDS's own builders, from releases that are already on disk.
+"""Prepares data sets with TFDS's own builders from releases that are already on disk.
 
     python tests/prepare_tfds.py RELEASES DATA_DIR [--shuffle | --registered] NAME ...
 

@@ -1,4 +1,4 @@
-"""Parquet files with the schemas published on the hub, written from examples."""
+"""Writes Parquet files with the schemas published on the hub from examples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRIPPED = ("xquad", "mlqa", "mlqa_cross", "tydiqa")
 
 
 def write(path: Path, rows: list[dict], schema: dict, classes: dict | None = None) -> None:
-    """One parquet file; `classes` are noted in the schema as the `datasets` library does."""
+    """Writes one Parquet file; the schema lists `classes` as the `datasets` library does."""
     features = {name: {"names": list(names), "_type": "ClassLabel"}
                 for name, names in (classes or {}).items()}  # fmt: skip
     for name in features:
@@ -69,7 +69,7 @@ def _write_qqp(root, files, task, split, language) -> None:
 
 
 def _write_snli(root, files, task, split, language) -> None:
-    """With a row that has no consensus, and in two files; the class names are left out."""
+    """Writes two files with a row that has no consensus, and without class names."""
     rows = [
         {"premise": e.text_a, "hypothesis": e.text_b, "label": NLI.index(e.label)}
         for e in examples(files, task, split, language)
@@ -113,7 +113,7 @@ def _write_pawsx(root, files, task, split, language) -> None:
 
 
 def _question(example: SpanExample, *, stripped: bool = False) -> dict:
-    """`google/xtreme` strips texts and keeps the release's offsets."""
+    """Returns a question as in `google/xtreme`: stripped texts with the release's offsets."""
     change = str.strip if stripped else str
     answers = {
         "text": [change(text) for text, _ in example.answers],
@@ -165,7 +165,7 @@ def _write_hellaswag(root, files, task, split, language) -> None:
 
 
 def _write_cosmos_qa(root, files, task, split, language) -> None:
-    """The choices begin with the question; any cut between words joins to the same text."""
+    """Writes choices that begin with the question, cut between any two words."""
     rows = []
     for e in examples(files, task, split, language):
         question = e.choices[0].partition(" ")[0]
@@ -210,7 +210,7 @@ def _write_panx(root, files, task, split, language) -> None:
 
 
 def _write_tatoeba(root, files, task, split, language) -> None:
-    """Sentences carry their line ends."""
+    """Writes sentences that carry their line ends."""
     rows = [
         {
             "source_sentence": e.translation + "\n",

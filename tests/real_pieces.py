@@ -1,4 +1,4 @@
-"""What ../shared/data holds, as its README has it."""
+"""Lists what ../shared/data contains, as its README says."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ SHARED = {
 
 
 def spelled(table: str) -> list[str]:
-    """["de:5", "en:5"] from "de en :5"."""
-    found: list[str] = []
+    """Returns ["de:5", "en:5"] for "de en :5"."""
+    items: list[str] = []
     waiting: list[str] = []
     for item in table.split():
         if item.startswith(":"):
-            found, waiting = [*found, *(language + item for language in waiting)], []
+            items, waiting = [*items, *(language + item for language in waiting)], []
         elif ":" in item:
-            found.append(item)
+            items.append(item)
         else:
             waiting.append(item)
-    return found
+    return items

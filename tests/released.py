@@ -1,4 +1,4 @@
-"""A folder of small releases in their official layouts, written from the real files in ../shared.
+"""Writes a folder of small releases in their official layouts from the files in ../shared.
 
 What TFDS would download and unpack lies where `find_upstream` says, so its own builders can prepare
 from it; the `files` source reads the same folder.
@@ -30,7 +30,7 @@ ROWS = 120
 
 
 def find_upstream(root: Path, url: str) -> Path:
-    """What a builder gets for a URL: the file, or the folder that an archive is unpacked into."""
+    """Returns what a builder gets for a URL: a file, or the folder of an unpacked archive."""
     url, _, name = url.partition("?")[0].rpartition("/")
     if "xtreme_translations" in url:
         return root / url.partition("xtreme_translations/")[2] / name
@@ -141,7 +141,7 @@ def _as_in_xnli_mt(label: str) -> str:
 
 
 def _pawsx(data: Path, root: Path) -> None:
-    """Without quote marks, which the copies differ in."""
+    """Writes PAWS-X without quote marks, in which the copies differ."""
 
     def plain(language: str) -> list:
         pairs = read(data, "pawsx", "dev", language)
@@ -198,7 +198,7 @@ def _squads(data: Path, root: Path) -> None:
 
 
 def _tydiqa(data: Path, root: Path) -> None:
-    """The training set's ids, which XTREME's copy has cut, are numbered anew."""
+    """Renumbers the ids of the training set, which XTREME's copy has cut."""
     merged = []
     for code in ("en", "sw"):
         path = data / f"tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.{code}.train.json"
@@ -223,7 +223,7 @@ def _tydiqa(data: Path, root: Path) -> None:
 
 
 def _choices(data: Path, root: Path) -> None:
-    """HellaSwag's training piece has no rows from WikiHow; some of the dev set's join it."""
+    """Writes the tasks with choices; HellaSwag's training set gets the WikiHow rows of dev."""
     train, dev = (
         (data / f"hellaswag/hellaswag_{name}.jsonl").read_text().split("\n")
         for name in ("train", "val")

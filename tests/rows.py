@@ -1,4 +1,4 @@
-"""Hand-made rows of `results.jsonl`."""
+"""Builds hand-made rows of `results.jsonl`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xt_jax.records.results import Row
 
 
 def rows_of(intermediate: str, values: dict[str, float], **fields) -> list[Row]:
-    """A row per language; one training run, and its own examples in each language."""
+    """Returns a row per language of one training run, with other examples in each language."""
     target, seed = fields.get("target", "xnli"), fields.get("seed", 0)
     row = {
         "model": "base",

@@ -1,4 +1,4 @@
-"""A whole study over a data source: few examples, a tiny encoder, every target that is there."""
+"""Runs a whole study over a data source: few examples, a tiny encoder, every target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xt_jax.study import runner
 
 
 def scored(source: str, directory: Path, workdir: Path, tokenizer, monkeypatch) -> dict[str, set]:
-    """The languages with results, by target."""
+    """Returns the languages that have results, by target."""
     monkeypatch.setattr(encoders, "load_tokenizer", lambda _: tokenizer)
     recipe = RecipeOverrides(
         epochs=1, batch_size=8, max_length=192, eval_every=1000, eval_examples=8
@@ -29,7 +29,7 @@ def scored(source: str, directory: Path, workdir: Path, tokenizer, monkeypatch) 
         allow_missing=True,
     )
     runner.run(config, str(workdir))
-    found: dict[str, set] = {}
+    languages: dict[str, set] = {}
     for row in results.read_rows(workdir / "results.jsonl"):
-        found.setdefault(row["target"], set()).add(row["language"])
-    return found
+        languages.setdefault(row["target"], set()).add(row["language"])
+    return languages

@@ -1,4 +1,4 @@
-"""Studies whose gaps are known: what every test example would do is drawn, not trained."""
+"""Simulates studies with known gaps: the score of every test example is drawn, not trained."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ GAPS = np.array([6.0, 5.0, 3.0, 2.5, 1.0])  # true, in points, of five sizes
 SIZES = np.log10([1e5, 3e5, 1e6, 4e6, 2e7])
 SLOPE = float(slope_weights(SIZES) @ GAPS)
 
-_TIMES = {"binary": 1, "fraction": 3, "ratio": 4}  # decisions in an example, at most
+_TIMES = {"binary": 1, "fraction": 3, "ratio": 4}  # largest number of decisions in an example
 
 
 @dataclass(frozen=True)
 class Design:
-    """Standard deviations are in points, as are gaps.
+    """The design of a simulated study; gaps and standard deviations are in points.
 
     Attributes:
-        seeds: of each size.
+        seeds: the number of seeds of each size.
         seed: standard deviation of either side over seeds.
-        helped: how much examples differ in what the intermediate task does for them, at every
-            size alike and at each size besides.
+        helped: how much the effect of the intermediate task differs between examples, at every
+            size alike and in addition at each size.
         kind: what an example contributes: right or wrong, a fraction, or counts of a ratio.
-        intermediates: with the same gaps, compared with the same direct runs.
-        lost: so many of the last intermediate task's seeds are not there.
+        intermediates: how many there are, with the same gaps against the same direct runs.
+        lost: how many seeds of the last intermediate task are missing.
         same_direct: direct is one run whatever the seed, as in retrieval.
-        agreement: with this probability a run decides an example as all others with its chance of
-            being right would, else for itself; None leaves chance out: a run earns its chances.
+        agreement: the probability that a run decides an example as all runs with its chance of
+            being right do, else independently; None: runs score their chances, without noise.
         parallel: whether the languages' examples are translations of each other.
     """
 
@@ -48,7 +48,7 @@ class Design:
 
 
 def simulate(design: Design, rng: np.random.Generator) -> list[list[np.ndarray]]:
-    """Outcomes [side, seed, language, example, 2] of each size, direct first."""
+    """Returns scores [side, seed, language, example, 2] of each size, direct first."""
     n, languages = design.examples, design.languages
     sets = 1 if design.parallel else languages
 
@@ -60,7 +60,7 @@ def simulate(design: Design, rng: np.random.Generator) -> list[list[np.ndarray]]
     counts = rng.integers(1, 5, (sets, n)) if design.kind == "ratio" else np.ones((sets, n), int)
     counts = np.broadcast_to(counts, (languages, n))
     common = rng.random((max(_TIMES.values()), sets, n), np.float32)
-    found = []
+    sizes = []
     for gap, seeds in zip(GAPS / 100, design.seeds, strict=True):
         luck = design.seed / 100 * rng.standard_normal((1 + len(tasks), seeds, 1, 1))
         chances = [0.5 + difficulty + luck[0]]
@@ -72,19 +72,19 @@ def simulate(design: Design, rng: np.random.Generator) -> list[list[np.ndarray]]
         for side, p in enumerate(chances):
             p = np.broadcast_to(p, (seeds, languages, n))
             if design.same_direct and side == 0:
-                one = _drawn(p[:1] - luck[0, 0], counts, common, design, rng)
-                sides.append(np.broadcast_to(one, (*p.shape, 2)))
+                one_run = _drawn(p[:1] - luck[0, 0], counts, common, design, rng)
+                sides.append(np.broadcast_to(one_run, (*p.shape, 2)))
             else:
                 sides.append(_drawn(p, counts, common, design, rng))
-        found.append(np.stack(sides))
-    return found
+        sizes.append(np.stack(sides))
+    return sizes
 
 
 def gaps(study: list[np.ndarray], lost: int = 0, draws: int = 200) -> list[list[Paired]]:
-    """Of each size and intermediate task, the mean over languages, as `findings` has it."""
+    """Returns the gap of each size and intermediate task, over languages as in `findings`."""
     flat = [size.reshape(-1, *size.shape[-2:]) for size in study]
     moved = shifts(np.concatenate(flat), draws)
-    found, first = [], 0
+    of_sizes, first = [], 0
     for size, runs in zip(study, flat, strict=True):
         score = 100 * np.divide(*np.moveaxis(size.sum(axis=-2, dtype=np.float64), -1, 0))
         drawn = moved[first : first + len(runs)].reshape(*score.shape, -1)
@@ -92,20 +92,20 @@ def gaps(study: list[np.ndarray], lost: int = 0, draws: int = 200) -> list[list[
         values, shifted = ((x[1:] - x[0]).mean(axis=2) for x in (score, drawn))
         seeds = tuple(range(size.shape[1]))
         paired = [Paired(seeds, *two, size.shape[-2]) for two in zip(values, shifted, strict=True)]
-        found.append([*paired[:-1], paired[-1].of(seeds[lost:])])
-    return found
+        of_sizes.append([*paired[:-1], paired[-1].of(seeds[lost:])])
+    return of_sizes
 
 
 def gap_of(paired: list[Paired]) -> Estimate:
-    return estimate([Term(1 / len(paired), "model", one) for one in paired])
+    return estimate([Term(1 / len(paired), "model", gap) for gap in paired])
 
 
 def slope_of(sizes: list[list[Paired]]) -> Estimate:
     return estimate(
         [
-            Term(weight / len(paired), f"{i}", one)
+            Term(weight / len(paired), f"{i}", gap)
             for i, (weight, paired) in enumerate(zip(slope_weights(SIZES), sizes, strict=True))
-            for one in paired
+            for gap in paired
         ]
     )
 
@@ -117,15 +117,15 @@ def _drawn(
     design: Design,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """[seed, language, example, 2] of a side, float32."""
+    """Draws the scores [seed, language, example, 2] of one side, float32."""
     if design.agreement is None:
         right = p * counts
     else:
         right = np.zeros(p.shape, np.float32)
         for i in range(_TIMES[design.kind]):
-            own = rng.random(p.shape, np.float32)
+            independent = rng.random(p.shape, np.float32)
             alike = rng.random(p.shape, np.float32) < design.agreement
-            hit = np.where(alike, common[i], own) < p
+            hit = np.where(alike, common[i], independent) < p
             right += (
                 hit & (i < counts)
                 if design.kind == "ratio"

@@ -1,4 +1,4 @@
-"""A small model of any task, and packed batches of its features."""
+"""Builds a small model of any task, and packed batches of its features."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xt_jax.tasks.table import FAMILIES, TASKS
 
 
 def small_model(task: str, vocab_size: int, scale: float = 0.2, dim: int = 32) -> Model:
-    """Two layers; of choices the scores differ."""
+    """Returns a model of two layers, whose choices get different scores."""
     config = EncoderConfig(
         "xlm-roberta", vocab_size, dim, 2, 4, 2 * dim, 514, 1, 1e-5, 1, initializer_range=scale
     )
@@ -27,19 +27,19 @@ def small_model(task: str, vocab_size: int, scale: float = 0.2, dim: int = 32) -
 
 
 def batch_of(features: Features, size: int, **options) -> dict[str, jax.Array]:
-    """The first step of `size` examples; options of `plan_training`."""
+    """Returns the first step of `size` examples; `options` are those of `plan_training`."""
     plan = plan_training(features.lengths, size, 1, 0, **options)
     return jax.tree.map(jnp.asarray, materialise(plan, features, 0, 1))
 
 
 def assert_close(found, expected, tolerance: float = 1e-5) -> None:
-    """Leaf by leaf."""
+    """Compares two trees leaf by leaf."""
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
 
 
 def poisoned(model: Model, batch: dict, where: jax.Array) -> dict:
-    """The batch with the last word of the vocabulary at `where`, whose embedding is enormous."""
+    """Puts the vocabulary's last word at `where`, with an enormous embedding."""
     table = model.encoder.embeddings.word.embedding
     word = table.shape[0] - 1
     assert not (batch["input_ids"] == word).any()

@@ -1,4 +1,4 @@
-"""A study of three sizes, two intermediate tasks and three targets with random answers."""
+"""A study of three sizes, two intermediate tasks and three targets with random scores."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ N = 40
 
 
 class Study:
-    """Every run answers by chance, better or worse, the same number of examples.
+    """A study whose runs answer at random, each with its own accuracy, the same examples.
 
     Attributes:
-        rows: as a study writes them; direct retrieval is one run whatever the seed.
-        arrays: the example_scores of (run, data).
+        rows: the rows as a study writes them; direct retrieval is one run whatever the seed.
+        arrays: the per-example scores of (run, data).
     """
 
     def __init__(self, key: int = 0, seeds: int = 3, models=MODELS, targets=TARGETS):

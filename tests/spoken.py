@@ -1,4 +1,4 @@
-"""Meanings that every language of the embedded world says; tests/sentences/ has how, by hand."""
+"""Lists meanings that every language of the embedded world says; tests/sentences/ has how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Submissions that are made up, and the official scorers' figures; 1e-9, fixed.
+"""Makes up submissions and compares scores with the official scorers' figures to 1e-9.
 
 How the figures were made: `reference/make_score_reference.py`, and conformance/README.md of the
 shared data.
@@ -31,7 +31,7 @@ def assert_equal(found, expected) -> None:
 
 
 def made_up(folder: Path, version: str = "xtreme") -> Path:
-    """The folder, with predictions and labels for every task and language of the version."""
+    """Writes predictions and labels for every task and language of the version into the folder."""
     ref.write_made_up(folder, version, BENCHMARKS[version].languages)
     return folder
 

@@ -1,4 +1,4 @@
-"""Rows and logs of a whole study with known gaps, and what is found of them."""
+"""Builds rows and logs of a whole study with known gaps, and their analysis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEVELS = (45, 65, 60, 75, 30, 32, 36, 25, 55)
 
 
 def effect(intermediate: str, params: int, target: str) -> float:
-    """The true gap: of the smallest size, and what ten times the parameters add."""
+    """Returns the true gap of a run, from that of the smallest size and its change with size."""
     if intermediate == "direct":
         return 0.0
     start, slope = EFFECTS.get(intermediate, (3.5, -1.0))
@@ -47,15 +47,15 @@ def study_rows(
     second_metrics: bool = False,
     noise: float = 1.0,
 ) -> list[Row]:
-    """Scores that grow with size, noise per seed and language; `None` is the official languages."""
+    """Returns scores that grow with size, with noise; `languages` None: the official ones."""
     random = np.random.default_rng(7)
     rows: list[Row] = []
     for model, params in sizes.items():
         for branch in branches:
             for target in targets:
-                mine = languages or TASKS[target].languages
+                codes = languages or TASKS[target].languages
                 if target in ("bucc", "tatoeba"):
-                    mine = [code for code in mine if code != "en"]
+                    codes = [code for code in codes if code != "en"]
                 level = LEVELS[TARGETS.index(target)] + 5 * math.log10(params / 56_544)
                 for seed in range(seeds):
                     shift = random.normal(0, noise)
@@ -63,7 +63,7 @@ def study_rows(
                         code: round(
                             min(99.0, max(1.0, level + effect(branch, params, target) + shift
                             + random.normal(0, noise) + 3 * math.sin(7 * i))), 2)
-                        for i, code in enumerate(mine)
+                        for i, code in enumerate(codes)
                     }  # fmt: skip
                     fields = {"seed": seed, "target": target, "model": model}
                     fields |= {"encoder_params": params, "total_params": params + 220_000}
@@ -82,12 +82,12 @@ def study_rows(
 
 
 def analysed(rows: list[Row], only=(), phases: Sequence[PhaseLog] = ()) -> StudyResults:
-    """The results of rows alone, without per-example scores."""
+    """Returns the results of rows alone, without per-example scores."""
     return results_of(rows, lambda run, data: None, only, phases)
 
 
 def phase_logs(sizes: Sequence[str] = tuple(MINI), seeds: int = 3) -> list[PhaseLog]:
-    """Phases that learn, faster after an intermediate task."""
+    """Returns logs of phases that learn faster after an intermediate task."""
     random = np.random.default_rng(3)
     logs = []
     for model in sizes:

@@ -1,4 +1,4 @@
-"""Scores of answers against cases worked by hand and simple independent ones; 1e-9, fixed.
+"""Scores of answers against cases worked by hand and simple references, to 1e-9.
 
 The official scorers' figures are in test_score.py.
 """
@@ -192,7 +192,7 @@ ODDS = st.integers(-3, 3).map(float)
 @unhurried
 @given(st.lists(st.tuples(st.sampled_from(["", "x", "x y", "z"]), ODDS, st.booleans()), min_size=1))
 def test_squad_v2_thresholds_are_the_best(questions):
-    """Against every threshold tried in turn; between equal odds the script may stop midway."""
+    """Compares with every threshold; between equal odds the script may stop early."""
     answers = [["x"] if has else [] for *_, has in questions]
     predictions = [(text, odds) for text, odds, _ in questions]
     found = squad_v2_scores(answers, predictions)

@@ -1,4 +1,4 @@
-"""XTREME's averages from rows, the figures beside them, and the table of languages."""
+"""XTREME's averages from rows, published figures, and the table of languages."""
 
 from __future__ import annotations
 

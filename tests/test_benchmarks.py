@@ -1,4 +1,4 @@
-"""The benchmarks end to end at tiny sizes, and what they count with."""
+"""The benchmarks end to end at tiny sizes, and the quantities that they count."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def benchmarks(repository, monkeypatch):
 
 @pytest.fixture
 def run(benchmarks, repository):
-    """Runs a script; its last line as JSON."""
+    """Runs a script; returns its last line as JSON."""
 
     def run(script: str, *flags: str) -> dict:
         path = os.pathsep.join([str(repository), os.environ.get("PYTHONPATH", "")])
@@ -46,7 +46,7 @@ def run(benchmarks, repository):
 
 
 @pytest.fixture
-def pieces(world, tmp_path, mini_tokenizer_folder):
+def inputs(world, tmp_path, mini_tokenizer_folder):
     """(an MNLI file, a folder of XNLI in two languages, the tokenizer), all of the mini world."""
     rows = read_mnli(world / "mnli" / "train.tsv", NLI)[:80]
     for start, language in enumerate(("en", "de")):
@@ -62,16 +62,16 @@ def needs_torch():
         pytest.skip("the other side of the benchmarks is PyTorch (extra `bench`)")
 
 
-def small_finetune(pieces) -> list[str]:
-    mnli, _, tokenizer = pieces
+def small_finetune(inputs) -> list[str]:
+    mnli, _, tokenizer = inputs
     sizes = "--size=tiny --layers=1 --batch_size=8 --max_examples=64 --steps=1"
     return [f"--mnli={mnli}", f"--tokenizer={tokenizer}", *sizes.split()]
 
 
 @pytest.mark.parity
-def test_finetune_trains_both_sides_from_the_same_loss(run, pieces, needs_torch):
+def test_finetune_trains_both_sides_from_the_same_loss(run, inputs, needs_torch):
     flags = ("--repeats=2", "--breakdown", "--threads=1", "--peers=plain,grouped")
-    result = run("finetune.py", *small_finetune(pieces), *flags)
+    result = run("finetune.py", *small_finetune(inputs), *flags)
     assert result["equal_losses"]
     assert set(result["peers"]) == {"plain", "grouped"}
     assert result["ratio"] == result["peers"]["plain"]["ratio"]
@@ -91,9 +91,9 @@ def test_finetune_trains_both_sides_from_the_same_loss(run, pieces, needs_torch)
     assert set(result["variants"]) == {"no folding", "no folding, no packing"}
 
 
-def test_finetune_says_where_the_time_goes(run, pieces, tmp_path):
+def test_finetune_says_where_the_time_goes(run, inputs, tmp_path):
     flags = ("--repeats=1", "--peers=none", f"--profile={tmp_path / 'trace'}")
-    result = run("finetune.py", *small_finetune(pieces), *flags)
+    result = run("finetune.py", *small_finetune(inputs), *flags)
     assert result["peers"] == {}
     assert result["ratio"] is None
     parts = result["profile_seconds"]
@@ -102,8 +102,8 @@ def test_finetune_says_where_the_time_goes(run, pieces, tmp_path):
 
 
 @pytest.mark.parity
-def test_evaluate_gives_the_labels_of_transformers(run, pieces, needs_torch):
-    _, xnli, tokenizer = pieces
+def test_evaluate_gives_the_labels_of_transformers(run, inputs, needs_torch):
+    _, xnli, tokenizer = inputs
     flags = ("--size=tiny", "--repeats=2", "--peer_batches=4,16", "--threads=1")
     result = run("evaluate.py", f"--xnli_dir={xnli}", f"--tokenizer={tokenizer}", *flags)
     assert result["equal_labels"] >= 0.999
@@ -140,8 +140,8 @@ def test_precision_trains_both_from_the_same_start(run, tmp_path):
     assert path.exists()
 
 
-def test_prepare_gives_the_same_features_from_its_cache(run, pieces):
-    mnli, _, tokenizer = pieces
+def test_prepare_gives_the_same_features_from_its_cache(run, inputs):
+    mnli, _, tokenizer = inputs
     result = run("prepare.py", f"--mnli={mnli}", f"--tokenizer={tokenizer}", "--examples=2000")
     for start in result.values():
         assert start["features_seconds"] > 0

@@ -1,4 +1,4 @@
-"""Intervals of gaps and slopes: that they cover what they should, and what they are made of."""
+"""Intervals of gaps and slopes: their coverage, and the variances they consist of."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DESIGNS = {
 
 
 def coverage(design: Design, simulations: int) -> np.ndarray:
-    """How often (%) the intervals of a gap and of a slope contain the true ones."""
+    """Returns how often (%) the intervals of a gap and of a slope contain the true values."""
     rng, covered = np.random.default_rng(2024), np.zeros(2)
     for _ in range(simulations):
         sizes = gaps(simulate(design, rng), design.lost)
@@ -132,7 +132,7 @@ def test_a_draw_takes_n_examples_with_replacement(monkeypatch, at_once):
     assert weights.var() == pytest.approx(1 - 1 / 50, rel=0.05)
     other = np.concatenate([w for _, w in bootstrap._weights(25, 400)])
     halves = weights.reshape(400, 25, 2).sum(axis=2)
-    assert abs(np.corrcoef(halves.ravel(), other.ravel())[0, 1]) < 0.05  # another size, others
+    assert abs(np.corrcoef(halves.ravel(), other.ravel())[0, 1]) < 0.05  # a size has its own draws
 
 
 def test_nothing_to_divide_by_is_zero():
@@ -226,7 +226,7 @@ def random_paired(rng, seeds=4, scale=1.0) -> Paired:
 
 
 def by_hand(terms: list[Term]) -> tuple[float, float]:
-    """(variance, freedom): pairs of different runs covary through examples."""
+    """Returns (variance, freedom); pairs of different runs covary through examples."""
     seeds_part, examples_part, below = 0.0, 0.0, 0.0
     runs = [
         (term.model, seed, term.weight / len(term.paired.seeds), drawn)

@@ -1,4 +1,4 @@
-"""A study on a Ray cluster of two nodes on this machine, of which one is lost, and as two parts."""
+"""A study on a local Ray cluster of two nodes, one of which is lost, and as two shards."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rows(workdir: Path) -> list[bytes]:
     return sorted(line for file in files for line in file.read_bytes().splitlines())
 
 
-def board(workdir: Path, name: str = "status.json") -> dict:
+def read_status(workdir: Path, name: str = "status.json") -> dict:
     return json.loads((workdir / name).read_text())
 
 
@@ -47,16 +47,16 @@ def serial(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_parts_have_the_rows_of_the_whole_and_share_no_phase(serial, tmp_path):
+def test_shards_have_the_rows_of_the_whole_and_share_no_phase(serial, tmp_path):
     for i in (1, 2):
         finish(tmp_path, f"--config.shard={i}/2", tasks=TASKS)
     assert rows(tmp_path) == rows(serial)
     names = [
-        {piece["name"] for piece in board(tmp_path, f"status-{i}-of-2.json")["jobs"]}
+        {job["name"] for job in read_status(tmp_path, f"status-{i}-of-2.json")["jobs"]}
         for i in (1, 2)
     ]
     assert not names[0] & names[1]
-    assert names[0] | names[1] == {piece["name"] for piece in board(serial)["jobs"]}
+    assert names[0] | names[1] == {job["name"] for job in read_status(serial)["jobs"]}
     phases = [path.name for path in (tmp_path / "phases").iterdir()]
     assert sorted(phases) == sorted(path.name for path in (serial / "phases").iterdir())
 
@@ -76,7 +76,7 @@ def test_a_lost_worker_and_a_lost_node_change_nothing(serial, tmp_path):
         _until(process, _kill_a_worker)
         _until(process, lambda: _done(tmp_path) >= 4)
         nodes.remove_node(second, allow_graceful=False)
-        assert _done(tmp_path) < len(board(tmp_path)["jobs"])
+        assert _done(tmp_path) < len(read_status(tmp_path)["jobs"])
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output[-3000:]
     finally:
@@ -84,8 +84,8 @@ def test_a_lost_worker_and_a_lost_node_change_nothing(serial, tmp_path):
         ray.shutdown()
         nodes.shutdown()
     assert rows(tmp_path) == rows(serial)
-    assert {piece["state"] for piece in board(tmp_path)["jobs"]} == {"done"}
-    assert time_left(board(tmp_path)).share == 0
+    assert {job["state"] for job in read_status(tmp_path)["jobs"]} == {"done"}
+    assert time_left(read_status(tmp_path)).share == 0
 
 
 def test_without_ray_the_error_says_what_to_install(monkeypatch):
@@ -105,11 +105,11 @@ def test_resources_that_are_none(resources):
 def _done(workdir: Path) -> int:
     if not (workdir / "status.json").exists():
         return 0
-    return sum(piece["state"] == "done" for piece in board(workdir)["jobs"])
+    return sum(job["state"] == "done" for job in read_status(workdir)["jobs"])
 
 
 def _kill_a_worker() -> bool:
-    """SIGKILL to a process that is at work on a piece; False where none is."""
+    """Kills a process that runs a job (SIGKILL); returns False where none does."""
     for folder in Path("/proc").iterdir():
         try:
             title = (folder / "cmdline").read_bytes()

@@ -1,4 +1,4 @@
-"""Runs at chance: which they are, and what is found with and without them."""
+"""Runs at chance: how they are recognised, and results with and without them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_english_decides_where_there_is_any():
 
 
 def without(study: Study, bad: set[tuple], *fields: str):
-    """What is found in the study's rows but for those that have these values in the fields."""
+    """Returns the findings without the study's rows that have these field values."""
     rows = [row for row in study.rows if tuple(row[field] for field in fields) not in bad]
     return find(rows, study.example_scores)
 

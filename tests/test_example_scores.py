@@ -1,4 +1,4 @@
-"""What single test examples contribute: they add up to the score, and are kept with a study."""
+"""Per-example scores: they add up to the score, and a study saves them."""
 
 from __future__ import annotations
 

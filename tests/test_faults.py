@@ -1,4 +1,4 @@
-"""Thirty-three kills, in training, saves, evaluations, writes and anywhere: the same end."""
+"""Kills a run 33 times, in training, saves, evaluations, writes and anywhere."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DEADLY = (-signal.SIGKILL, -signal.SIGALRM)
 
 
 class Kill(NamedTuple):
-    """See `faulty.kill_at`."""
+    """A moment to kill at, see `faulty.kill_at`."""
 
     moment: str
     count: int
@@ -49,7 +49,7 @@ UNDISTURBED = Kill("", 0, 0.0)
 
 
 class Server:
-    """Commands in forks of one process that has everything imported."""
+    """Runs commands in forks of one process that has everything imported."""
 
     def __init__(self, folder: Path):
         self._cache = folder / "xla"
@@ -66,7 +66,7 @@ class Server:
         )
 
     def run(self, workdir: Path, kill: Kill = UNDISTURBED) -> tuple[int, str]:
-        """Exit status, and what was printed."""
+        """Returns the exit status and what was printed."""
         log = self._cache.with_suffix(".log")
         arguments = [*ARGUMENTS, f"--workdir={workdir}", f"--compilation_cache={self._cache}"]
         job = {"arguments": arguments, "log": str(log), **kill._asdict()}
@@ -90,7 +90,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def whole(server, tmp_path_factory) -> dict[str, str]:
-    """What an undisturbed run leaves."""
+    """The digests of what an undisturbed run leaves."""
     workdir = tmp_path_factory.mktemp("whole")
     status, output = server.run(workdir)
     assert status == 0, output[-3000:]
@@ -98,7 +98,7 @@ def whole(server, tmp_path_factory) -> dict[str, str]:
 
 
 def left(workdir: Path) -> dict[str, str]:
-    """The digest of every file with results: rows, weights, predictions, per-example scores."""
+    """Returns the digest of every file with results: rows, weights, predictions, example scores."""
     patterns = (
         "results.jsonl",
         "phases/*/best/*/*",
@@ -117,7 +117,7 @@ def left(workdir: Path) -> dict[str, str]:
 
 
 def drawn(rng: random.Random, turn: int) -> Kill:
-    """Every kind of moment in turn, each time another one of them."""
+    """Returns every kind of moment in turn, at random times."""
     moment = ("step", "save", "evaluation", "write", "weights", "anywhere")[turn % 6]
     if moment == "anywhere":
         return Kill(moment, 1, rng.uniform(1, 5))

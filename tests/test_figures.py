@@ -1,4 +1,4 @@
-"""The pictures of a report: they show what the results say, and all of their text is legible."""
+"""The pictures of a report: they show the results, and all of their text is legible."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def lines(axes, label: str) -> list[tuple[float, float]]:
 
 
 def ladder(sizes: dict[str, int], targets: tuple[str, ...] = ("xnli",), seeds: int = 2):
-    """Scores 10, 11 (seeds 0, 1) of direct at the first size, 10 more at each following one."""
+    """Returns scores 10 and 11 (seeds 0, 1) for direct at the first size, 10 more per next size."""
     return [
         row
         for i, (model, params) in enumerate(sizes.items())
@@ -68,13 +68,13 @@ def ladder(sizes: dict[str, int], targets: tuple[str, ...] = ("xnli",), seeds: i
 
 
 def dots(axes: Axes, name: str) -> list[tuple[float, float]]:
-    """(x, y) of the points of an intermediate task."""
+    """Returns (x, y) of the points of an intermediate task."""
     found = [c for c in axes.containers if c.get_label() == name]
     return [tuple(xy) for c in found for xy in c.lines[0].get_xydata().tolist()]
 
 
 def bars(axes: Axes, name: str) -> list[tuple[float, float] | None]:
-    """The ends of the bar of each point; None where there is none."""
+    """Returns the ends of the bar of each point; None where there is none."""
     (container,) = [c for c in axes.containers if c.get_label() == name]
     (lines,) = container.lines[2]
     ends = [tuple(path.vertices[:, 1].tolist()) for path in lines.get_paths()]
@@ -364,7 +364,7 @@ def test_phases_that_were_evaluated_once_show_their_loss():
 
 
 def texts_of(figure: Figure) -> list:
-    """The legend, and every title, label and number that is seen."""
+    """Returns the legend, and every visible title, label and number."""
     found = [*figure.legends, *figure.texts]
     for axes in figure.axes:
         found += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]

@@ -1,4 +1,4 @@
-"""What is found in the rows of a study: gaps, slopes, collapsed runs, and how sure they are."""
+"""What is concluded from the rows of a study: gaps, slopes, collapsed runs, certainty."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_what_is_not_known_of_examples_stays_with_its_own_gaps():
 
 @pytest.mark.parametrize("at_once", [1, 1 << 25])
 def test_examples_that_count_for_nothing_are_not_drawn_from_many(monkeypatch, at_once):
-    """As of the sentences of BUCC, where every run has others that count."""
+    """Most sentences of BUCC count for nothing, others in each run."""
     monkeypatch.setattr(contrasts, "_AT_ONCE", at_once)
     study = Study(22)
     small = study.find()
@@ -136,7 +136,7 @@ def test_examples_that_count_for_nothing_are_not_drawn_from_many(monkeypatch, at
     runs = [r for r in study.rows if r["target"] == "panx" and r["language"] == "de"]
     for row in (runs[0], runs[-1]):
         array = study.arrays[row["run"], row["data"]]
-        array[array[:, 0] == 0] = 0  # a run in which fewer count
+        array[array[:, 0] == 0] = 0  # a run in which fewer examples count
         row["value"] = 100.0
     drawn = contrasts.shifts_of(as_frame(runs), study.example_scores)
     together = shifts(np.stack([study.arrays[r["run"], r["data"]][place] for r in runs]))
@@ -184,7 +184,7 @@ def test_the_order_of_rows_does_not_matter():
         (None, f"{2 * N} examples"),
     ],
 )
-def test_outcomes_of_something_else_are_an_error(array, problem):
+def test_example_scores_of_something_else_are_an_error(array, problem):
     study = Study(11)
     row = next(r for r in study.rows if r["value"] != 100)
     if array is None:

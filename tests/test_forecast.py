@@ -1,4 +1,4 @@
-"""What a study would cost: counted from its data, or of the official training sets."""
+"""The forecast cost of a study, counted from its data or from official training sets."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_translated_training_data_count_for_each_language():
 
 
 def test_what_is_counted_is_what_is_trained(tmp_path, monkeypatch):
-    """Tokens of the plan against the slots that the logs of the real run say."""
+    """The plan's tokens equal the slots in the logs of the real run."""
     monkeypatch.setattr(build, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))
     config = Config(
         model=ModelConfig(name="mini-48", random_init=True),

@@ -1,4 +1,4 @@
-"""Several processes on one mesh, run for real: what they write is what one process writes."""
+"""Several processes on one mesh write what one process writes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LAYOUTS = {
 
 
 def start(workdir: Path, processes: int, *more: str, script: str = "") -> list[subprocess.Popen]:
-    """The processes; together they have `DEVICES` devices.
+    """Starts the processes, which have `DEVICES` devices together.
 
     Args:
         script: Python that they run first.
@@ -74,7 +74,7 @@ def start(workdir: Path, processes: int, *more: str, script: str = "") -> list[s
 
 
 def end(started: list[subprocess.Popen]) -> list[tuple[int, str]]:
-    """Exit status of each, and what it printed."""
+    """Returns the exit status of each process and what it printed."""
     try:
         outputs = [process.communicate(timeout=600)[0] for process in started]
     finally:
@@ -84,7 +84,7 @@ def end(started: list[subprocess.Popen]) -> list[tuple[int, str]]:
 
 
 def run(workdir: Path, processes: int, *more: str) -> list[str]:
-    """What each printed."""
+    """Returns what each process printed."""
     ended = end(start(workdir, processes, *more))
     for status, output in ended:
         assert status == 0, output[-3000:]
@@ -92,14 +92,14 @@ def run(workdir: Path, processes: int, *more: str) -> list[str]:
 
 
 def files(workdir: Path) -> list[str]:
-    """The names of all that a run leaves but what bears a time of day."""
+    """Returns the names of all files that a run leaves, apart from those that contain a time."""
     names = sorted(str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file())
     return [re.sub(r"tfevents.*", "tfevents", name) for name in names]
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
 def alone(request, tmp_path_factory) -> tuple[Path, tuple[str, ...]]:
-    """The folder of one process, and the layout's flags."""
+    """The folder of a run in one process, and the layout's flags."""
     workdir = tmp_path_factory.mktemp(request.param)
     run(workdir, 1, *LAYOUTS[request.param])
     return workdir, LAYOUTS[request.param]
@@ -140,7 +140,7 @@ def test_asked_to_end_all_do_and_more_processes_carry_on(alone, tmp_path):
 
 
 def test_an_error_of_one_process_ends_all(tmp_path):
-    """The others wait for a step that it will never make."""
+    """The others wait for a step that the failed one never makes."""
     script = """
 import functools, sys, jax
 from xt_jax.errors import DataError
@@ -160,8 +160,8 @@ if '--process=1' in sys.argv:
     assert not (tmp_path / "results.jsonl").exists()
 
 
-def test_an_error_of_all_processes_ends_a_piece_alone(tmp_path):
-    """The loss is not finite; what needs no training is scored."""
+def test_an_error_of_all_processes_ends_that_job_alone(tmp_path):
+    """The loss is not finite; targets that need no training are scored."""
     ended = end(start(tmp_path, 2, "--config.target.learning_rate=1e30"))
     assert [status for status, _ in ended] == [1, 1]
     assert "The loss is nan" in ended[0][1]

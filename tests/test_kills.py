@@ -1,4 +1,4 @@
-"""Two shards append rows and are killed at random, while a reader reads: nothing may be lost.
+"""Two shards that append rows are killed at random while a reader reads: no row may be lost.
 
     python tests/test_kills.py DIR KILLS
 
@@ -44,7 +44,7 @@ def test_no_row_is_lost_torn_or_doubled_by_a_hundred_kills(tmp_path):
 
 
 def rows_of_set(shard: str, number: int) -> list[Row]:
-    """From 1 to 60 rows, which take up to five pages of memory."""
+    """Returns 1 to 60 rows, which take up to five pages of memory."""
     row: Any = {
         "model": "base",
         "encoder_params": 1,
@@ -67,7 +67,7 @@ def rows_of_set(shard: str, number: int) -> list[Row]:
 
 
 def check_whole(rows: list[Row]) -> set[tuple[str, int]]:
-    """The sets of the rows, each of which must be there once and whole."""
+    """Returns the sets of the rows, each of which must occur once and complete."""
     metrics = collections.defaultdict(list)
     for row in rows:
         metrics[row["run"], int(row["data"])].append(row["metric"])
@@ -77,7 +77,7 @@ def check_whole(rows: list[Row]) -> set[tuple[str, int]]:
 
 
 def write(folder: Path, shard: str, acknowledgements: int) -> None:
-    """Appends one set after the other, from the first that is not there."""
+    """Appends one set after the other, from the first that is missing."""
     write_all = os.write
     if random.random() < 0.5:  # short writes, between which a kill may come
 
@@ -99,7 +99,7 @@ def write(folder: Path, shard: str, acknowledgements: int) -> None:
 
 
 def read(folder: Path, done: int) -> None:
-    """Reads all files again and again: what was there once stays there, and is whole."""
+    """Reads all files repeatedly: a set that was there once must stay, complete."""
     before: set[tuple[str, int]] = set()
     while True:
         there = check_whole(read_all(folder))
@@ -109,7 +109,7 @@ def read(folder: Path, done: int) -> None:
 
 
 def forked(work: Any, *arguments: Any) -> tuple[int, int]:
-    """A process that does `work`, and the pipe that it tells its progress by."""
+    """A process that runs `work`, and the pipe on which it reports its progress."""
     told, tell = os.pipe()
     process = os.fork()
     if process:

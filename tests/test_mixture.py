@@ -1,4 +1,4 @@
-"""Shares, order and draws of several data sets in one stream."""
+"""Shares, order and draws of several data sets that are interleaved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of the folders of phases."""
+"""What a report reads from the folders of phases."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def test_no_folder_has_no_phases(tmp_path):
 
 def test_a_step_that_was_made_twice_counts_once_and_its_time_twice(tmp_path):
     log = line(100, 4.0, loss=1.5) + line(200, 8.0, loss=1.4)
-    log += line(200, 3.0, loss=1.3) + line(300, 6.0, loss=1.2)  # carried on after step 100
+    log += line(200, 3.0, loss=1.3) + line(300, 6.0, loss=1.2)  # resumed after step 100
     phase(tmp_path, "panx-s1-0ed05036be27", log)
     (one,) = read_phases(tmp_path)
     assert one.loss == ((100, 1.5), (200, 1.3), (300, 1.2))
     assert one.seconds == 8.0 + 6.0
 
 
-def test_the_loss_of_tasks_by_turns_is_their_mean(tmp_path):
+def test_the_loss_of_interleaved_tasks_is_their_mean(tmp_path):
     phase(tmp_path, "a+b-s0-0ed05036be27", json.dumps({"step": 1, "loss/a": 1.0, "loss/b": 3.0}))
     (one,) = read_phases(tmp_path)
     assert one.loss == ((1, 2.0),)

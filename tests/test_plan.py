@@ -1,4 +1,4 @@
-"""The graph of a study, its parts, and that every phase is trained in one of them."""
+"""The graph of a study and its shards, of which one trains each phase."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def config(**changes) -> Config:
     return dataclasses.replace(Config(), **{**usual, **changes})
 
 
-def pieces(config, models=("a",), found=("mnli",), targets=TARGETS, at_once=1):
-    return graph(config, models, found, targets, dict.fromkeys(models, at_once))
+def jobs_of(config, models=("a",), intermediates=("mnli",), targets=TARGETS, at_once=1):
+    return graph(config, models, intermediates, targets, dict.fromkeys(models, at_once))
 
 
-def test_every_piece_comes_after_what_it_needs_and_seeds_are_outermost():
-    found = pieces(config(), models=("a", "b"))
-    assert [piece.name for piece in found[:8]] == [
+def test_every_job_comes_after_what_it_needs_and_seeds_are_outermost():
+    jobs = jobs_of(config(), models=("a", "b"))
+    assert [job.name for job in jobs[:8]] == [
         "a: xnli after direct, seed 3",
         "a: xquad and mlqa after direct, seed 3",
         "a: tatoeba after direct, seed 3",
@@ -36,18 +36,18 @@ def test_every_piece_comes_after_what_it_needs_and_seeds_are_outermost():
         "a: tatoeba after mnli, seed 3",
         "b: xnli after direct, seed 3",
     ]
-    assert len(found) == 28 == len(set(found))
-    for i, piece in enumerate(found):
-        assert piece.needs is None or piece.needs in found[:i]
-    assert [piece.seeds[0] for piece in found] == [3] * 14 + [4] * 14
+    assert len(jobs) == 28 == len(set(jobs))
+    for i, job in enumerate(jobs):
+        assert job.needs is None or job.needs in jobs[:i]
+    assert [job.seeds[0] for job in jobs] == [3] * 14 + [4] * 14
 
 
-def test_seeds_that_are_one_program_are_one_piece():
-    found = pieces(config(seeds=3), targets=("xnli",), at_once=2)
-    assert [piece.seeds for piece in found] == [(3, 4)] * 3 + [(5,)] * 3
-    assert found[0].name == "a: xnli after direct, seed 3-4"
+def test_seeds_that_are_one_program_are_one_job():
+    jobs = jobs_of(config(seeds=3), targets=("xnli",), at_once=2)
+    assert [job.seeds for job in jobs] == [(3, 4)] * 3 + [(5,)] * 3
+    assert jobs[0].name == "a: xnli after direct, seed 3-4"
     mixed = graph(config(), ("a", "b"), (), ("xnli",), {"a": 2, "b": 1})
-    assert [(piece.model, piece.seeds) for piece in mixed] == [
+    assert [(job.model, job.seeds) for job in mixed] == [
         ("a", (3, 4)),
         ("b", (3,)),
         ("b", (4,)),
@@ -55,8 +55,8 @@ def test_seeds_that_are_one_program_are_one_piece():
 
 
 def test_tasks_without_data_are_not_there_and_without_targets_only_intermediate_phases():
-    assert {piece.intermediate for piece in pieces(config(), found=())} == {"direct"}
-    assert pieces(config(), targets=()) == [Job("a", "mnli", (3,)), Job("a", "mnli", (4,))]
+    assert {job.intermediate for job in jobs_of(config(), intermediates=())} == {"direct"}
+    assert jobs_of(config(), targets=()) == [Job("a", "mnli", (3,)), Job("a", "mnli", (4,))]
 
 
 @given(
@@ -65,21 +65,21 @@ def test_tasks_without_data_are_not_there_and_without_targets_only_intermediate_
     st.integers(1, 3),
     st.randoms(use_true_random=False),
 )
-def test_parts_hold_every_piece_once_and_none_waits_for_another(count, names, seeds, random):
-    found = pieces(config(intermediates=tuple(names), seeds=seeds), ("a", "b"), names)
-    costs = [random.random() for _ in found]
-    parts = [share(found, costs, f"{i}/{count}") for i in range(1, count + 1)]
-    assert sorted(found.index(piece) for part in parts for piece in part) == [*range(len(found))]
-    for part in parts:
-        assert part == [piece for piece in found if piece in part]
-        assert all(piece.needs is None or piece.needs in part for piece in part)
+def test_shards_hold_every_job_once_and_none_waits_for_another(count, names, seeds, random):
+    jobs = jobs_of(config(intermediates=tuple(names), seeds=seeds), ("a", "b"), names)
+    costs = [random.random() for _ in jobs]
+    shards = [share(jobs, costs, f"{i}/{count}") for i in range(1, count + 1)]
+    assert sorted(jobs.index(job) for shard in shards for job in shard) == [*range(len(jobs))]
+    for shard in shards:
+        assert shard == [job for job in jobs if job in shard]
+        assert all(job.needs is None or job.needs in shard for job in shard)
 
 
-def test_parts_cost_about_the_same():
-    found = pieces(config(intermediates=("direct",), seeds=12))
-    costs = [1.0 + i % 5 for i in range(len(found))]
-    cost = dict(zip(found, costs, strict=True))
-    loads = [sum(cost[piece] for piece in share(found, costs, f"{i}/4")) for i in range(1, 5)]
+def test_shards_cost_about_the_same():
+    jobs = jobs_of(config(intermediates=("direct",), seeds=12))
+    costs = [1.0 + i % 5 for i in range(len(jobs))]
+    cost = dict(zip(jobs, costs, strict=True))
+    loads = [sum(cost[job] for job in share(jobs, costs, f"{i}/4")) for i in range(1, 5)]
     assert max(loads) - min(loads) <= 5
 
 

@@ -1,4 +1,4 @@
-"""Predictions of several data sets as one stream: what comes out, when, and at what cost."""
+"""Predictions of several data sets as one stream: results, their order, and their cost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sets() -> list[Features]:
 
 
 def echo(model, batch):
-    """Of each feature its first token and length, of each token its id and position."""
+    """Returns each feature's first token and length, and each token's id and position."""
     ids, segments = batch["input_ids"], batch["segment_ids"]
     slots = jnp.arange(1, batch["starts"].shape[1] + 1)
     length = (segments[:, :, None] == slots).sum(axis=1)

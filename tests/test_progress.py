@@ -1,4 +1,4 @@
-"""What a study says of itself while it runs, and the command that shows it."""
+"""The status that a study reports while it runs, and the command that shows it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_file_follows_every_change_and_the_time_left_the_pace(clocked, tmp_p
         progress.finish(JOBS[0].name)
         assert time_left(content(path)) == (0.9, pytest.approx(90))
         progress.begin(JOBS[1].name)
-        clocked[0] += 1  # found, not made: says nothing of the pace
+        clocked[0] += 1  # loaded, not trained: does not count for the pace
         progress.finish(JOBS[1].name)
         assert time_left(content(path)) == (pytest.approx(0.5), pytest.approx(50))
         progress.begin(JOBS[2].name)

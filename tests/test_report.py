@@ -1,4 +1,4 @@
-"""The table: hand-made rows, hand-computed numbers."""
+"""The report's tables from hand-made rows, against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def report(rows: list[Row], only=()) -> str:
 
 
 def table(text: str, title: str) -> list[dict[str, str]]:
-    """The rows of the first table below the line that starts with `title`."""
+    """Returns the rows of the first table below the line that starts with `title`."""
     after = text[text.index("\n" + title) :].split("\n")
     start = next(i for i, line in enumerate(after) if line.startswith("|"))
     lines = []
@@ -36,7 +36,7 @@ def table(text: str, title: str) -> list[dict[str, str]]:
 
 
 def main_row(text: str) -> dict[str, str]:
-    """The only row of the main table of the only model."""
+    """Returns the only row of the main table of the only model."""
     (row,) = table(text, "## base")
     return row
 

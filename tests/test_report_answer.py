@@ -1,4 +1,4 @@
-"""The first ten lines of a report: hand-made findings, hand-written sentences."""
+"""The first ten lines of a report, from hand-made findings, against hand-written sentences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lines_of(study: StudyResults) -> list[str]:
 
 
 def paragraph(study: StudyResults) -> str:
-    """The one below the title."""
+    """Returns the paragraph below the title."""
     lines = lines_of(study)
     return lines[lines.index(f"# {TITLE}") + 1]
 
@@ -36,7 +36,7 @@ def number(value: float, half: float = 1.0, positive: float = 0.9, seeds: int = 
 def studied(
     slope: Estimate, gaps: tuple[float, ...] = (3.0, 2.0, 1.0), names: tuple[str, ...] = ("mnli",)
 ) -> StudyResults:
-    """One target, three sizes, and these findings."""
+    """Returns a study of one target and three sizes with these findings."""
     rows = [
         row
         for (model, params), gap in zip(SMALL.items(), gaps, strict=True)

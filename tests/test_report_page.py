@@ -1,4 +1,4 @@
-"""The HTML page: the same content as the Markdown, whole in itself, whatever the names are."""
+"""The HTML page: it has the Markdown's content, needs no other file, and escapes all names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """The elements of a page; fails where they do not nest."""
+    """The elements of a page; fails where they are not properly nested."""
 
     def __init__(self, text: str):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The command itself: a whole study, the same command again, another setting, an error."""
+"""The command: a whole study, the same command again, another setting, an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The identity of a phase's batches, and what is remembered of them."""
+"""The identity of a phase's batches, and the cached sizes of planned phases."""
 
 from __future__ import annotations
 

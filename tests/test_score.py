@@ -60,7 +60,7 @@ def test_conformance(shared, tmp_path, capsys, sets, verdict, seqeval):
 
 @pytest.fixture(scope="module", params=ref.KINDS)
 def drawn(request, tmp_path_factory, shared):
-    """(kind, files) of predictions made by chance over the real labelled files."""
+    """(kind, files) of random predictions over the real labelled files."""
     folder = tmp_path_factory.mktemp(request.param)
     files = ref.write_sets(shared, folder, request.param)
     assert ref.digest(folder) == STORED["digests"][request.param], "the data or the draws changed"
@@ -91,7 +91,7 @@ def test_real_labels_and_predictions_by_chance(drawn, seqeval):
 
 
 def as_examples(task, gold):
-    """Examples with these labels, in the types that the program reads them into."""
+    """Returns examples with these labels, in the types that the program reads."""
     if task == "bucc":
         partners = {}
         for foreign, english in gold:

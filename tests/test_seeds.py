@@ -1,4 +1,4 @@
-"""Several seeds as one program train what they train one by one."""
+"""Several seeds trained as one program give what they give one by one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fitted(
     kill_at: int = 0,
     **config,
 ) -> tuple[list[dict], dict]:
-    """Progress, and by seed the parameters at every evaluation."""
+    """Returns progress, and by seed the parameters at every evaluation."""
     models = []
     for seed in seeds:
         encoder = Encoder(CONFIG, rngs=nnx.Rngs(seed))
@@ -128,7 +128,7 @@ def test_every_seed_has_its_own_log(tmp_path):
 
 
 def test_a_study_of_seeds_together_has_the_rows_of_one_by_one(mini, tmp_path):  # noqa: F811
-    """Predictions on few examples: equal parameters give equal scores."""
+    """Few examples are scored: equal parameters give equal scores."""
     mini.seeds = 2
     mini.intermediates = ("mnli",)
     mini.languages = ("en", "de")

@@ -1,4 +1,4 @@
-"""What a study finds in the real data, plans, keeps and compiles."""
+"""What a study reads from the real data, and what it plans, saves and compiles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def real(shared, tmp_path):
-    """A configuration over the real data pieces."""
+    """A configuration for the real data."""
     tokenizer = str(shared / "tokenizer" / "xlm-roberta")
     return Config(
         model=ModelConfig("tiny", tokenizer),
@@ -63,7 +63,7 @@ def test_every_labelled_language_of_the_real_data_is_scored(real, tmp_path):
     assert {lang for lang, split in splits.items() if split == "test"} == {"kk", "th", "tl", "yo"}
     assert {d.split for d in study.targets["xnli"].scored} == {"dev"}
     assert {d.split for d in study.targets["xquad"].scored} == {"test"}
-    # the four official PAWS-X training rows there are not one batch
+    # the four official PAWS-X training rows are less than one batch
     assert len(study.targets["pawsx"].train.examples) == 3000
 
 
@@ -159,7 +159,7 @@ def test_bests_that_a_saved_state_names_are_kept(tmp_path):
 
 @pytest.mark.parametrize("layout", ["replicated", "fsdp"])
 def test_a_study_on_eight_devices_scores_like_on_one(mini, tmp_path, layout, monkeypatch):
-    """Small scores move by whole examples; losses are compared in test_train."""
+    """Small scores differ by whole examples; test_train compares losses."""
     mini.train.sharding = layout
     mini.targets = ("tatoeba",)
     mini.intermediates = ("direct",)
@@ -174,7 +174,7 @@ def test_a_study_on_eight_devices_scores_like_on_one(mini, tmp_path, layout, mon
 
 
 def test_a_study_goes_on_on_fewer_devices(mini, tmp_path, monkeypatch, caplog):
-    """Stopped in its second phase on four devices, ended on two: the batches are the same."""
+    """A study stopped on four devices continues on two with the same batches."""
     mini.intermediates, mini.train.rows_multiple = ("mnli",), 4
     mini.train.save_every_steps, mini.target.epochs = 2, 3
     mini.train.log_every = 1
@@ -206,7 +206,7 @@ def lines_of(log) -> list[dict]:
 
 
 def stop_after(steps: int, phase: str):
-    """As if asked to end; in the loop's `_is_due`, once the step is made."""
+    """Stops after a step as if requested; in the loop's `_is_due`, once the step is made."""
 
     is_due = loop._is_due
 

@@ -1,4 +1,4 @@
-"""The three variants of the paper, and submissions: mixtures, text mixed in, translations."""
+"""The three variants of the paper (mixtures, plain text, translations), and submissions."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def planned(study, phase, **mixture):
     )
 
 
-def test_three_tasks_by_turns_are_sampled_as_the_rule_says(config, tmp_path):
+def test_three_interleaved_tasks_are_sampled_as_the_rule_says(config, tmp_path):
     config.data.max_train_examples = 0
     study, phase = opened(config, tmp_path, "mnli+squad+mlm")
     sizes = [len(part.train.features) for part in phase.parts]

@@ -1,4 +1,4 @@
-"""Programs that compile for a TPU without one."""
+"""Runs programs that compile for a TPU without having one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 def compile_for_tpu(program: str, *arguments: str) -> str:
-    """What `program` prints, run in a process of its own; skips where there is no libtpu."""
+    """Runs `program` in a new process; returns its output, or skips without libtpu."""
     if importlib.util.find_spec("libtpu") is None:
         pytest.skip("needs libtpu (pip install 'xt_jax[tpu]'), no TPU")
     done = subprocess.run(

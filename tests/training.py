@@ -1,4 +1,4 @@
-"""A tiny classifier, its data and its jobs, for the tests of training."""
+"""Provides a tiny classifier, its data and its training runs for the tests of training."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ONE = make_mesh(devices=jax.devices()[:1])
 
 
 def pair_features(count: int = 160, seed: int = 0) -> Features:
-    """Random tokens whose label is whether token 7 occurs."""
+    """Returns random tokens whose label is whether token 7 occurs."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(5, 40, count).astype(np.int32)
     tokens = rng.integers(8, 120, int(lengths.sum())).astype(np.int32)
@@ -55,7 +55,7 @@ def spec_of(graphdef, steps: int, **changes) -> StepSpec:
 
 @dataclasses.dataclass
 class Selection:
-    """`score` judges; the steps whose parameters are kept are noted in `saved`."""
+    """Scores by `score`, and notes the steps whose parameters are kept in `saved`."""
 
     score: Callable[[nnx.State], float]
     saved: list[int] | None = None
@@ -66,7 +66,7 @@ class Selection:
 
 
 def run_of(folder, tasks, order, recipe, selection: Selection) -> Run:
-    """A run of one member under the name `run` in `folder`."""
+    """Returns a run of one member under the name `run` in `folder`."""
     folder = epath.Path(folder)
     states = folder / "checkpoints"
     return Run({"run": folder}, (0,), tuple(tasks), order, recipe, selection, states, pad_id=1)
@@ -86,7 +86,7 @@ def weights_sum(params) -> float:
 
 
 def mixed_run(folder, score) -> tuple[Run, object]:
-    """Ten steps of two interleaved tasks of other features and shapes, a head for each."""
+    """Returns ten steps of two interleaved tasks of different shapes, with a head for each."""
     encoder, steps = Encoder(CONFIG, rngs=nnx.Rngs(0)), 10
     optimizer = make_optimizer(RECIPE, steps)
     order = task_order(np.array([0.7, 0.3]), steps, 0)

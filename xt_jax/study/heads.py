@@ -42,7 +42,7 @@ class Models:
     words: np.ndarray | None = None
     table: np.ndarray | None = None
 
-    def unfolded(self, params: nnx.State, decay: float) -> nnx.State:
+    def with_all_words(self, params: nnx.State, decay: float) -> nnx.State:
         """Returns `params` with all word embeddings; untrained rows have decayed by `decay`."""
         if self.table is None or self.words is None:
             return params

@@ -222,7 +222,7 @@ class PhaseSelection:
     def keep_best(self, member: int, params: nnx.State, step: int, needed: set[int]) -> None:
         """Saves the parameters with all word embeddings, and deletes those not `needed`."""
         phase_models, owner = self.models[member], self.members[member]
-        params = phase_models.unfolded(params, decayed(self.phase.recipe, self.steps, step))
+        params = phase_models.with_all_words(params, decayed(self.phase.recipe, self.steps, step))
         _save(self.phase, phase_models, params, owner.best(step))
         if hosts.is_first():
             owner.keep_bests(needed | {step})
