@@ -1,4 +1,4 @@
-"""XTREME in miniature: a small world said in eight languages, in the official file formats."""
+"""XTREME in miniature: a small world described in eight languages, in the official file formats."""
 
 from xt_jax.mini.languages import LANGUAGES
 from xt_jax.mini.official import Sizes

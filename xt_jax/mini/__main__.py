@@ -18,7 +18,7 @@ from xt_jax.mini.write import write_world
 
 _HELP = {
     "train": "English training examples of a task",
-    "tagged": "English training sentences of a task of tags",
+    "tagged": "English training sentences of a tagging task",
     "dev": "examples in every other split of every language",
     "parallel": "Tatoeba's pairs per language",
     "pairs": "BUCC's translated sentences",
@@ -30,12 +30,12 @@ _HELP = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command."""
+    """Runs the command: writes the world to `--output`."""
     parser = argparse.ArgumentParser(
         prog="python -m xt_jax.mini", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--output", required=True, help="the folder; one made alike stays")
-    parser.add_argument("--seed", type=int, default=0, help="of all meanings")
+    parser.add_argument("--output", required=True, help="the folder to write; an equal one is kept")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the world")
     for field in dataclasses.fields(Sizes):
         kind = _names if field.default == () else int
         parser.add_argument(
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _check(options["translations"], tuple(LANGUAGES), "--translations")
     _check(options["tasks"], WRITTEN, "--tasks")
     root = write_world(output, Sizes(**options), seed)
-    print(f"{root}: written or found in {time.monotonic() - start:.1f} s")
+    print(f"{root}: ready after {time.monotonic() - start:.1f} s")
 
 
 def _names(text: str) -> tuple[str, ...]:

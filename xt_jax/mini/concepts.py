@@ -1,11 +1,12 @@
-"""What there is in the world: people, places, things and their looks, deeds, times, numbers.
+"""The concepts of the world: people, places, things and their looks, actions, times, numbers.
 
 A concept is named by its English word. Each language has a word for every one of them.
 """
 
 from __future__ import annotations
 
-# One name: written in each language's own way. Two: written the same, in Latin letters, in all.
+# A single name is written in each language's own script; a name of two words is written the same,
+# in Latin letters, in all languages.
 WOMEN = (
     *("Anna", "Maria", "Clara", "Nora", "Lena", "Eva", "Olga", "Sofia", "Rosa", "Irina"),
     *("Leila", "Yasmin", "Emma Wolf", "Julia Brandt", "Sara Novak", "Nina Costa", "Elif Kaya"),
@@ -20,7 +21,7 @@ MEN = (
     *("Robert Frank", "Tom Reed"),
 )
 PEOPLE = WOMEN + MEN
-# The same, in Latin letters, in all languages.
+# Written the same, in Latin letters, in all languages.
 ORGANISATIONS = (
     *("Orion", "Atlas", "Delta Soft", "Nova Invest", "Vega Motors", "Terra Film", "Alfa Bank"),
     "Luna Books",
@@ -30,7 +31,7 @@ CITIES = (
     *("Delhi", "New York", "Hong Kong", "Buenos Aires", "Kuala Lumpur", "Cape Town"),
     "Rio de Janeiro",
 )
-# There is one of each, so they are definite: the teacher.
+# The world has one of each, so they take the definite article: the teacher.
 TRADES = {
     **dict.fromkeys(("teacher", "nurse", "singer", "lawyer", "student", "neighbour"), "f"),
     **dict.fromkeys(("doctor", "cook", "driver", "farmer", "engineer", "baker", "writer"), "m"),
@@ -124,21 +125,21 @@ OPPOSITES = {
     for a, b in (pair, pair[::-1])
 }
 
-# What a verb goes with. TRANSFERS: a thing and a person who gets it.
+# The arguments of a verb. TRANSFERS: a thing and the person who gets it.
 TRANSFERS = ("give", "show", "sell", "send", "bring")
 DEEDS = (
     *("buy", "find", "lose", "eat", "cook", "cut", "wash", "clean", "carry", "draw", "paint"),
     *("read", "break", "repair", "hide", "feed", "plant"),
 )
 SOCIAL = ("meet", "help", "call", "visit", "greet", "wait", "look", "thank")  # a person
-MOVES = ("go", "travel", "return")  # a place that is reached
-ACTIVITIES = ("work", "sleep", "sing", "dance", "run", "rest")  # nothing
+MOVES = ("go", "travel", "return")  # a destination
+ACTIVITIES = ("work", "sleep", "sing", "dance", "run", "rest")  # no argument
 STATES = ("like", "have", "live")  # in the present: a kind of thing, a thing, a place
 VERBS = (*DEEDS, *TRANSFERS, *SOCIAL, *MOVES, *ACTIVITIES, *STATES)
-TRADE_VERBS = ("buy", "sell")  # all that organisations do, besides `have`
+TRADE_VERBS = ("buy", "sell")  # the only verbs of organisations, besides `have`
 
-# A plural has a number of these, or none. The great ones are digits in all languages, and all of
-# the kind that takes the genitive plural in Russian.
+# A plural has one of these numbers, or none. The great ones are written in digits in all languages,
+# and all take the genitive plural in Russian.
 SMALL_NUMBERS = (2, 3, 4, 5, 6)
 GREAT_NUMBERS = tuple(n for n in range(12, 100) if n < 21 or n % 10 not in (1, 2, 3, 4))
 NUMBERS = (*SMALL_NUMBERS, *GREAT_NUMBERS)

@@ -1,6 +1,6 @@
 """Writes the official file formats; `xt_jax.data.formats` reads back exactly what was written.
 
-Ids that a format does not store are row numbers from 0. An example that a format has no place for
+Ids that a format does not store are row numbers from 0. An example that a format cannot represent
 (a tab in a tab-separated file, a pair without a label) is a DataError, and nothing is written.
 """
 
@@ -88,7 +88,7 @@ def write_xtreme_pairs(path: epath.PathLike, examples: Sequence[PairExample]) ->
 
 
 def write_hellaswag(path: epath.PathLike, examples: Sequence[ChoiceExample]) -> None:
-    """Writes HellaSwag's JSON Lines with all of a choice in the ending."""
+    """Writes HellaSwag's JSON Lines; each ending holds the whole choice and `ctx_b` is empty."""
     records = []
     for index, (_, text, choices, label) in enumerate(examples):
         record = {"ind": index, "ctx_a": text, "ctx_b": "", "endings": choices}
@@ -97,7 +97,7 @@ def write_hellaswag(path: epath.PathLike, examples: Sequence[ChoiceExample]) -> 
 
 
 def write_cosmos_qa(path: epath.PathLike, examples: Sequence[ChoiceExample]) -> None:
-    """Writes Cosmos QA's csv; the question is the beginning that an example's choices share."""
+    """Writes Cosmos QA's csv; the question is the beginning that all choices share."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COSMOS_HEADER)
@@ -125,7 +125,7 @@ def write_commonsense_qa(path: epath.PathLike, examples: Sequence[ChoiceExample]
 
 
 def write_tags(path: epath.PathLike, examples: Sequence[TagExample]) -> None:
-    """Writes `word TAB tag` lines, or words alone where `tags` is None, a blank line between."""
+    """Writes `word TAB tag` lines (words alone if `tags` is None), with blank lines between."""
     rows: list[Sequence[str]] = []
     for example in examples:
         columns = [example.words] if example.tags is None else [example.words, example.tags]
@@ -160,7 +160,7 @@ def write_ccg(path: epath.PathLike, examples: Sequence[TagExample]) -> None:
 def write_parallel(
     english_path: epath.PathLike, foreign_path: epath.PathLike, examples: Sequence[SentenceExample]
 ) -> None:
-    """Writes two files, the English and the foreign sentence of example i on their lines i."""
+    """Writes two files: line i holds the English and the foreign sentence of example i."""
     _write_rows(english_path, [[example.english] for example in examples])
     _write_rows(foreign_path, [[example.translation] for example in examples])
 
@@ -171,7 +171,7 @@ def write_bucc(
     gold_path: epath.PathLike | None,
     examples: Sequence[MiningExample],
 ) -> None:
-    """Writes a pair of corpora, and the gold pairs where there is a path for them."""
+    """Writes a pair of corpora, and the gold pairs unless `gold_path` is None."""
     sides: tuple[list[list[str]], list[list[str]]] = ([], [])
     for example in examples:
         sides[example.english].append([example.id, example.text])
@@ -185,14 +185,14 @@ def write_bucc(
 
 
 def write_texts(path: epath.PathLike, examples: Sequence[TextExample]) -> None:
-    """Writes plain text, a passage a line."""
+    """Writes plain text with one passage per line."""
     _write_rows(path, [[example.text] for example in examples])
 
 
 def _labelled(
     examples: Sequence[PairExample], path: epath.PathLike
 ) -> list[tuple[str, str, str, str]]:
-    """The pairs as rows to be written; each must have a label."""
+    """Returns the pairs as rows to write; each must have a label."""
     rows = []
     for id_, text_a, text_b, label in examples:
         if label is None:
@@ -202,7 +202,7 @@ def _labelled(
 
 
 def _shared_start(choices: Sequence[str]) -> str:
-    """The longest beginning that all share before a space, each choice going on after it."""
+    """Returns the longest common beginning before a space that leaves no choice empty."""
     first, last = min(choices), max(choices)
     same = 0
     while same < min(len(first), len(last)) and first[same] == last[same]:
@@ -214,18 +214,18 @@ def _shared_start(choices: Sequence[str]) -> str:
 
 
 def _quoted(cell: str) -> str:
-    """The cell as Python's csv module writes a tab-separated field."""
+    """Quotes a cell as Python's csv module quotes a tab-separated field."""
     return '"' + cell.replace('"', '""') + '"' if '"' in cell else cell
 
 
 def _write_rows(path: epath.PathLike, rows: Sequence[Sequence[str]], end: str = "\n") -> None:
-    """Writes tab-separated lines; a cell with a tab or line end is refused."""
+    """Writes tab-separated lines; raises a DataError for a cell with a tab or line end."""
     for row in rows:
         for cell in row:
             if any(mark in cell for mark in "\t\n\r"):
                 raise _unwritable(f"a tab or line end stands in {cell!r}", path)
     text = "".join("\t".join(row) + end for row in rows)
-    # A byte-order mark at the very start would be taken for the file's own.
+    # A byte-order mark at the very start would be read as the file's own, so it is doubled.
     byte_order_mark = "\ufeff" if text.startswith("\ufeff") else ""
     atomic_write_text(path, byte_order_mark + text)
 
@@ -236,4 +236,4 @@ def _write_json_lines(path: epath.PathLike, records: Sequence[dict[str, Any]]) -
 
 
 def _unwritable(problem: str, path: epath.PathLike) -> DataError:
-    return DataError(problem, where=path, remedy="the format has no place for it; change the text")
+    return DataError(problem, where=path, remedy="the format cannot hold this; change the example")

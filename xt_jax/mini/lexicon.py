@@ -1,4 +1,4 @@
-"""The word that each language has for a concept, read off what it says for the least of scenes."""
+"""Finds each language's word for a concept by describing a minimal scene that contains it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CONTENT = frozenset(("NOUN", "PROPN", "ADJ", "ADV", "VERB", "NUM"))
 
 
 class Entry(NamedTuple):
-    """A concept, a scene that names it, and where in the scene it stands.
+    """A concept, a scene that names it, and its role in the scene.
 
-    `role` is empty for verbs. `without` is the scene without the concept, where others share its
-    role.
+    `role` is empty for verbs. `without` is the scene without the concept, needed if other words
+    have the same role.
     """
 
     concept: str
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 def entries() -> tuple[Entry, ...]:
-    """All concepts; some are both a verb and something else, and stand here twice."""
+    """Returns entries of all concepts; one that is a verb and something else too has two."""
     who, thing = "Anna", "dog"
     return (
         *(Entry(c, Scene(who, "like", c), "thing") for c in (*world.THINGS, *world.HYPERNYMS)),
@@ -41,13 +41,13 @@ def entries() -> tuple[Entry, ...]:
 
 @cache
 def word(language: Language, entry: Entry) -> str:
-    """The content words for the concept as text, inflected as in the scene; empty if it has none.
+    """Returns a concept's content words, inflected as in the scene; "" if there are none.
 
-    Mostly one word; Turkish and Hindi have verbs of two.
+    Usually this is a single word; Turkish and Hindi have verbs of two.
     """
-    said = language.clause(entry.scene, "plain")
+    clause = language.clause(entry.scene, "plain")
     known = set(language.clause(entry.without, "plain")) if entry.without else set()
-    words = [w for w in said if w.role == entry.role and w.upos in CONTENT and w not in known]
+    words = [w for w in clause if w.role == entry.role and w.upos in CONTENT and w not in known]
     return write(words, language.spaces)[0]
 
 

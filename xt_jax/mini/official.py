@@ -1,7 +1,7 @@
-"""Which files hold which task: the official formats under the names that the `files` source reads.
+"""Writes the files of each task: official formats under the names that the `files` source reads.
 
-Test sets of different languages are translations of each other, but for TyDiQA and plain text,
-which every language has of its own.
+Test sets of different languages are translations of each other, except TyDiQA and plain text, which
+are different in every language.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xt_jax.mini.tasks.drawing import distinct, draw_utterance
 from xt_jax.mini.words import Language
 
 ENGLISH = LANGUAGES["en"]
-QUESTIONS = 2  # of a passage
+QUESTIONS = 2  # per passage
 # The world's languages that a task of XTREME has.
 SPOKEN = {
     task: [code for code in LANGUAGES if code in official]
@@ -42,18 +42,18 @@ SPOKEN = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many examples of the world are written, and of which tasks.
+    """The sizes of the world: how many examples are written, and of which tasks.
 
     Attributes:
         train: English training examples of a task.
-        tagged: English training sentences of a task of tags.
+        tagged: English training sentences of a tagging task.
         dev: examples in every other split of every language.
         parallel: Tatoeba's pairs per language.
         pairs: BUCC's translated sentences.
         alone: BUCC's sentences without a translation, on each side.
         text: lines of plain text per language; 0: no plain text.
-        translations: languages into which the English training files are translated too; not the
-            supertags, which are of English words.
+        translations: languages into which the English training files are also translated, except
+            the supertags, which exist only for English words.
         tasks: names of the tasks to write; empty: all.
     """
 
@@ -72,12 +72,12 @@ class Sizes:
 
 
 class Made(NamedTuple):
-    """How a task's meanings are drawn, said and written.
+    """The functions that draw a task's meanings, express them in a language and write them.
 
     Attributes:
-        share: of the training size.
-        translated: whether the training set is written in other languages too.
-        tagged: whether `Sizes.tagged` counts.
+        share: number of meanings per training example.
+        translated: whether the training set is also written in other languages.
+        tagged: whether `Sizes.tagged` is the training size.
     """
 
     draw: Callable[[Random, int], Any]
@@ -108,7 +108,7 @@ def _tags(kind: str) -> Made:
 
 
 def _write_ccg(path: epath.Path, examples: Sequence[Any]) -> None:
-    """CCGbank's sections 02 to 21 are for training; the `files` source wants some of each ten."""
+    """Writes CCGbank's sections; training needs one of each of 02-09, 10-19 and 20-21."""
     sections = ("02", "10", "20") if path.parent.name == "02" else (path.parent.name,)
     for i, section in enumerate(sections):
         name = path.parent.parent / section / f"wsj_{section}01.auto"
@@ -217,7 +217,7 @@ def _write_tests(root: epath.Path, folder: str, task: str, made: Made, splits: l
 
 
 def _write_nli(root: epath.Path, sizes: Sizes, seed: int) -> None:
-    """MNLI, and XNLI, whose training set it is."""
+    """Writes MNLI, and XNLI, which trains on MNLI."""
     made = _pairs(_NLI["mnli"], formats.write_mnli)
     train, matched, other, *xnli = _drawn(made, f"{seed}:nli", sizes, *[sizes.dev] * 4)
     _write_train(root, sizes, "mnli/train.tsv", made, train)
@@ -235,7 +235,7 @@ def _write_xquad(root: epath.Path, sizes: Sizes, seed: int) -> None:
 
 
 def _write_mlqa(root: epath.Path, sizes: Sizes, seed: int) -> None:
-    """Questions in each language about passages in each."""
+    """Writes MLQA: questions in each language about passages in each language."""
     splits = _passages(f"{seed}:mlqa", sizes.dev, sizes.dev)
     for split, drawn in zip(("dev", "test"), splits, strict=True):
         for context in SPOKEN["mlqa"]:
@@ -251,7 +251,7 @@ def _passages(purpose: str, *questions: int) -> list[list[passages.Passage]]:
 
 
 def _write_tydiqa(root: epath.Path, sizes: Sizes, seed: int) -> None:
-    """Each language has passages of its own."""
+    """Writes TyDiQA, where each language has its own passages."""
     for code in SPOKEN["tydiqa"]:
         size = sizes.train if code == "en" else 0
         train, dev = _passages(f"{seed}:tydiqa:{code}", size, sizes.dev)
@@ -265,7 +265,7 @@ def _write_tydiqa(root: epath.Path, sizes: Sizes, seed: int) -> None:
 
 
 def _write_bucc(root: epath.Path, sizes: Sizes, seed: int) -> None:
-    """Upstream's sample is the dev set, its training set the test set."""
+    """Writes BUCC; the release's sample is the dev set, its training set the test set."""
     for code in SPOKEN["bucc"]:
         corpora = parallel.draw_corpora(f"{seed}:{code}", sizes.pairs, sizes.alone, 2)
         for split, drawn in zip(("sample", "training"), corpora, strict=True):
@@ -275,10 +275,11 @@ def _write_bucc(root: epath.Path, sizes: Sizes, seed: int) -> None:
 
 
 def _write_tatoeba(root: epath.Path, sizes: Sizes, seed: int) -> None:
-    (said,) = distinct(draw_utterance, f"{seed}:parallel", [sizes.parallel], Utterance.meaning)
+    counts, key = [sizes.parallel], Utterance.meaning
+    (utterances,) = distinct(draw_utterance, f"{seed}:parallel", counts, key)
     for code in SPOKEN["tatoeba"]:
         stem = root / "tatoeba" / f"tatoeba.{languages.ISO3[code]}-eng"
-        examples = parallel.parallel_examples(LANGUAGES[code], said)
+        examples = parallel.parallel_examples(LANGUAGES[code], utterances)
         formats.write_parallel(f"{stem}.eng", f"{stem}.{languages.ISO3[code]}", examples)
 
 

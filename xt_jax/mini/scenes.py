@@ -1,7 +1,7 @@
-"""Meanings: who did what to what or whom, where, when. Every language says the same ones.
+"""Meanings (scenes): who did what to whom, where and when; every language expresses the same ones.
 
-Who likes, owns and does what, where and with whom is concentrated, and the same for all languages
-and all seeds: in a small world this is what lets an encoder align languages.
+What each agent likes, owns and does, where and with whom, is concentrated on a few habits, the same
+for all languages and all seeds: in a small world this is what lets an encoder align languages.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ ROLES = ("agent", "thing", "number", "person", "place", "time")  # what a questi
 
 
 class Scene(NamedTuple):
-    """One event or state, or with `negated` that there was none such; what is None is left open.
+    """One event or state, or with `negated` the statement that there was none; None is unspecified.
 
-    `person` is the receiver where there is a `thing`, else whom the verb is about. `number` None
-    is a plural of unknown size, in a negated scene any number. `place` is where it happened, with
-    a verb of `MOVES` where to. `thing` may be a kind of `HYPERNYMS`.
+    `person` is the receiver if there is a `thing`, else the object of the verb. `number` None is a
+    plural of unknown size, in a negated scene any number. `place` is where it happened, with a verb
+    of `MOVES` the destination. `thing` may be a kind of `HYPERNYMS`.
     """
 
     agent: str
@@ -37,7 +37,7 @@ class Scene(NamedTuple):
 
 
 class Habits(NamedTuple):
-    """What is usual for one agent."""
+    """The places, things, people, actions and times that are usual for one agent."""
 
     places: list[str]
     things: list[str]
@@ -81,9 +81,9 @@ AMOUNTS = _usual("amounts", world.THINGS, dict.fromkeys(world.KINDS, world.GREAT
 
 
 def is_text(scene: Scene) -> bool:
-    """Whether the scene belongs to the plain text; all others belong to the tasks.
+    """Whether the scene is reserved for plain text; all other scenes belong to the tasks.
 
-    One half each; numbers, looks and negation make no difference.
+    Each gets one half; numbers, looks and negation make no difference.
     """
     parts = (scene.agent, scene.verb, scene.thing, scene.person, scene.place, scene.time)
     return zlib.crc32(repr(parts).encode()) % 2 == 0
@@ -96,7 +96,7 @@ def draw_scene(
     without: Sequence[str] = (),
     for_text: bool = False,
 ) -> Scene:
-    """Draws an affirmed scene whose agent is one of `among` that is not in `without`."""
+    """Draws an affirmed scene with an agent that is in `among` and not in `without`."""
     while True:
         agent = rng.choice(among)
         if agent not in without:
@@ -106,7 +106,7 @@ def draw_scene(
 
 
 def draw_number(rng: Random, thing: str) -> int:
-    """One, a few, or one of the amounts in which there usually are such things."""
+    """Draws a number of things: one, a few, or one of the usual amounts of such things."""
     way = rng.random()
     if way < 0.3:
         return 1
@@ -114,7 +114,7 @@ def draw_number(rng: Random, thing: str) -> int:
 
 
 def draw_time(rng: Random, agent: str, place: str | None) -> str:
-    """A time at which the agent usually does things, or a year in which they are done there."""
+    """Draws one of the agent's usual times, or a year that is usual for the place."""
     return rng.choice(YEARS[place] if place and rng.random() < 0.5 else HABITS[agent].times)
 
 
@@ -123,22 +123,22 @@ def negate(scene: Scene) -> Scene:
 
 
 def is_usually_denied(scene: Scene) -> bool:
-    """Whether the agent mostly does not do such things, or nobody does at that time.
+    """Whether such scenes are usually negated, by agent and verb or by time.
 
-    One scene in five. It ties the words of denial, in every language, to people and times.
+    One scene in five is. This ties the words of negation, in every language, to people and times.
     """
     habits = (scene.agent, scene.verb), scene.time
     return any(zlib.crc32(repr(habit).encode()) % 6 == 0 for habit in habits if habit)
 
 
 def swap_roles(scene: Scene) -> Scene:
-    """The same scene with agent and person exchanged; it must have a person."""
+    """Returns the scene with agent and person exchanged; it must have a person."""
     assert scene.person is not None
     return scene._replace(agent=scene.person, person=scene.agent)
 
 
 def possible(scene: Scene) -> bool:
-    """Whether the world has such a scene: organisations only trade, nobody acts on themselves."""
+    """Whether such a scene can occur: organisations only trade, and nobody acts on themselves."""
     if scene.agent == scene.person:
         return False
     if scene.agent in ORGANISATIONS:

@@ -1,8 +1,8 @@
-"""The tokenizer of the mini encoders: unigram pieces that are the same in text and in word lists.
+"""Trains the tokenizer of the mini encoders, whose pieces are the same in text and in word lists.
 
 Every piece lies within a run of letters, of Han characters or of digits, or is a single sign. Runs
-of letters begin with U+2581; nothing else does, since in Chinese text the beginning of a word
-cannot be seen, and so that numbers and signs are the same pieces in every language.
+of letters begin with U+2581 and nothing else does: Chinese text does not mark the beginning of a
+word, and numbers and signs should be the same pieces in every language.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ START = "\u2581"  # marks the beginning of a run of letters
 MAX_LENGTH = 512
 VOCAB_SIZE = 4000
 _ALPHABET = START + string.ascii_letters + string.digits + string.punctuation
-# U+200C and U+200D join and part letters within Indic and Arabic words.
+# U+200C and U+200D separate and join letters within Indic and Arabic words.
 _RUN = r"(?:(?!\p{Han})[\p{L}\p{M}\u200C\u200D])+|\p{Han}+|\p{N}+|."
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
-_BETWEEN, _AGAIN = "\ue001", "\ue000"  # of the training text; private, so in no text
+_BETWEEN, _AGAIN = "\ue001", "\ue000"  # marks in the training text; private-use, so in no text
 _NO_START = START + r"(?=\p{Han}|[^\p{L}])"
 
 
 def train_tokenizer(
     lines: Iterable[str], directory: epath.PathLike, vocab_size: int = VOCAB_SIZE
 ) -> epath.Path:
-    """Learns the pieces and writes a folder that `transformers.AutoTokenizer` opens.
+    """Trains the tokenizer and writes a folder that `transformers.AutoTokenizer` opens.
 
     Texts become `<s> A </s>` and `<s> A </s></s> B </s>`. Every character of the lines and of
-    ASCII gets a piece. Two calls need not choose the very same pieces: threads sum in any order.
+    ASCII gets a piece. Two calls may choose slightly different pieces: threads sum in any order.
 
     Args:
-        lines: text of all languages. Chinese should have spaces between its words here: pieces
-            then never reach over the end of a word, also in text without spaces.
-        directory: where the files go.
-        vocab_size: entries in all, special ones included; fewer where the text has no more.
+        lines: text of all languages. Chinese should have spaces between its words here: then no
+            piece crosses the end of a word, not even in text without spaces.
+        directory: the folder to write.
+        vocab_size: total entries, special ones included; fewer if the text has fewer.
 
     Raises:
         ConfigError: a vocabulary too small for the characters.
     """
     texts = [_split(line) for line in lines]
     characters = {*_ALPHABET, *(c for text in texts for word in text for c in word)}
-    least = len(SPECIAL) + len(characters) + 2  # <mask>, and the trainer wants one longer piece
+    least = len(SPECIAL) + len(characters) + 2  # <mask>, and the trainer needs one longer piece
     if vocab_size < least:
         raise ConfigError(
             f"{vocab_size} entries are too few for {len(characters)} characters.",
@@ -80,16 +80,16 @@ def train_tokenizer(
 
 
 def _learn(texts: list[list[str]], vocab_size: int) -> list[tuple[str, float]]:
-    """At most `vocab_size` - 1 pieces, special ones first, with their log probabilities.
+    """Learns at most `vocab_size` - 1 pieces with log probabilities, special pieces first.
 
-    The trainer considers as a piece what stands in at least two different words, and so hardly
-    ever a whole word. That is why each word is given once more, with a sign behind it.
+    The trainer only considers pieces that occur in at least two different words, and so hardly ever
+    a whole word. Therefore each word is given once more, with a mark after it.
     """
     counts = Counter(word for text in texts for word in text)
     trained = Tokenizer(models.Unigram())
     trained.pre_tokenizer = pre_tokenizers.Split(_BETWEEN, "removed")
     trainer = trainers.UnigramTrainer(
-        vocab_size=vocab_size,  # <mask> comes later, _AGAIN goes
+        vocab_size=vocab_size,  # <mask> is added later, _AGAIN removed
         special_tokens=list(SPECIAL),
         unk_token="<unk>",
         initial_alphabet=list(_ALPHABET),
@@ -104,7 +104,7 @@ def _learn(texts: list[list[str]], vocab_size: int) -> list[tuple[str, float]]:
 
 
 def _with_words_of_one_letter(learned: dict[str, float], counts: Counter) -> dict[str, float]:
-    """They take the place of the least probable longer pieces; the trainer leaves most of them."""
+    """Adds one-letter words, most of which the trainer omits, in place of rare longer pieces."""
     added = [
         (word, math.log(n / counts.total()))
         for word, n in sorted(counts.items())
@@ -137,7 +137,7 @@ def _tokenizer(pieces: list[tuple[str, float]]) -> Tokenizer:
 
 
 _NORMALIZER = normalizers.NFKC()
-# The mark is set after the splitting: set in the text, it would stand for the sign before it.
+# U+2581 is added after the splitting: if added to the text, it would go to a preceding sign.
 _PRE_TOKENIZER = pre_tokenizers.Sequence(
     [
         pre_tokenizers.WhitespaceSplit(),
@@ -159,9 +159,9 @@ _CONFIG = {
 
 
 def world_text(directory: epath.PathLike) -> list[str]:
-    """Every line of `mlm/train-<lang>.txt`, with spaces between the words of Chinese text.
+    """Reads all lines of `mlm/train-<lang>.txt` and puts spaces between the words of Chinese.
 
-    Which words Chinese has is read from `udpos/dev-<lang>.tsv` and `udpos/test-<lang>.tsv`.
+    The words of Chinese are read from `udpos/dev-<lang>.tsv` and `udpos/test-<lang>.tsv`.
 
     Raises:
         DataError: the folder has no text.

@@ -1,4 +1,4 @@
-"""Where the pretrained mini encoders lie that come with the package, and the tokenizer they share.
+"""Finds the pretrained mini encoders that come with the package, and their shared tokenizer.
 
 `encoders/<name>/` holds one size (`mini-24` to `mini-256`) with its model card, and
 `encoders/tokenizer/` the tokenizer of all sizes.
@@ -14,7 +14,7 @@ ENCODERS = epath.Path(__file__).parent / "encoders"
 
 
 def weights_folder(name: str) -> epath.Path:
-    """The Hugging Face folder of a mini encoder's weights, which holds no tokenizer.
+    """Returns the Hugging Face folder of a mini encoder's weights, which holds no tokenizer.
 
     Raises:
         ConfigError: a size whose weights do not come with the package.
@@ -24,15 +24,15 @@ def weights_folder(name: str) -> epath.Path:
         raise ConfigError(
             f"The weights of {name} do not come with the package.",
             where=f"--config.model.name={name}",
-            remedy=f"make them: python run.py --config=configs/pretrain_mini.py:size={name} "
+            remedy=f"train them: python run.py --config=configs/pretrain_mini.py:size={name} "
             f"--workdir=runs/{name} && python -m xt_jax.ladder.ship runs/{name}/phases/mlm-s0-* "
-            f"--name={name}; or train random ones: --config.model.random_init=true",
+            f"--name={name}; or start from random ones: --config.model.random_init=true",
         )
     return folder
 
 
 def tokenizer_folder() -> epath.Path:
-    """The folder of the tokenizer that comes with the package.
+    """Returns the folder of the tokenizer that comes with the package.
 
     Raises:
         ConfigError: this copy of the package has none.

@@ -1,4 +1,4 @@
-"""Words with their labels, how a list of them is written as text, and what a language is."""
+"""Words with their labels, the interface of a language, and writing words as running text."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ENTITIES = {"PER": PEOPLE, "ORG": ORGANISATIONS, "LOC": CITIES}
 
 
 class Word(NamedTuple):
-    """A word as Universal Dependencies would divide the text.
+    """A word of a sentence with its labels, segmented as in Universal Dependencies.
 
-    `role` is the part of the scene that it belongs to (a name of `scenes.ROLES`), or empty.
-    `glued`: no space between it and the next word, where the language has spaces.
+    `role` is the part of the scene to which it belongs (a name of `scenes.ROLES`), or empty.
+    `glued`: no space before the next word, in a language with spaces.
     """
 
     text: str
@@ -31,14 +31,14 @@ Words = tuple[Word, ...]
 
 
 class Language(NamedTuple):
-    """One language: how it says a scene.
+    """One language of the world: its grammar as functions that express a scene.
 
     `clause(scene, order)`: `order` is "plain", "front" (time or place first) or "shift" (another
-    order, or another turn of phrase, that the language allows). `question(scene, asked, order)`:
-    an affirmed scene with the question word for the role `asked` in place of that role's words.
-    Neither bears an end mark or a capital of the sentence. `conjunctions` stand between two
-    clauses that are both affirmed or both denied (and), and between others (but); `conjoined` is a
-    conjunction with the clause after it.
+    word order or expression that the language allows). `question(scene, asked, order)`: an affirmed
+    scene with the question word for the role `asked` in place of that role's words. Neither adds an
+    end mark or a capital at the beginning. `conjunctions` join two clauses that are both affirmed
+    or both denied (and), or one of each (but); `conjoined` is a conjunction with the clause after
+    it.
     """
 
     code: str
@@ -57,33 +57,33 @@ class Language(NamedTuple):
 
 @cache
 def phrase(text: str, upos: str, role: str = "") -> Words:
-    """Words and as many tags, both separated by spaces."""
+    """Builds words from a text and as many tags, both separated by spaces."""
     return tuple(Word(w, u, role=role) for w, u in zip(text.split(), upos.split(), strict=True))
 
 
 @cache
 def name(text: str, concept: str, role: str = "", ending: str = "") -> Words:
-    """A proper name as an entity; `concept` says of which type, `ending` joins the last word."""
+    """Builds a proper name as an entity of the type of `concept`; `ending` joins the last word."""
     kind = next(k for k, group in ENTITIES.items() if concept in group)
     parts = (text + ending).split()
     return tuple(Word(p, "PROPN", ("I-" if i else "B-") + kind, role) for i, p in enumerate(parts))
 
 
 def glossary(text: str) -> dict[str, str]:
-    """`concept form; concept form; ...` as a dict; `_` stands for a space inside either."""
+    """Parses `concept form; concept form; ...` to a dict; `_` means a space inside either."""
     return {key: forms[0] for key, forms in table(text).items()}
 
 
 def table(text: str) -> dict[str, list[str]]:
-    """`concept form form ...; concept form ...` as a dict; `_` as in `glossary`."""
+    """Parses `concept form form ...; concept form ...` to a dict; `_` is as in `glossary`."""
     rows = [[cell.replace("_", " ") for cell in row.split()] for row in text.split(";")]
     return {row[0]: row[1:] for row in rows if row}
 
 
 def write(words: Sequence[Word], spaces: bool = True) -> tuple[str, list[tuple[int, int]]]:
-    """The words as running text, and (first, past the last) character of each.
+    """Writes words as running text; returns the text and the (start, end) offsets of each word.
 
-    Without `spaces` there is one only between two that meet in Latin letters or digits.
+    Without `spaces` only two words that meet in Latin letters or digits are separated.
     """
     parts: list[str] = []
     spans, end, before = [], 0, None

@@ -1,4 +1,4 @@
-"""The world as a folder: made as a whole or not at all, and not again where it is there."""
+"""Writes the world to a folder: atomically, and only if the folder does not hold it already."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from xt_jax.files import atomic_write_text
 from xt_jax.mini.languages import LANGUAGES
 from xt_jax.mini.official import Sizes, write_files
 
-FORMAT = 3  # one more whenever the same seed and sizes give other bytes
+FORMAT = 3  # increased whenever the same seed and sizes give other bytes
 FINGERPRINT = "WORLD.json"
 
 
 def write_world(directory: epath.PathLike, sizes: Sizes | None = None, seed: int = 0) -> epath.Path:
-    """Writes the folder of task data, all of it or nothing; one made alike before stays.
+    """Writes the world's task data to a folder, all or nothing, unless it is already there.
 
     A world of another seed or size in the same place is replaced. The same seed and sizes give
     the same bytes.
 
     Raises:
-        DataError: the directory holds something else.
+        DataError: the directory holds something that is not a world.
     """
     sizes = sizes or Sizes()
     made = {"format": FORMAT, "seed": seed, **dataclasses.asdict(sizes)}
@@ -54,6 +54,6 @@ def _is_made(target: epath.Path, fingerprint: str) -> bool:
         raise DataError(
             "There is a file or folder that xt_jax.mini did not write.",
             where=target,
-            remedy="name a new folder",
+            remedy="give the name of a new folder",
         )
     return False

@@ -64,7 +64,7 @@ def write_squad(
         version: "1.1", where every question has answers or is unlabelled, or "v2.0", where every
             question is labelled and may have none.
     """
-    no_place = "the format has no place for it; change the text"
+    no_place = "the format cannot hold this; change the example"
     for example in examples:
         if version == "1.1" and example.answers == ():
             problem = f"question {example.id!r} has no answer: that is SQuAD v2.0"

@@ -1,4 +1,4 @@
-"""The languages of the world, and whole sentences in them."""
+"""The languages of the world, and functions that express utterances in them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORDERS = ("plain", "front", "shift")
 
 
 class Utterance(NamedTuple):
-    """One sentence in no language yet: a scene in some order, two scenes, or a question.
+    """One sentence before it is put into a language: one or two scenes, or a question.
 
     `asked` is the role that a question about the (affirmed) scene asks for, or empty;
     `exclaimed` gives a statement an exclamation mark.
@@ -35,7 +35,7 @@ class Utterance(NamedTuple):
     exclaimed: bool = False
 
     def meaning(self) -> tuple[tuple[Scene, ...], str]:
-        """The meaning of an utterance: all that it says, without its order and tone."""
+        """Returns the meaning of the utterance, without word order and exclamation."""
         if not self.asked:
             return self.scenes, ""
         unsaid = ("thing", "number", "look") if self.asked == "thing" else (self.asked,)
@@ -44,7 +44,7 @@ class Utterance(NamedTuple):
 
 
 def say(language: Language, utterance: Utterance) -> Words:
-    """Says an utterance in a language, as words with their tags."""
+    """Expresses an utterance in a language, as words with their tags."""
     first, *rest = utterance.scenes
     if utterance.asked:
         words = language.question(first, utterance.asked, utterance.order)
@@ -55,8 +55,8 @@ def say(language: Language, utterance: Utterance) -> Words:
         words += language.conjoined(conjunction, language.clause(scene, "plain"))
     head = words[0]._replace(text=language.capital(words[0].text))
     before, after = _marks(language, utterance)
-    opening = (Word(before, "PUNCT", glued=True),) if before else ()
-    return (*opening, head, *words[1:], Word(after, "PUNCT"))
+    mark = (Word(before, "PUNCT", glued=True),) if before else ()
+    return (*mark, head, *words[1:], Word(after, "PUNCT"))
 
 
 def _marks(language: Language, utterance: Utterance) -> tuple[str, str]:
@@ -66,5 +66,5 @@ def _marks(language: Language, utterance: Utterance) -> tuple[str, str]:
 
 
 def text(language: Language, utterance: Utterance) -> str:
-    """Says an utterance in a language, as running text."""
+    """Expresses an utterance in a language, as running text."""
     return write(say(language, utterance), language.spaces)[0]

@@ -128,7 +128,7 @@ PLAIN, ACCUSATIVE, TWO, TWO_ACCUSATIVE = "", "ا", "ان", "ين"
 
 
 def clause(scene: Scene, order: str) -> Words:
-    """A bare person does not follow the agent: the agent stands first, or the verb is another."""
+    """Builds a clause; if a bare person would follow the agent, changes the order or the verb."""
     first, after = _circumstances(scene, order)
     agent = _agent(scene.agent, "agent")
     if scene.verb == "have":
@@ -174,7 +174,7 @@ def question(scene: Scene, asked: str, order: str) -> Words:
 
 
 def _circumstances(scene: Scene, order: str, without: str = "") -> tuple[Words, Words]:
-    """Time or place in front of the clause where the order has it there, and the rest behind."""
+    """Returns time and place as (words before the clause, words after it), by the word order."""
     place = _place(scene) if without != "place" else ()
     time = scene.time if without != "time" else None
     if order == "front" and time:
@@ -186,7 +186,7 @@ def _circumstances(scene: Scene, order: str, without: str = "") -> tuple[Words, 
 
 
 def _is_bare(scene: Scene) -> bool:
-    """Whether agent and person, side by side, could be read as one: Anna Maria, Felix the baker."""
+    """Whether adjacent agent and person could be read as one: Anna Maria, Felix the baker."""
     if scene.verb not in ROUNDABOUT:
         return False
     return scene.person in PEOPLE or (scene.agent in FEMALE) == (scene.person in FEMALE)
@@ -209,14 +209,14 @@ def _finite(verb: str, female: bool, negated: bool, upos: str = "VERB") -> Words
 
 
 def _owning(scene: Scene, order: str) -> Words:
-    """With the owner: the thing exists; in another order, the owner possesses it."""
+    """Returns the words of possession: "with the owner", or in "shift" a verb of possessing."""
     if order == "shift":
         return _verb(scene)
     return phrase("ليس لدى", "AUX ADP") if scene.negated else phrase("لدى", "ADP")
 
 
 def _roundabout(scene: Scene) -> tuple[Words, Words]:
-    """The verb before the agent and what follows the agent: performed ... a visit to the person."""
+    """Returns a light verb and the words after the agent: performed ... a visit to the person."""
     verb, upos = ("be", "AUX") if scene.verb == "wait" else ("perform", "VERB")
     preposition, noun = ROUNDABOUT[scene.verb]
     assert scene.person is not None
@@ -226,7 +226,7 @@ def _roundabout(scene: Scene) -> tuple[Words, Words]:
 
 
 def _who(scene: Scene, order: str) -> Words:
-    """The question word and the verb; the longer form where the object could be the subject."""
+    """Returns "who" and the verb; in the longer form if the object could be the subject."""
     if scene.verb == "have":
         if order == "shift":
             return phrase("من يملك", "PRON VERB")
@@ -238,7 +238,7 @@ def _who(scene: Scene, order: str) -> Words:
 
 @cache
 def _whom(verb: str, female: bool) -> Words:
-    """Who is it that ... him."""
+    """Returns the words of "whom": "who is it that ... him"."""
     who = phrase("من الذي", "PRON PRON")
     return (*who, Word(VERBS[verb][female], "VERB", glued=True), Word("ه", "PRON"))
 
@@ -251,7 +251,7 @@ def _to_whom(preposition: str) -> Words:
 
 
 def _objects(scene: Scene, order: str) -> Words:
-    """The thing and the receiver; with the subject first, the receiver comes before the thing."""
+    """Returns the thing and the receiver; in "shift" the receiver comes first."""
     if scene.person is None:
         return _thing(scene, order)
     if order == "shift":
@@ -270,7 +270,7 @@ def _receiver(scene: Scene, bare: bool = False) -> Words:
 
 @cache
 def _to(preposition: str, person: str) -> Words:
-    """The preposition joins the person, in Latin letters only by a stroke."""
+    """Joins the preposition to the person, with a stroke before Latin letters."""
     if person in TRADES and preposition == "ل":
         return phrase("لل" + WORKERS[person][2:], "NOUN", "person")
     glued = len(preposition) == 1
@@ -306,7 +306,7 @@ def _counted(thing: str, number: int | None, look: str | None, negated: bool, ca
 
 
 def _many(thing: str) -> tuple[str, bool]:
-    """The form for many of the thing, and whether its adjectives are feminine."""
+    """Returns the plural form of the thing, and whether its adjectives are feminine."""
     if thing in COLLECTIVES:
         return COLLECTIVES[thing], False
     return NOUNS[thing][-1], True
@@ -318,7 +318,7 @@ def _singular(thing: str, look: str | None, ending: str) -> Words:
 
 
 def _noun(thing: str, text: str, female: bool, ending: str, look: str | None) -> Words:
-    """An indefinite noun; before another noun it loses the `n` of the dual and the tanwin."""
+    """Builds an indefinite noun; before another noun it loses the `n` of the dual and tanwin."""
     head, *of = text.split()
     if ending in (TWO, TWO_ACCUSATIVE):
         head = (head[:-1] + "ت" if head[-1] == "ة" else head) + (ending[0] if of else ending)
@@ -344,7 +344,7 @@ def _adjective(look: str, female: bool, ending: str) -> str:
 
 @cache
 def _all(thing: str, look: str | None) -> Words:
-    """The whole kind, definite."""
+    """Builds the definite noun phrase for a whole kind."""
     text, female = (KINDS[thing], False) if thing in KINDS else _many(thing)
     *of, last = text.split()
     nouns = phrase(" ".join((*of, "ال" + last)), "NOUN " * len(text.split()), "thing")

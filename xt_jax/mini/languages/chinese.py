@@ -140,7 +140,7 @@ def question(scene: Scene, asked: str, order: str) -> Words:
 
 
 def _cleft(scene: Scene, asked: str) -> bool:
-    """Whether 是...的 can ask it: not with a counted object, nor for where a journey ends."""
+    """Whether 是...的 can ask for a role: not with an object, nor for a destination."""
     if scene.thing or scene.verb in STATES:
         return False
     return asked in ("agent", "time") or (asked == "place" and scene.verb not in MOVES)
@@ -169,7 +169,7 @@ def _arranged(scene: Scene, order: str, asked: str) -> Words:
 
 
 def _parts(scene: Scene, asked: str) -> tuple[Words, Words, Words]:
-    """Who, when and where; the last is empty where the place belongs to the verb."""
+    """Returns the words of agent, time and place; no place if it belongs to the verb."""
     agent = WHO if asked == "agent" else _person(scene.agent, "agent")
     time = WHEN if asked == "time" else _time(scene.time) if scene.time else ()
     if scene.place is None or scene.verb in MOVES or scene.verb == "live":
@@ -178,7 +178,7 @@ def _parts(scene: Scene, asked: str) -> tuple[Words, Words, Words]:
 
 
 def _turned(scene: Scene) -> bool:
-    """Whether the verb has another turn of phrase."""
+    """Whether the scene can be expressed with the verb's alternative pattern."""
     return scene.verb in TURNED and bool(scene.person or scene.place)
 
 
@@ -212,7 +212,7 @@ def _pattern(scene: Scene, shift: bool) -> str:
 
 @cache
 def _frame(pattern: str, verb: str, aspects: str, negated: bool) -> tuple[Words | str, ...]:
-    """The frame with its words and empty places, and with the particles in `aspects` only."""
+    """Returns the words and slots of a verb pattern, with only the particles in `aspects`."""
     if verb == "have" and negated:
         pattern = pattern.replace("有", "没有")
     if "了" not in aspects:

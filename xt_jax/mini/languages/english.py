@@ -76,7 +76,7 @@ def question(scene: Scene, asked: str, order: str) -> Words:
 
 
 def _circumstances(scene: Scene, order: str, without: str = "") -> tuple[Words, Words]:
-    """Time or place in front of the clause where the order has it there, and the rest behind."""
+    """Returns time and place as (words before the clause, words after it), by the word order."""
     place = _place(scene) if without != "place" else ()
     time = _time(scene) if without != "time" else ()
     if order == "front" and time:
@@ -91,7 +91,7 @@ def _predicate(scene: Scene, to: bool, no: str = "") -> Words:
 
 
 def _denied(scene: Scene, order: str) -> Words:
-    """Did not, in the plain order; else no such thing or, where there is no thing, never."""
+    """Builds a negated predicate: with "did not", or else with "no" and a thing, or "never"."""
     to, counted = order == "shift", bool(scene.thing) and scene.verb != "like"
     if order == "plain" or (scene.verb in STATES and not counted):
         helper = "does not" if scene.verb in STATES else "did not"

@@ -146,7 +146,7 @@ def question(scene: Scene, asked: str, order: str) -> Words:
 
 
 def _framed(scene: Scene, order: str, first: Words, agent: Words, field: Words) -> Words:
-    """The finite verb second and the participle last, around the rest of the sentence."""
+    """Puts the finite verb second and the participle last, around the rest of the sentence."""
     if scene.verb in STATES:
         finite = (OTHER_STATES if order == "shift" else STATES)[scene.verb]
         return (*first, Word(finite, "VERB"), *agent, *field)
@@ -156,7 +156,7 @@ def _framed(scene: Scene, order: str, first: Words, agent: Words, field: Words) 
 
 @cache
 def _verbs(verb: str, city: bool) -> tuple[Words, Words]:
-    """Auxiliary (with the reflexive pronoun) and participle; one goes to cities by a vehicle."""
+    """Returns auxiliary (with reflexive pronoun) and participle; to cities "gefahren"."""
     helper = phrase("ist" if verb in WITH_BE else "hat", "AUX")
     if verb in REFLEXIVE:
         helper += phrase("sich", "PRON")
@@ -184,7 +184,7 @@ def _takes(scene: Scene, dative: bool) -> str:
 
 
 def _lead(scene: Scene, order: str, takes: str) -> str:
-    """Which role stands before the finite verb."""
+    """Returns the role that comes before the finite verb."""
     place = scene.place is not None and scene.verb not in TO_PLACE
     if order == "shift":
         if takes == "dat" and scene.person in TRADES and scene.verb not in ALSO_DATIVE:
@@ -201,10 +201,10 @@ def _lead(scene: Scene, order: str, takes: str) -> str:
 
 
 def _blends(scene: Scene, takes: str) -> bool:
-    """Whether agent and person side by side could be taken for one.
+    """Whether adjacent agent and person could be read as one phrase.
 
-    So it is with two names ("Anna Maria"), a trade and a name ("die Ärztin Anna"), and what looks
-    like a genitive ("der Arzt der Nachbarin").
+    That is so for two names ("Anna Maria"), a trade and a name ("die Ärztin Anna"), and an apparent
+    genitive ("der Arzt der Nachbarin").
     """
     person = scene.person
     if person is None or takes in PREPOSITIONS:
@@ -215,7 +215,7 @@ def _blends(scene: Scene, takes: str) -> bool:
 
 
 def _with_person(person: Words, time: Words, place: Words, thing: Words, apart: bool) -> Words:
-    """The field with the person first or, `apart`, behind an adverb."""
+    """Orders the middle field with the person first or, if `apart`, after an adverb."""
     if apart or (not place and _two_numbers(time, thing)):
         before, after = (time, place) if time else (place, ())
         return before + person + after + thing
@@ -240,7 +240,7 @@ def _asked_with_preposition(person: Words, time: Words, place: Words, thing: Wor
 
 
 def _around_thing(time: Words, place: Words, thing: Words, early: bool) -> Words:
-    """The field with the thing last or, `early`, before the place."""
+    """Orders the middle field with the thing last or, if `early`, before the place."""
     clash = _two_numbers(time, thing)
     if place:
         return time + thing + place if early and not clash else time + place + thing
@@ -248,12 +248,12 @@ def _around_thing(time: Words, place: Words, thing: Words, early: bool) -> Words
 
 
 def _two_numbers(time: Words, thing: Words) -> bool:
-    """Whether a year would stand before another number in digits."""
+    """Whether a year would precede another number in digits."""
     return bool(time and thing) and time[-1].upos == "NUM" and thing[0].text.isdigit()
 
 
 def _person(scene: Scene, takes: str) -> tuple[Words, Words]:
-    """The person in its case, or else behind its preposition."""
+    """Returns the person as (words in its case, words after its preposition); one is empty."""
     if scene.person is None:
         return (), ()
     if takes in PREPOSITIONS:
@@ -271,7 +271,7 @@ def _behind(preposition: str, person: str) -> Words:
 
 @cache
 def _human(concept: str, case: str, role: str) -> Words:
-    """A person or an organisation."""
+    """Builds the noun phrase of a person or an organisation."""
     if concept not in TRADES:
         return name(NAMES.get(concept, concept), concept, role)
     noun = HUMANS[concept] if case == "nom" else OBLIQUE.get(concept, HUMANS[concept])
@@ -300,7 +300,7 @@ def _counted(thing: str, number: int | None, look: str | None, none: bool) -> Wo
 
 @cache
 def _plural(thing: str, look: str | None) -> Words:
-    """What stands after a number, or after how many."""
+    """Builds the noun phrase after a number or "how many"."""
     if thing == MASS:
         return phrase("Stück", "NOUN", "thing") + _noun(thing, look, "es", plural=True)
     return _noun(thing, look, "e", plural=True)
@@ -312,7 +312,7 @@ def _noun(thing: str, look: str | None, ending: str, plural: bool) -> Words:
 
 
 def _place(scene: Scene) -> tuple[Words, Words]:
-    """The place as an adverb, or else as what the verb takes."""
+    """Returns the place as (adverbial words, argument of the verb); one of them is empty."""
     if scene.place is None:
         return (), ()
     words = _located(scene.place, scene.verb in MOVES)

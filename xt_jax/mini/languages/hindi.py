@@ -160,7 +160,7 @@ def _sentence(scene: Scene, order: str, asked: str) -> Words:
 
 
 def _verb_of(scene: Scene, order: str) -> str:
-    """The row of `VERBS`: also animals are bathed, and liking is said in two ways."""
+    """Returns the scene's key in `VERBS`: animals are bathed, and liking has two expressions."""
     if scene.verb == "wash" and (
         scene.thing == "animal" or KIND_OF.get(scene.thing or "") == "animal"
     ):
@@ -169,7 +169,7 @@ def _verb_of(scene: Scene, order: str) -> str:
 
 
 def _telling(scene: Scene, verb: str, order: str, asked: str = "") -> tuple[str, ...]:
-    """The order of the parts, the asked one where a statement has it."""
+    """Returns the order of the parts as in a statement, also for the part asked for."""
     if order == "shift":
         return _shifted(scene, verb, asked)
     if scene.verb == "live" and scene.agent in TRADES:
@@ -182,7 +182,7 @@ def _telling(scene: Scene, verb: str, order: str, asked: str = "") -> tuple[str,
 
 
 def _shifted(scene: Scene, verb: str, asked: str) -> tuple[str, ...]:
-    """Moves what keeps its meaning: a bare noun stays next to the verb, का and की to theirs."""
+    """Returns a varied order of the parts that leaves bare nouns, का and की in their places."""
     counted = scene.number is not None and asked != "thing"
     mobile = scene.person and asked != "person" and VERBS[verb][1] not in ("का", "की")
     if counted and scene.person:
@@ -199,9 +199,9 @@ def _shifted(scene: Scene, verb: str, asked: str) -> tuple[str, ...]:
 
 
 def _asking(scene: Scene, verb: str, order: str, asked: str) -> tuple[str, ...]:
-    """The order of the parts: the question word before the verb, or as in a statement.
+    """Returns the order of a question: the question word before the verb, or as in a statement.
 
-    "plain" and "shift" mostly differ in which of the two it is.
+    "plain" and "shift" mostly differ in which of the two is chosen.
     """
     if _asks_in_place(scene, verb, order, asked):
         late = asked in ("agent", "place", "time") or (asked == "person" and _is_counted(scene))
@@ -212,7 +212,7 @@ def _asking(scene: Scene, verb: str, order: str, asked: str) -> tuple[str, ...]:
 
 
 def _asks_in_place(scene: Scene, verb: str, order: str, asked: str) -> bool:
-    """Whether the question word stands where the answer would, not before the verb."""
+    """Whether the question word is where the answer would be, and not before the verb."""
     if asked == "agent":
         if VERBS[verb][0] == "-":
             return False
@@ -230,7 +230,7 @@ def _is_counted(scene: Scene) -> bool:
 
 
 def _agreement(scene: Scene, verb: str, asked: str) -> tuple[str, bool]:
-    """Gender, and whether plural, of what the verb agrees with."""
+    """Returns (gender, whether plural) of the words with which the verb agrees."""
     agent, _, ending, *_ = VERBS[verb]
     if agent == "-":
         return ("m" if asked == "agent" else GENDER[scene.agent]), False
@@ -245,7 +245,7 @@ def _is_plural(scene: Scene) -> bool:
 
 @cache
 def _predicate(verb: str, gender: str, plural: bool, negated: bool) -> Words:
-    """The verb without the noun of a compound one."""
+    """Builds the finite verb, without the noun of a compound verb."""
     negation = phrase("नहीं", "PART") if negated else ()
     if verb in ("have", "like"):
         return negation + phrase("हैं" if plural else "है", "AUX")
@@ -258,7 +258,7 @@ def _predicate(verb: str, gender: str, plural: bool, negated: bool) -> Words:
 
 @cache
 def _inflected(form: str, gender: str, plural: bool, oblique: bool = False) -> str:
-    """An adjective or a past in ा as it agrees; of verbs also the feminine has a plural."""
+    """Inflects an adjective or past form in ा; only verbs have a feminine plural."""
     if not form.endswith("ा"):
         return form
     if gender == "m":
@@ -294,7 +294,7 @@ def _counted(thing: str, number: int | None, look: str | None, ending: str, any_
 
 @cache
 def _noun(thing: str, look: str | None, plural: bool, ending: str, first: str = "") -> Words:
-    """A noun with its adjective and postposition, and what asks for or denies a number of it."""
+    """Builds a noun with adjective and postposition, after "any" or "how many" if asked."""
     gender, one, more, marked = NOUNS[thing]
     oblique = ending != "-"
     words: Words = ()

@@ -207,7 +207,7 @@ def _question_words(scene: Scene, asked: str) -> Words:
 
 
 def _arrange(scene: Scene, order: str, subject: Words, verb: Words, thing: Words) -> Words:
-    """Time before the verb and place last, or in the order another way; no subject: none said."""
+    """Orders the parts of a clause: time before the verb and place last, or as `order` varies."""
     time, place, person = _time(scene), _place(scene), _person(scene)
     objects = person + thing
     if order == "front":
@@ -262,7 +262,7 @@ def _finite(scene: Scene, gender: str) -> Words:
 
 @cache
 def _past(verb: str, target: str | None, gender: str, imperfective: bool, negated: bool) -> Words:
-    """`target` is the thing or the place that the choice of the word may depend on."""
+    """Builds the past form; the choice of the verb may depend on the thing or place `target`."""
     kind = "city" if target in CITIES else KIND_OF.get(target or "", target)
     row = VERBS.get(f"{verb} {target}") or VERBS.get(f"{verb} {kind}") or VERBS[verb]
     text = row[1 if imperfective else 0]
@@ -273,7 +273,7 @@ def _past(verb: str, target: str | None, gender: str, imperfective: bool, negate
 
 
 def _object(scene: Scene) -> Words:
-    """The thing as an object: in the genitive where there was none."""
+    """Builds the thing as an object: in the genitive if negated, else in the accusative."""
     return _thing(scene, "gen" if scene.negated and scene.verb != "like" else "acc")
 
 

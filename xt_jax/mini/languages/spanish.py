@@ -103,7 +103,7 @@ def clause(scene: Scene, order: str) -> Words:
 
 
 def question(scene: Scene, asked: str, order: str) -> Words:
-    """Time and place never come before the question word: they would stand outside the marks."""
+    """Builds a question; time and place never come first, where they would be outside the marks."""
     verb = _verb(scene, singular=asked == "thing")
     agent = _agent(scene.agent, "agent") if asked != "agent" else ()
     if agent and scene.verb == "like":
@@ -138,7 +138,7 @@ def _question_words(scene: Scene, asked: str) -> Words:
 def _arranged(
     thing: Words, person: Words, place: Words, time: Words, moved: bool, receiver_first: bool = True
 ) -> Words:
-    """What follows the verb (and its subject): in the plain order, or in another where `moved`."""
+    """Orders the parts after the verb (and subject): in the plain order, or varied if `moved`."""
     if not moved:
         return thing + person + place + time
     if len(thing) < 2:  # a bare noun stays by its verb
@@ -185,7 +185,7 @@ def _governed(preposition: str, words: Words) -> Words:
 
 
 def _personal(scene: Scene) -> Words:
-    """The `a` before animals that are fed, unless they are a bare plural."""
+    """Returns the personal `a` before animals that are fed, unless they are a bare plural."""
     if scene.verb == "feed" and (scene.number or scene.negated):
         return phrase("a", "ADP")
     return ()
@@ -262,7 +262,7 @@ def _time(scene: Scene) -> Words:
 
 
 def _conjoined(conjunction: Words, clause: Words) -> Words:
-    """`y` is `e` before the sound i."""
+    """Joins a conjunction and a clause; `y` becomes `e` before the sound i."""
     if conjunction[-1].text == "y" and clause[0].text.startswith("I"):
         conjunction = (*conjunction[:-1], conjunction[-1]._replace(text="e"))
     return conjunction + clause

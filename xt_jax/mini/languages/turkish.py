@@ -113,7 +113,7 @@ COMMA = Word(",", "PUNCT")
 
 
 def suffixed(word: str, pattern: str) -> str:
-    """A noun or a verb stem with the suffix `pattern`, for example "DA", "YI", "mADI"."""
+    """Adds the suffix `pattern` ("DA", "YI", "mADI", ...) to a noun or a verb stem."""
     bare = pattern.lstrip("YNS")
     if bare[:1] in ("A", "I") and (word in SOFT or (word[-1] == "k" and _vowels(word) > 1)):
         word = word[:-1] + word[-1].translate(SOFTENED)
@@ -121,21 +121,21 @@ def suffixed(word: str, pattern: str) -> str:
 
 
 def suffix(word: str, pattern: str) -> str:
-    """The suffix `pattern` as it is after `word`."""
-    whole = word
+    """Returns the form of the suffix `pattern` after `word`, by vowel harmony."""
+    form = word
     for symbol in pattern:
-        vowel = next(c for c in reversed(whole) if c in HARMONY)
+        vowel = next(c for c in reversed(form) if c in HARMONY)
         if symbol == "A":
-            whole += "a" if vowel in "aıou" else "e"
+            form += "a" if vowel in "aıou" else "e"
         elif symbol == "I":
-            whole += HARMONY[vowel]
+            form += HARMONY[vowel]
         elif symbol == "D":
-            whole += "t" if whole[-1] in VOICELESS else "d"
+            form += "t" if form[-1] in VOICELESS else "d"
         elif symbol in "YNS":
-            whole += symbol.lower() if whole[-1] in HARMONY else ""
+            form += symbol.lower() if form[-1] in HARMONY else ""
         else:
-            whole += symbol
-    return whole[len(word) :]
+            form += symbol
+    return form[len(word) :]
 
 
 def clause(scene: Scene, order: str) -> Words:
@@ -147,7 +147,7 @@ def clause(scene: Scene, order: str) -> Words:
 
 
 def question(scene: Scene, asked: str, order: str) -> Words:
-    """The question word stands before the verb and what is indefinite; that stays at the verb."""
+    """Builds a question; the question word precedes the verb and an indefinite thing."""
     verb, thing = _verb(scene.verb, False), _thing(scene)
     agent = _human(scene.agent, "NIn" if scene.verb == "have" else "", "agent")
     person, place, time = _person(scene), _place(scene), _time(scene)
@@ -180,7 +180,7 @@ def question(scene: Scene, asked: str, order: str) -> Words:
 def _arranged(
     scene: Scene, order: str, agent: Words, time: Words, place: Words, person: Words, rest: Words
 ) -> Words:
-    """The parts in the order wanted; `rest` is the verb with all that must stand before it."""
+    """Orders the parts of a sentence; `rest` is the verb with the words that must precede it."""
     first: Words = ()
     middle = time + place + person
     if order == "front":
@@ -199,16 +199,16 @@ def _arranged(
 
 
 def _may_lead(scene: Scene) -> bool:
-    """Whether the place can come first: no goal, and no common noun alone before the verb."""
+    """Whether the place can come first: no destination, no common noun alone before the verb."""
     if scene.verb in ACTIVITIES:
         return scene.agent not in TRADES
     return scene.verb not in MOVES and scene.verb != "live"
 
 
 def _before(agent: Words, rest: Words) -> Words:
-    """A comma after the subject where it could be taken for a part of the next phrase.
+    """Adds a comma after the subject if it could be read as part of the next phrase.
 
-    So it is with a name or a person after it, and with `komşu`, which is also "neighbouring".
+    That is so before a name or a person, and for `komşu`, which also means "neighbouring".
     """
     after = rest[0]
     misread = after.role == "person" or after.upos == "PROPN"
@@ -235,7 +235,7 @@ def _thing(scene: Scene) -> Words:
 
 @cache
 def _object(thing: str, number: int | None, look: str | None, verb: str, negated: bool) -> Words:
-    """The thing with its number: a kind in the accusative, something owned, or without case."""
+    """Builds the thing with its number: accusative (like), possessive (have) or without case."""
     food = KIND_OF.get(thing, thing) in ("fruit", "vegetable") and not look
     if verb == "like":
         plural = number is None and not food
@@ -309,7 +309,7 @@ def _when(time: str) -> Words:
 
 
 def _read(figure: str) -> str:
-    """The last word of a number that ends in these two digits, as it is read."""
+    """Returns the last word of a number that ends in these two digits, as it is read aloud."""
     return UNITS[int(figure[1])] or TENS[int(figure[0])] or "bin"
 
 

@@ -1,5 +1,5 @@
-"""Tasks as functions of meanings: drawn once in no language, then said in any of them.
+"""The tasks of the world: meanings are drawn independently of language, then expressed in any.
 
-The `draw_*` functions take a seeded generator and a turn; labels take turns, so that any first n
-examples are balanced.
+The `draw_*` functions take a seeded generator and the number of the example (`turn`), by which the
+labels alternate, so that the first n examples are balanced for any n.
 """

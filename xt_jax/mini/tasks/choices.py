@@ -1,4 +1,4 @@
-"""Choosing what is likely: how a story goes on, what a passage says, what everybody knows."""
+"""Multiple-choice tasks: how a story goes on, what a passage says, what everybody knows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from xt_jax.mini.words import Language, write
 
 
 class Choice(NamedTuple):
-    """A context, a question on it or none, the choices and the index of the right one.
+    """A context, an optional question about it, the choices and the index of the right one.
 
-    Choices are whole sentences, or with a `question` what each of these scenes answers to it.
+    Choices are whole sentences, or with a `question` the answers that these scenes give to it.
     """
 
     context: tuple[Utterance, ...]
@@ -30,10 +30,10 @@ class Choice(NamedTuple):
 
 
 def draw_ending(rng: Random, turn: int) -> Choice:
-    """HellaSwag's kind: someone is somewhere; only one of four endings is something they do.
+    """Draws a HellaSwag-like choice: only one of four endings is something the agent does.
 
-    What they deal with is one of the things they always deal with, as it is dealt with; in the
-    wrong endings it is one that they never deal with, but others do.
+    In the right ending the agent does something usual with one of its usual things; in a wrong one
+    with a thing that others use, but this agent never.
     """
     while True:
         start = draw_scene(rng)
@@ -50,7 +50,7 @@ def draw_ending(rng: Random, turn: int) -> Choice:
 
 
 def draw_reading(rng: Random, turn: int) -> Choice:
-    """Cosmos QA's kind: a passage, a question on it, four answers that all could be."""
+    """Draws a Cosmos QA-like choice: a passage, a question about it, four plausible answers."""
     while True:
         passage = draw_passage(rng)
         asked, k = passage.questions[0]
@@ -65,7 +65,7 @@ def draw_reading(rng: Random, turn: int) -> Choice:
 
 
 def draw_knowledge(rng: Random, turn: int) -> Choice:
-    """CommonsenseQA's kind: what someone likes, where someone lives; five answers, no context."""
+    """Draws a CommonsenseQA-like choice: what someone likes or where they live; five answers."""
     while True:
         agent = rng.choice(list(world.HUMANS))
         habits = HABITS[agent]
@@ -82,7 +82,7 @@ def draw_knowledge(rng: Random, turn: int) -> Choice:
 
 
 def choice_examples(language: Language, choices: Sequence[Choice]) -> list[ChoiceExample]:
-    """The question stands before each answer where there is a context too, else it is the text."""
+    """Builds the examples; with a context, a question precedes each answer, else it is the text."""
     examples = []
     for i, (context, question, scenes, label) in enumerate(choices):
         start = passage_text(language, context)
@@ -100,20 +100,20 @@ def choice_examples(language: Language, choices: Sequence[Choice]) -> list[Choic
 
 
 def answer(language: Language, scene: Scene, role: str) -> str:
-    """The words of the scene that answer a question for its `role`."""
+    """Returns the words of the scene that answer a question for its `role`."""
     roles = ("thing", "number") if role == "thing" else (role,)
     words = [word for word in say(language, Utterance((scene,))) if word.role in roles]
     return write(words, language.spaces)[0]
 
 
 def _handled(agent: str) -> set[str]:
-    """All that a person ever deals with: things of their own, and of the places they go to."""
+    """Returns all things that an agent ever uses: its own, and those of the places it visits."""
     places = HABITS[agent].places
     return {*HABITS[agent].things, *(thing for place in places for thing in STOCK[place])}
 
 
 def _deed(rng: Random, agent: str, like: str) -> Scene:
-    """What `agent` does with a thing that `like` is used to."""
+    """Draws a scene in which `agent` uses one of the usual things of `like`."""
     while True:
         thing = rng.choice(HABITS[like].things)
         verb = rng.choice(USES[thing])
@@ -124,19 +124,19 @@ def _deed(rng: Random, agent: str, like: str) -> Scene:
 
 
 def _different(right: Scene, others: Sequence[Scene], role: str, count: int) -> list[Scene]:
-    """`right` and scenes whose answers differ from it and from each other, or none."""
-    found = [right]
+    """Returns `count` scenes with different answers, `right` first; [] if there are too few."""
+    chosen = [right]
     for other in others:
         usable = not other.negated and getattr(other, role) is not None
         if not usable or not _same_kind(right, other, role):
             continue
-        if all(_differ(one, other, role) for one in found):
-            found.append(other)
-    return found[:count] if len(found) >= count else []
+        if all(_differ(one, other, role) for one in chosen):
+            chosen.append(other)
+    return chosen[:count] if len(chosen) >= count else []
 
 
 def _differ(one: Scene, two: Scene, role: str) -> bool:
-    """Whether no answer is also the other one: apples are also red apples or three."""
+    """Whether neither answer includes the other, as "apples" includes red or three apples."""
     if role != "thing" or one.thing != two.thing:
         return getattr(one, role) != getattr(two, role)
     pairs = ((one.number, two.number), (one.look, two.look))
@@ -144,7 +144,7 @@ def _differ(one: Scene, two: Scene, role: str) -> bool:
 
 
 def _same_kind(right: Scene, other: Scene, role: str) -> bool:
-    """Whether the answers look alike: destinations with destinations, numbers in the same place."""
+    """Whether the answers have the same form: both destinations, or both numbers above 2."""
     moves = (right.verb in world.MOVES) == (other.verb in world.MOVES)
     numbers = role != "number" or (other.number or 0) > 2
     return numbers and (role != "place" or moves)
@@ -157,7 +157,7 @@ def _shuffled(
     question: Utterance | None,
     scenes: Sequence[Scene],
 ) -> Choice:
-    """The first scene is right and moves to where the turn has it."""
+    """Shuffles the choices; the first scene is the right one and moves to index `turn`."""
     label = turn % len(scenes)
     wrong = list(scenes[1:])
     rng.shuffle(wrong)

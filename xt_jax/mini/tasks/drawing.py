@@ -1,4 +1,4 @@
-"""What all tasks draw from: utterances, and splits without repetition."""
+"""Draws utterances and splits without repetition, for all tasks."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def distinct(
     counts: Sequence[int],
     key: Callable[[Meaning], Hashable],
 ) -> list[list[Meaning]]:
-    """Splits of `counts` meanings; no two of all of them have the same key."""
-    rng, found, splits = Random(seed), set(), []
+    """Draws splits of `counts` meanings; all keys differ, also between splits."""
+    rng, drawn, splits = Random(seed), set(), []
     for count in counts:
         split: list[Meaning] = []
         while len(split) < count:
             meaning = draw(rng, len(split))
-            if key(meaning) not in found:
-                found.add(key(meaning))
+            if key(meaning) not in drawn:
+                drawn.add(key(meaning))
                 split.append(meaning)
         splits.append(split)
     return splits
 
 
 def draw_scenes(rng: Random, count: int, without: Sequence[str] = ()) -> tuple[Scene, ...]:
-    """Scenes with different agents, none `without`; mostly one is affirmed and the next denied."""
+    """Draws scenes with different agents, none in `without`; they mostly alternate in negation."""
     scenes: list[Scene] = []
     denied = rng.random() < 0.5
     for _ in range(count):
@@ -53,12 +53,12 @@ def draw_scenes(rng: Random, count: int, without: Sequence[str] = ()) -> tuple[S
 
 
 def draw_statement(rng: Random, turn: int = 0) -> Utterance:
-    """One or two scenes, affirmed or not."""
+    """Draws a statement of one or two scenes, affirmed or negated."""
     return Utterance(draw_scenes(rng, rng.choice((1, 1, 2))), rng.choice(ORDERS))
 
 
 def draw_utterance(rng: Random, turn: int = 0) -> Utterance:
-    """A statement, or now and then a question."""
+    """Draws a statement, or one time in five a question."""
     if rng.random() < 0.2:
         scene = draw_scene(rng)
         return Utterance((scene,), rng.choice(ORDERS), rng.choice(roles_of(scene)))
@@ -66,7 +66,7 @@ def draw_utterance(rng: Random, turn: int = 0) -> Utterance:
 
 
 def roles_of(scene: Scene) -> list[str]:
-    """What can be asked about the scene; numbers from 3, since some languages have a dual."""
+    """Returns the roles a question can ask for; a number only from 3, since some have a dual."""
     roles = [role for role in ROLES if getattr(scene, role) is not None]
     if scene.number is not None and scene.number < 3:
         roles.remove("number")
@@ -76,7 +76,7 @@ def roles_of(scene: Scene) -> list[str]:
 def knowable(scene: Scene, other: Scene, asked: str) -> bool:
     """Whether `other` could answer a question about `scene` that asks for `asked`.
 
-    That is unless they, and all other ways to tell them, differ in a part that the question names.
+    It could unless every retelling of `other` differs in a part that the question names.
     """
     unknown = ("thing", "number", "look") if asked == "thing" else (asked,)
     named = [part for part in Scene._fields if part not in unknown]
@@ -84,9 +84,9 @@ def knowable(scene: Scene, other: Scene, asked: str) -> bool:
 
 
 def retold(scene: Scene) -> list[Scene]:
-    """The scene, and what a reader also takes it to tell.
+    """Returns the scene and the other scenes that describe the same event.
 
-    Who is met meets, who is sold something buys it, and one journey has many verbs.
+    Meeting is mutual, who is sold something buys it, and a journey can have several verbs.
     """
     if scene.verb == "meet":
         return [scene, swap_roles(scene)]
@@ -98,9 +98,9 @@ def retold(scene: Scene) -> list[Scene]:
 
 
 def exchanges(one: Scene, two: Scene, parts: Sequence[str]) -> list[tuple[Scene, Scene]]:
-    """All ways to exchange one of `parts` between two scenes that leave both likely.
+    """Returns all ways to exchange one of `parts` between two scenes that leave both plausible.
 
-    Their words stay the same, what they tell does not.
+    The words stay the same, but the meaning changes.
     """
     options = []
     for part in parts:
@@ -128,7 +128,7 @@ def _agree(one: Scene, two: Scene, parts: Sequence[str]) -> bool:
 
 
 def _keep_place(one: Scene, two: Scene) -> bool:
-    """Whether each could be at the other's place, or go there: people live in cities."""
+    """Whether the scenes can exchange places: destinations stay destinations, and homes cities."""
     if (one.verb in world.MOVES) != (two.verb in world.MOVES):
         return False
     homes = [s.place for s in (one, two) if s.verb == "live"]
@@ -136,7 +136,7 @@ def _keep_place(one: Scene, two: Scene) -> bool:
 
 
 def _keep_looks(one: Scene, two: Scene) -> bool:
-    """Whether each thing can look as the other does; articles go with their looks (an old car)."""
+    """Whether each thing can have the other's look, with the same article (an old car)."""
     looks = [world.KINDS[world.KIND_OF[s.thing or ""]][1] for s in (one, two)]
     alike = (one.number == 1) == (two.number == 1)
     return alike and one.look in looks[1] and two.look in looks[0]

@@ -1,4 +1,4 @@
-"""Natural language inference: what follows from a premise of one or more scenes."""
+"""Natural language inference from a premise of one or more scenes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from xt_jax.mini.tasks.drawing import draw_scenes, exchanges, usual_looks
 from xt_jax.mini.words import Language
 
 NLI = ("entailment", "neutral", "contradiction")
-# A premise of so many scenes, each equally likely; the rounds of ANLI get longer.
+# The possible numbers of scenes in a premise, all equally likely; ANLI's rounds get longer.
 LENGTHS = {"mnli": (1, 2), "snli": (1,), "anli_r1": (2,), "anli_r2": (2, 3), "anli_r3": (3, 4)}
 OPEN = ("number", "look", "place", "time")  # parts that a hypothesis may add or leave out
 
 
 class Pair(NamedTuple):
-    """Two utterances and their relation."""
+    """Two utterances and the label of their relation."""
 
     first: Utterance
     second: Utterance
@@ -41,7 +41,7 @@ class Pair(NamedTuple):
 
 
 def relation(premise: Sequence[Scene], hypothesis: Scene) -> str:
-    """What the premise says of the hypothesis: a name of `NLI`.
+    """Returns the label (a name of `NLI`) of the hypothesis given the premise.
 
     What happened in a place happened; what did not happen at all did not happen in a place.
     """
@@ -53,7 +53,7 @@ def relation(premise: Sequence[Scene], hypothesis: Scene) -> str:
 
 
 def covers(general: Scene, specific: Scene) -> bool:
-    """Whether whatever event `specific` describes is one that `general` describes."""
+    """Whether every event that `specific` describes is one that `general` also describes."""
     plural = general.number is None and specific.number != 1
     return (
         (general.agent, general.verb, general.person)
@@ -65,10 +65,10 @@ def covers(general: Scene, specific: Scene) -> bool:
 
 
 def draw_nli(rng: Random, turn: int, lengths: Sequence[int] = LENGTHS["mnli"]) -> Pair:
-    """A premise of one or more scenes, and a hypothesis about one of them.
+    """Draws a premise of one or more scenes, and a hypothesis about one of them.
 
-    The hypothesis is drawn before the label is looked at, and the scene it is about is made to
-    fit, so that the hypothesis alone tells nothing.
+    The hypothesis is drawn independently of the label and the premise is then made to fit, so that
+    the hypothesis alone does not reveal the label.
     """
     label, count = NLI[turn % 3], rng.choice(lengths)
     while True:
@@ -82,7 +82,7 @@ def draw_nli(rng: Random, turn: int, lengths: Sequence[int] = LENGTHS["mnli"]) -
 
 
 def drawer(task: str):
-    """`draw_nli` with the premises of one task."""
+    """Returns `draw_nli` with the premise lengths of one task."""
     return partial(draw_nli, lengths=LENGTHS[task])
 
 
@@ -94,10 +94,10 @@ def pair_examples(language: Language, pairs: Sequence[Pair]) -> list[PairExample
 
 
 def debatable(premise: Sequence[Scene], hypothesis: Scene) -> bool:
-    """Whether a reader could take the hypothesis for another version of a scene in the premise.
+    """Whether a reader could take the hypothesis for a retelling of a scene in the premise.
 
-    So it is with another number or place for the same deed, with one or two for a plural, with
-    a meeting or a sale told from the other side, and with two verbs for one journey.
+    That is so for another number or place of the same action, for one or two in place of a plural,
+    for a meeting or a sale told from the other side, and for two verbs of one journey.
     """
     for scene in premise:
         if _alike(scene, hypothesis):
@@ -121,7 +121,7 @@ def debatable(premise: Sequence[Scene], hypothesis: Scene) -> bool:
 
 
 def _alike(scene: Scene, other: Scene) -> bool:
-    """Same deed of the same people, with a thing or with its kind."""
+    """Whether two scenes are the same action of the same people with a thing or its kind."""
     same = (scene.agent, scene.verb, scene.person) == (other.agent, other.verb, other.person)
     return same and bool(
         {scene.thing, _kind(scene)} & {other.thing, _kind(other)} or not scene.thing
@@ -129,15 +129,15 @@ def _alike(scene: Scene, other: Scene) -> bool:
 
 
 def _kind(scene: Scene) -> str | None:
-    """The kind's word that may stand for the thing; liking a thing is not liking its kind."""
+    """Returns the kind that may replace the thing, else the thing; liking does not extend."""
     kind = world.KIND_OF.get(scene.thing or "")
     return kind if kind in world.HYPERNYMS and scene.verb != "like" else scene.thing
 
 
 def _draw_hypothesis(rng: Random, count: int) -> Scene:
-    """A scene, now and then with the kind for the thing, affirmed or denied.
+    """Draws an affirmed or negated scene, sometimes with the kind in place of the thing.
 
-    What someone likes and where someone lives leaves nothing open: it needs a second scene.
+    Scenes of liking and living leave no part open, so they need a second scene in the premise.
     """
     while True:
         scene = draw_scene(rng)
@@ -150,7 +150,7 @@ def _draw_hypothesis(rng: Random, count: int) -> Scene:
 def _premise(
     rng: Random, label: str, hypothesis: Scene, others: Sequence[Scene]
 ) -> Sequence[Scene]:
-    """A guess at a premise of that label; not all guesses are right."""
+    """Draws a premise that is likely, but not certain, to give that label."""
     negated = {
         "entailment": hypothesis.negated,
         "contradiction": not hypothesis.negated,
@@ -181,7 +181,7 @@ def _is_fit(premise: Sequence[Scene], hypothesis: Scene, label: str) -> bool:
 
 
 def _other_roles(rng: Random, scene: Scene, others: list[Scene]) -> tuple[Scene, list[Scene]]:
-    """The scene with its people exchanged, with each other or with those of another scene."""
+    """Exchanges people of the scene with each other or with those of another scene."""
     if scene.person and (not others or rng.random() < 0.5):
         return swap_roles(scene), others
     for k, other in enumerate(others):
@@ -193,7 +193,7 @@ def _other_roles(rng: Random, scene: Scene, others: list[Scene]) -> tuple[Scene,
 
 
 def _numbered(rng: Random, scene: Scene) -> Scene:
-    """The scene with a number where there can be one: mostly, whatever the label."""
+    """Mostly adds a number if the scene can have one, independently of the label."""
     if scene.negated:
         return scene._replace(number=None)
     if scene.thing and scene.verb != "like" and scene.number is None and rng.random() < 0.8:
@@ -202,7 +202,7 @@ def _numbered(rng: Random, scene: Scene) -> Scene:
 
 
 def _more(rng: Random, scene: Scene, chance: float) -> Scene:
-    """The scene with more detail; each part that is open is filled by chance."""
+    """Returns the scene with more detail: fills each open part with probability `chance`."""
     changes: dict[str, Any] = {
         part: rng.choice(values)
         for part, values in _usual(scene).items()
@@ -214,7 +214,7 @@ def _more(rng: Random, scene: Scene, chance: float) -> Scene:
 
 
 def _less(rng: Random, scene: Scene, chance: float) -> Scene:
-    """The scene with less detail; each part that can be left out is, by chance."""
+    """Returns the scene with less detail: drops each optional part with probability `chance`."""
     changes: dict[str, Any] = {part: None for part in _usual(scene) if rng.random() < chance}
     if rng.random() < 0.2:
         changes["thing"] = _kind(scene)
@@ -222,7 +222,7 @@ def _less(rng: Random, scene: Scene, chance: float) -> Scene:
 
 
 def _usual(scene: Scene) -> dict[str, Sequence[str]]:
-    """By part that the scene can do without or be given: its usual values."""
+    """Returns the usual values of each optional part of the scene."""
     if scene.verb in world.STATES:
         return {"look": usual_looks(scene.thing)} if scene.verb == "have" and scene.thing else {}
     habits = HABITS[scene.agent]

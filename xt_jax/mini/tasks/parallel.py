@@ -1,4 +1,4 @@
-"""The same sentences in two languages: side by side, or to be found among others."""
+"""Parallel sentences for retrieval, and comparable corpora for mining."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ENGLISH = LANGUAGES["en"]
 
 
 class Corpora(NamedTuple):
-    """Sentences of a foreign and of the English corpus; None where one has no translation.
+    """Sentences of a foreign and of the English corpus; None where a side has no translation.
 
-    Distractors resemble a pair: they differ from it in one part.
+    Half of the distractors differ from a pair in only one part.
     """
 
     lines: tuple[tuple[Utterance | None, Utterance | None], ...]
@@ -32,7 +32,7 @@ def parallel_examples(language: Language, said: Sequence[Utterance]) -> list[Sen
 
 
 def draw_corpora(seed: str, pairs: int, alone: int, splits: int) -> list[Corpora]:
-    """Per split so many translated sentences, and on each side so many without a translation."""
+    """Draws for each split `pairs` translated sentences, and `alone` without one on each side."""
     rng = Random(seed)
     drawn = distinct(_draw, seed, (pairs, 2 * alone) * splits, Utterance.meaning)
     taken: set[Hashable] = {utterance.meaning() for part in drawn for utterance in part}
@@ -43,7 +43,7 @@ def draw_corpora(seed: str, pairs: int, alone: int, splits: int) -> list[Corpora
 
 
 def mining_examples(language: Language, corpora: Corpora) -> list[MiningExample]:
-    """Both corpora; sentence ids count the lines of each from 1, as in the official files."""
+    """Builds both corpora; ids count the lines of each from 1, as in the official files."""
     foreign: list[MiningExample] = []
     english: list[MiningExample] = []
     for one, two in corpora.lines:
@@ -65,7 +65,7 @@ def _draw(rng: Random, turn: int) -> Utterance:
 def _corpora(
     rng: Random, shared: Sequence[Utterance], others: Sequence[Utterance], taken: set[Hashable]
 ) -> Corpora:
-    """Half of `others` give way to what resembles one of `shared` and is not `taken`."""
+    """Replaces half of `others` by near copies of `shared` that are not `taken`, and shuffles."""
     lines: list[tuple[Utterance | None, Utterance | None]] = [(one, one) for one in shared]
     for i, other in enumerate(others):
         if rng.random() < 0.5:
@@ -79,7 +79,7 @@ def _corpora(
 
 
 def _near(rng: Random, utterance: Utterance) -> Utterance:
-    """The same with one part of the first scene as it is in another one."""
+    """Returns the utterance with one part of its first scene replaced by another scene's."""
     first, *rest = utterance.scenes
     while True:
         other = draw_scene(rng, without=[s.agent for s in utterance.scenes])

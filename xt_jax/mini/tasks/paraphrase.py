@@ -1,4 +1,4 @@
-"""Paraphrase: the same words for the same or for another meaning."""
+"""Paraphrase tasks: pairs of the same words with the same or with another meaning."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ EXCHANGED = ("agent", "person", "number", "look", "place", "time")
 
 
 def draw_paraphrase(rng: Random, turn: int) -> Pair:
-    """Two sentences of the same words in another order: with the same meaning ("1"), or not.
+    """Draws two sentences of the same words in another order, with the same meaning ("1") or not.
 
-    Where they are not ("0"), two parts are exchanged: giver and receiver, or what two scenes hold.
+    For "0" two parts are exchanged: agent and person, or a part of two scenes.
     """
     label = PARAPHRASE[turn % 2]
     while True:
@@ -34,7 +34,7 @@ def draw_paraphrase(rng: Random, turn: int) -> Pair:
 
 
 def draw_duplicate(rng: Random, turn: int) -> Pair:
-    """Two questions of the same words: for the same answer ("1"), or with people exchanged."""
+    """Draws two questions of the same words: with the same answer ("1") or people exchanged."""
     label = PARAPHRASE[turn % 2]
     while True:
         scene = draw_scene(rng)
@@ -51,7 +51,7 @@ def draw_duplicate(rng: Random, turn: int) -> Pair:
 
 
 def _swapped(scene: Scene) -> Scene | None:
-    """The scene with its two people exchanged, where that is another one that tasks may have."""
+    """Returns the scene with its people exchanged, or None if tasks may not have that scene."""
     if scene.person is None or scene.verb == "meet":
         return None
     swap = swap_roles(scene)

@@ -1,4 +1,4 @@
-"""Questions on passages: answered by a span of the text, or not at all."""
+"""Extractive question answering: questions that a span of a passage answers, or nothing does."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ECHOED = ("verb", "thing", "number", "look", "person", "place", "time")
 
 
 class Question(NamedTuple):
-    """A question; `answer` is the sentence of the passage that holds it, None where none does."""
+    """A question; `answer` is the index of the sentence that answers it, or None."""
 
     said: Utterance
     answer: int | None
 
 
 class Passage(NamedTuple):
-    """Sentences and questions on them."""
+    """The sentences of a passage and the questions about them."""
 
     sentences: tuple[Utterance, ...]
     questions: tuple[Question, ...]
@@ -33,7 +33,7 @@ class Passage(NamedTuple):
 
 
 def draw_passage(rng: Random, turn: int = 0) -> Passage:
-    """Three to five sentences that partly resemble each other, and two questions."""
+    """Draws three to five sentences that partly resemble each other, and two questions."""
     while True:
         scenes = draw_similar_scenes(rng, rng.randint(3, 5))
         questions = _questions(rng, scenes)
@@ -42,9 +42,9 @@ def draw_passage(rng: Random, turn: int = 0) -> Passage:
 
 
 def draw_passage_or_none(rng: Random, turn: int = 0) -> Passage:
-    """The same, with one question that the passage answers and one that it does not.
+    """Draws a passage with one question that it answers and one that it does not.
 
-    The latter names only what stands in the passage, but not of one event.
+    All that the latter names occurs in the passage, but not in one event.
     """
     while True:
         passage = draw_passage(rng)
@@ -54,7 +54,7 @@ def draw_passage_or_none(rng: Random, turn: int = 0) -> Passage:
 
 
 def draw_similar_scenes(rng: Random, count: int) -> list[Scene]:
-    """Scenes with different agents, of which many share most of their parts."""
+    """Draws scenes with different agents, many of which share most of their parts."""
     scenes: list[Scene] = []
     while len(scenes) < count:
         scene = draw_scene(rng, without=[s.agent for s in scenes])
@@ -74,9 +74,9 @@ def draw_similar_scenes(rng: Random, count: int) -> list[Scene]:
 def span_examples(
     language: Language, passages: Sequence[Passage], asking: Language | None = None
 ) -> list[SpanExample]:
-    """One example per question, which `asking` says where that is not `language`.
+    """Builds one example per question; `asking` is the questions' language if not `language`.
 
-    The answer is the words of the role asked for, prepositions and particles included.
+    The answer consists of the words of the role asked for, with prepositions and particles.
     """
     examples = []
     for i, passage in enumerate(passages):
@@ -92,15 +92,15 @@ def span_examples(
 
 
 def passage_text(language: Language, sentences: Sequence[Utterance]) -> str:
-    """Sentences one after the other."""
+    """Joins the sentences to one text."""
     return (" " if language.spaces else "").join(text(language, s) for s in sentences)
 
 
-Placed = list[tuple[Word, int, int]]  # words with their first and past the last character
+Placed = list[tuple[Word, int, int]]  # words with their start and end offsets
 
 
 def _written(language: Language, passage: Passage) -> tuple[str, list[Placed]]:
-    """The passage, and for each of its sentences the words and where they stand."""
+    """Returns the passage as text, and the words of each sentence with their offsets."""
     context, placed = "", []
     for sentence in passage.sentences:
         if context and language.spaces:
@@ -124,7 +124,7 @@ def _sentences(rng: Random, scenes: Sequence[Scene]) -> tuple[Utterance, ...]:
 
 
 def _questions(rng: Random, scenes: Sequence[Scene]) -> list[Question]:
-    """All questions that exactly one of the scenes can answer, and does."""
+    """Returns all questions that exactly one of the scenes can answer."""
     return [
         Question(Utterance((scene,), rng.choice(ORDERS), role), i)
         for i, scene in enumerate(scenes)
@@ -135,7 +135,7 @@ def _questions(rng: Random, scenes: Sequence[Scene]) -> list[Question]:
 
 
 def _unanswered(rng: Random, scenes: Sequence[Scene]) -> list[Question]:
-    """Questions on scenes that have parts of two, which none of them answers."""
+    """Returns questions about mixtures of two scenes that no scene answers."""
     parts = ("agent", "person", "thing", "place", "time")
     mixed = [
         new

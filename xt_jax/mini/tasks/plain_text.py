@@ -1,4 +1,4 @@
-"""Plain text for masked language modelling: little stories, a line each."""
+"""Plain text for masked language modelling: short stories, one per line."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Story = tuple[Utterance, ...]
 
 
 def draw_story(rng: Random, turn: int = 0) -> Story:
-    """Two to four events, mostly of people who know each other, some of them told again.
+    """Draws a story of two to four events, mostly of people who know each other.
 
-    Again in fewer words, as question and answer, or as what another one did not do. Half of the
-    denials are exclaimed: the mark is the same in all languages, and ties their words of denial.
-    No scene is one that the tasks have.
+    Some events are told again: in fewer words, as question and answer, or as what someone else did
+    not do. Half of the negated sentences end in an exclamation mark, which all languages share and
+    which ties their words of negation. The tasks use none of these scenes.
     """
-    said: list[Utterance] = []
+    utterances: list[Utterance] = []
     known: Sequence[str] = world.AGENTS
     for _ in range(rng.choice((2, 3, 4))):
         scene = draw_scene(rng, among=known, for_text=True)
@@ -39,8 +39,8 @@ def draw_story(rng: Random, turn: int = 0) -> Story:
         known = friends if rng.random() < 0.7 else world.AGENTS
         if rng.random() < (0.9 if is_usually_denied(scene) else 0.05):
             scene = negate(scene)
-        said += _again(rng, scene) if rng.random() < 0.4 else [_in_some_order(rng, scene)]
-    return tuple(_joined(rng, said))
+        utterances += _again(rng, scene) if rng.random() < 0.4 else [_in_some_order(rng, scene)]
+    return tuple(_joined(rng, utterances))
 
 
 def meanings(story: Story) -> Hashable:
@@ -57,7 +57,7 @@ def _in_some_order(rng: Random, scene: Scene, asked: str = "") -> Utterance:
 
 
 def _again(rng: Random, scene: Scene) -> list[Utterance]:
-    """The scene told twice; where it cannot be in the way that was drawn, once."""
+    """Tells the scene twice, or once if the way drawn to repeat it is impossible."""
     first, way = _in_some_order(rng, scene), rng.random()
     if way < 0.4 and not scene.negated:
         return [_in_some_order(rng, scene, rng.choice(roles_of(scene))), first]
@@ -68,7 +68,7 @@ def _again(rng: Random, scene: Scene) -> list[Utterance]:
 
 
 def _shorter(rng: Random, scene: Scene) -> Scene:
-    """What follows from an affirmed scene; a denied one is left as it is."""
+    """Returns an affirmed scene with less detail, which it entails; a negated one unchanged."""
     if scene.negated:
         return scene
     if scene.verb not in (*world.MOVES, "live") and rng.random() < 0.5:
@@ -84,17 +84,17 @@ def _shorter(rng: Random, scene: Scene) -> Scene:
 
 
 def _contrast(rng: Random, scene: Scene) -> Scene:
-    """The same of someone else, denied where it was affirmed."""
+    """Returns the scene with another agent and the opposite negation."""
     other = draw_scene(rng, for_text=True, without=(scene.agent, scene.person or "")).agent
     changed = scene._replace(agent=other)
     return changed._replace(negated=False) if scene.negated else negate(changed)
 
 
-def _joined(rng: Random, said: list[Utterance]) -> list[Utterance]:
-    """Now and then the first two statements as one sentence, where they are of two agents."""
-    if len(said) < 2 or rng.random() < 0.7 or said[0].asked or said[1].asked:
-        return said
-    first, second, *rest = said
+def _joined(rng: Random, utterances: list[Utterance]) -> list[Utterance]:
+    """Sometimes joins the first two statements to one sentence, if their agents differ."""
+    if len(utterances) < 2 or rng.random() < 0.7 or utterances[0].asked or utterances[1].asked:
+        return utterances
+    first, second, *rest = utterances
     if first.scenes[0].agent == second.scenes[0].agent:
-        return said
+        return utterances
     return [Utterance(first.scenes + second.scenes), *rest]

@@ -1,4 +1,4 @@
-"""Words with tags: universal parts of speech, entities, and English supertags."""
+"""Tagging tasks: universal parts of speech, entities, and English supertags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NEVER = r"(S\NP)/(S\NP)"
 
 
 def tag_examples(language: Language, said: Sequence[Utterance], kind: str) -> list[TagExample]:
-    """Words with their tags; `kind` is "upos" or "ner"."""
+    """Builds sentences with a tag per word; `kind` is "upos" or "ner"."""
     sentences = [say(language, utterance) for utterance in said]
     return [
         TagExample(str(i), tuple(w.text for w in words), tuple(getattr(w, kind) for w in words))
@@ -24,7 +24,7 @@ def tag_examples(language: Language, said: Sequence[Utterance], kind: str) -> li
 
 
 def supertag_examples(language: Language, said: Sequence[Utterance]) -> list[TagExample]:
-    """Words with categories of combinatory categorial grammar, as in CCGbank; English has them."""
+    """Builds English sentences with categories of combinatory categorial grammar (CCGbank)."""
     assert language.code == "en"
     examples = []
     for i, utterance in enumerate(said):
@@ -35,7 +35,7 @@ def supertag_examples(language: Language, said: Sequence[Utterance]) -> list[Tag
 
 
 def _category(words: Sequence[Word], k: int, utterance: Utterance) -> str:
-    """The category of word k: by its part of speech, its part in the scene and what follows."""
+    """Returns the category of word k by its part of speech, its role and the words after it."""
     word, rest = words[k], words[k + 1 :]
     match word.upos:
         case "PUNCT":
@@ -79,7 +79,7 @@ def _question_word(word: Word, utterance: Utterance) -> str:
 
 
 def _verb(words: Sequence[Word], k: int, utterance: Utterance) -> str:
-    r"""What the verb takes after it, in front of the subject: ((S[dcl]\NP)/NP)/NP."""
+    r"""Returns the category of a verb, with an argument for each: ((S[dcl]\NP)/NP)/NP."""
     base = utterance.asked not in ("", "agent") or (k > 0 and words[k - 1].upos == "PART")
     category = rf"S[{'b' if base else 'dcl'}]\NP"
     for argument in reversed(_arguments(words, k, utterance)):
@@ -88,9 +88,9 @@ def _verb(words: Sequence[Word], k: int, utterance: Utterance) -> str:
 
 
 def _arguments(words: Sequence[Word], k: int, utterance: Utterance) -> list[str]:
-    """NP and PP in the order in which they follow the verb, what a question moves in its place.
+    """Returns the verb's arguments in order, including one that a question moves to the front.
 
-    A preposition without its noun phrase is still the beginning of a PP.
+    A preposition without its noun phrase still counts as a PP.
     """
     scene = _scene_at(words, k, utterance)
     if scene.verb in (*MOVES, "live"):
