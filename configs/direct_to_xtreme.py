@@ -1,10 +1,10 @@
-"""No intermediate task: the published encoder straight to every XTREME target. The baseline.
+"""The baseline without an intermediate task: fine-tunes the encoder directly on every target.
 
     python run.py --config=configs/direct_to_xtreme.py:size=base \\
         --config.data.dir=DATA --workdir=runs/base
 
-Time as for configs/mnli_to_xtreme.py; with the same --workdir the table shows the difference.
-Options as in configs/mnli_to_xtreme.py.
+Cost and options are those of configs/mnli_to_xtreme.py; with the same --workdir the table shows the
+difference.
 """
 
 from configs import mnli_to_xtreme

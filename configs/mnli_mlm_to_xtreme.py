@@ -3,10 +3,10 @@
     python run.py --config=configs/mnli_mlm_to_xtreme.py:size=base \\
         --config.data.dir=DATA --workdir=runs/base
 
-Needs plain text besides the tasks: DATA/mlm/<language>.txt, a passage a line. A fifth of the steps
-are MLM steps (--config.mixture.mlm_ratio), on top of MNLI's own; languages are drawn in proportion
-to lines ** 0.3 (--config.mixture.mlm_exponent), all there are or --config.mixture.mlm_languages.
-The learning rate is the one remembered of the paper for this variant, half of the usual.
+Needs plain text besides the tasks: DATA/mlm/<language>.txt, one passage per line. A fifth of the
+steps are MLM steps (--config.mixture.mlm_ratio), in addition to MNLI's own; languages are drawn in
+proportion to lines ** 0.3 (--config.mixture.mlm_exponent), all or --config.mixture.mlm_languages.
+The learning rate, half of the usual one, is recalled from the paper and not checked against it.
 Options after the colon: `task` and `size` as in configs/intermediate_to_xtreme.py.
 """
 

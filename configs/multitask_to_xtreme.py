@@ -1,13 +1,13 @@
-"""The intermediate tasks by turns, then every XTREME target, zero-shot in all languages.
+"""Multi-task training on all intermediate tasks, then every XTREME target, zero-shot.
 
     python run.py --config=configs/multitask_to_xtreme.py:size=base \\
         --config.data.dir=DATA --workdir=runs/base
 
-Each step trains one task with its own batch size and length; how often is in proportion to
-min(examples, 2^17). ANLI+ holds MNLI, so MNLI is not there twice; CCGbank is licensed and left out
-unless asked for. Options after the colon: `size` as in configs/mnli_to_xtreme.py, and `tasks` to
-choose, joined by +. Another rule: --config.mixture.sampler=temperature and its like; one head for
-the tasks with the same labels: --config.mixture.shared_heads=true.
+Each step trains one task with its own batch size and length; a task's share of the steps is in
+proportion to min(examples, 2^17), or as --config.mixture.sampler says. ANLI+ includes MNLI, which
+is therefore not listed itself; CCGbank needs a licence and is left out by default. Options after
+the colon: `size` as in configs/mnli_to_xtreme.py, and `tasks`, joined by +. To share one head among
+tasks with the same labels: --config.mixture.shared_heads=true.
 """
 
 from configs import intermediate_to_xtreme

@@ -1,23 +1,23 @@
-"""A mini encoder, pretrained from random weights by masked language modelling of the mini world.
+"""Pretrains a mini encoder from random weights by masked language modelling of the mini world.
 
     python run.py --config=configs/pretrain_mini.py:size=mini-64 --workdir=runs/mini-64
     python -m xt_jax.ladder.ship runs/mini-64/phases/mlm-s0-* --name=mini-64
 
-The first command trains on the plain text of all languages of the embedded world, nothing else; no
-target follows. It ends with the folder of the best weights, which --config.model.name takes. The
-second puts them where --config.model.name=mini-64 finds them, with a model card.
+The first command only trains on the plain text of all languages of the embedded world; no target
+follows. It leaves a folder of the best weights, which --config.model.name accepts. The second
+copies them to where --config.model.name=mini-64 finds them, with a model card.
 
-Options after the colon: `size`, `steps` (0: as many as the size has below), `batch` (lines a step;
-about 2,000 tokens are meant). Text of one's own: --config.data.source=files and
+Options after the colon: `size`, `steps` (0: the size's default below), `batch` (lines a step; the
+default is about 2,000 tokens). For your own text: --config.data.source=files and
 --config.data.dir=DIR with mlm/train-<lang>.txt and mlm/dev-<lang>.txt; without
---config.model.tokenizer it is cut into the mini world's pieces.
+--config.model.tokenizer the mini world's tokenizer is used.
 """
 
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, TrainConfig, parse_arg
 from xt_jax.errors import ConfigError
 from xt_jax.tasks.table import NONE
 
-# Learning rate and steps; a guess for mini-256. Those above mini-96 read less text, for time.
+# Learning rate and steps; mini-256's are a guess. Sizes above mini-96 see less text, to save time.
 SIZES = {
     "mini-24": (5e-3, 40_000),
     "mini-32": (5e-3, 40_000),
@@ -34,7 +34,7 @@ def get_config(arg: str | None = None) -> Config:
     options = parse_arg(arg, size="mini-64", steps=0, batch=48)
     if options["size"] not in SIZES:
         raise ConfigError(
-            f"`{options['size']}` is no size of the mini ladder.",
+            f"`{options['size']}` is not a size of the mini encoders.",
             where=f"--config=...:{arg}",
             remedy=f"use one of: {', '.join(SIZES)}",
         )

@@ -1,11 +1,11 @@
-"""The whole job on the embedded world: no data, no weights to fetch, no network, a minute on a CPU.
+"""The quickstart: an experiment on the embedded world, in a minute on a CPU, without downloads.
 
     python run.py --config=configs/quickstart.py --workdir=runs/quickstart
 
-Direct fine-tuning against MNLI first, with a mini encoder that comes with the package, one seed,
-three targets in up to eight languages. Options after the colon: `full=True` for all nine targets
-and three seeds (a few minutes); `size` of the mini ladder; `seeds` (0: one, or three with `full`);
-`random=True` for random weights in place of the pretrained ones.
+Compares direct fine-tuning with MNLI as intermediate task, with a mini encoder that comes with the
+package, one seed, and three targets in up to eight languages. Options after the colon: `full=True`
+for all nine targets and three seeds (a few minutes); `size` of the mini encoder; `seeds` (0: one,
+or three with `full`); `random=True` for random weights in place of the pretrained ones.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from xt_jax.tasks.table import DIRECT
 
 TARGETS = ("xnli", "panx", "tatoeba")
 
-# A rate that suits the size; mini-128 learns no NLI at 1e-3. A guess for mini-256.
+# Learning rates by size; at 1e-3 mini-128 learns no NLI. The one of mini-256 is a guess.
 USUAL_RATE = 1e-3
 LEARNING_RATES = {"mini-128": 5e-4, "mini-192": 3e-4, "mini-256": 2e-4}
 

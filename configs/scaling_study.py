@@ -2,14 +2,14 @@
 
     python run.py --config=configs/scaling_study.py --config.data.dir=DATA --workdir=runs/study
 
-First `--dry_run`, which prints the graph and what it costs on a v5e-8, a v4-32 and one H200
-(without --config.data.dir, of the official training sets). On several machines:
+Start with `--dry_run`, which prints the jobs and their cost on a v5e-8, a v4-32 and one H200
+(without --config.data.dir, for the official training sets). On several machines use
 `--config.shard=1/16` to 16/16 as array jobs with one workdir, or `--config.ray.address=auto` on a
 Ray cluster.
 
-Options after the colon: `sizes`, `tasks` (intermediate ones, or mixtures as `mnli+squad`; several
-joined by a slash), `seeds`, `source` of the data (files, tfds, hub). Not run by us yet: no weights
-were at hand.
+Options after the colon: `sizes` joined by +, `tasks` (intermediate tasks, or multi-task mixtures
+such as `mnli+squad`, joined by /), `seeds`, `source` of the data (files, tfds, hub). Not yet run,
+for lack of the weights.
 """
 
 from configs.multitask_to_xtreme import TASKS as MULTITASK
@@ -19,7 +19,7 @@ from xt_jax.tasks.table import DIRECT
 SIZES = "minilm-l6+minilm-l12+base+large+xl+xxl"
 TASKS = "mnli/anli_plus/qqp/squad/squad_v2/hellaswag/cosmos_qa/commonsense_qa/" + MULTITASK
 
-# XLM-R's are jiant's; a guess for the others: smaller models take larger steps.
+# XLM-R's are jiant's; those of the others are guesses: smaller models take higher rates.
 LEARNING_RATES = {"minilm-l6": 5e-5, "minilm-l12": 5e-5, "xl": 5e-6, "xxl": 3e-6}
 USUAL_RATE = 1e-5
 

@@ -1,9 +1,9 @@
-"""The study on the embedded world: how the gap to direct fine-tuning changes over five mini sizes.
+"""The study on the embedded world: the gap to direct fine-tuning over five mini sizes.
 
     python run.py --config=configs/scaling_study_mini.py --workdir=runs/mini_study
 
-Five sizes x (direct, four intermediate tasks, all four by turns) x nine targets x five seeds.
-`--dry_run` prints the graph and what it costs; docs/mini_study/ holds a report of this command.
+Five sizes x (direct, four intermediate tasks, all four multi-task) x nine targets x five seeds.
+`--dry_run` prints the jobs and their cost; docs/mini_study/ holds a report of this command.
 Options after the colon: `sizes` joined by +, `seeds`. A second command with the same --workdir adds
 to the table.
 """
@@ -22,11 +22,11 @@ from xt_jax.tasks.table import DIRECT
 
 SIZES = "mini-24+mini-32+mini-48+mini-64+mini-96"
 INTERMEDIATES = ("mnli", "squad", "qqp", "hellaswag")
-TRAIN = 24_000  # examples of an intermediate task, one pass
-STEPS = 250  # of 32 examples, on a target
+TRAIN = 24_000  # examples of an intermediate task, for one epoch
+STEPS = 250  # of 32 examples, for a target
 
-# At the targets' rate an intermediate task undoes most of what pretraining has aligned: of mini-64
-# Tatoeba falls from 63 to 17 after MNLI, at a third of the rate to 42.
+# At the targets' rate an intermediate task undoes most of the alignment of pretraining: mini-64's
+# Tatoeba score falls from 63 to 17 after MNLI, and at a third of the rate to 42.
 GENTLER = 0.3
 
 

@@ -3,11 +3,11 @@
     python run.py --config=configs/translated_to_xtreme.py:languages=de+ru+sw,size=base \\
         --config.data.dir=DATA --workdir=runs/base
 
-Translated training data is found as XTREME's translate-train release lays it out
+Translated training data is found in the layout of XTREME's translate-train release
 (DATA/xtreme_translations/XNLI/translate-train/en-de-translated.tsv), or as
-DATA/translated/<language>/<the English file's folder and name>. Selection stays on English dev.
-Options after the colon: `languages` joined by +, English among them if it is to be; `task` and
-`size` as in configs/intermediate_to_xtreme.py.
+DATA/translated/<language>/<the English file's folder and name>. The checkpoint is still selected on
+English dev. Options after the colon: `languages` joined by + (list `en` too to keep English);
+`task` and `size` as in configs/intermediate_to_xtreme.py.
 """
 
 from configs import intermediate_to_xtreme
