@@ -149,7 +149,7 @@ def _room(ray: Any, options: dict[str, Any]) -> int:
         if node["Alive"]
     )
     if not room:
-        logging.warning("No node has %s for a job of the study: waiting for one.", needs)
+        logging.warning("No node has %s for a job of the study: waiting for a node.", needs)
     return max(1, room)
 
 

@@ -166,7 +166,7 @@ def _graph(config: Config, jobs: Sequence[Job]) -> str:
         lines.append(f"  {start:<{max(width + 6, 11)}} -> {targets}")
     seeds = sorted({seed for job in jobs for seed in job.seeds})
     lines.append(f"for each of: {', '.join(_models(jobs))}; seeds {', '.join(map(str, seeds))}")
-    lines.append("A phase of training is done once; XQuAD and MLQA are two tests of one.\n")
+    lines.append("Each phase is trained once; XQuAD and MLQA score the same phase.\n")
     return "\n".join(lines)
 
 
@@ -193,8 +193,8 @@ def _table(jobs: Sequence[Job], costs: Sequence[Cost], workdir: epath.Path, mfu:
     ]
     notes = [
         f"Time at {mfu:.0%} of the chips' bf16 peak (--mfu), all chips busy; {chips}. Whether a "
-        "model fits a slice is not looked at.",
-        f"Chip-hours of all: {', '.join(chip_hours)}.",
+        "model fits a slice is not checked.",
+        f"Chip-hours in total: {', '.join(chip_hours)}.",
     ]
     if measured:
         notes.append(f"Here: {measured / 1e12:.3g} TFLOP/s, the median of the logs in {workdir}.")
@@ -212,11 +212,11 @@ def _disk(jobs: Sequence[Job], params: dict[str, int]) -> str:
         if not job.targets or TASKS[job.targets[0]].train:
             phases[job.model] += len(job.seeds)
     sizes = {model: 4 * params[model] * count for model, count in phases.items()}
-    each = ", ".join(f"{model} {_bytes(size)}" for model, size in sizes.items())
-    of = f" ({each})" if len(sizes) > 1 else ""
+    by_model = ", ".join(f"{model} {_bytes(size)}" for model, size in sizes.items())
+    of = f" ({by_model})" if len(sizes) > 1 else ""
     return (
         f"Disk: {_bytes(sum(sizes.values()))} for the best weights of {phases.total():,} phases"
-        f"{of}, beside the states of those under way.\n"
+        f"{of}, besides the states of phases in training.\n"
     )
 
 

@@ -199,7 +199,7 @@ class _Preparation:
             if split == "train" and found[-1].substitute and not first.substitute:
                 rows = len(first.read(task.labels))
                 if rows < recipe.batch_size:
-                    logging.warning("%s has %d rows, not one batch", first.where, rows)
+                    logging.warning("%s has %d rows, less than one batch", first.where, rows)
                     first = found[-1]
             if first.substitute:
                 logging.warning("%s: %s is a substitute: %s", task.name, split, first.where)
@@ -253,7 +253,7 @@ class _Preparation:
                 scored.append(self.reader.given(task, recipe, best, found, examples, most))
                 if found.substitute:
                     name = f"{task.name}, {language}"
-                    logging.warning("%s: a substitute is scored: %s", name, found.where)
+                    logging.warning("%s: scored on a substitute: %s", name, found.where)
             test = read["test"][language]
             if self.config.submission and test and best != "test" and not test.found.substitute:
                 dataset = self.reader.given(task, recipe, "test", test.found, test.examples)
@@ -265,7 +265,7 @@ class _Preparation:
         }
         if unlabelled := [lang for lang in unscored if lang in predicted]:
             logging.warning(
-                "%s: no labels for %s: only predicted", task.name, ", ".join(unlabelled)
+                "%s: no labels for %s: predicted but not scored", task.name, ", ".join(unlabelled)
             )
         if missing := [lang for lang in unscored if lang not in predicted]:
             self._missing(task, task.name, order[0], missing)
@@ -326,7 +326,7 @@ class _Preparation:
         files = [origin.expected(source, split, language) for language in languages]
         problem = f"{task.name}: no labelled {split} data for {', '.join(languages)}."
         if self.config.allow_missing:
-            logging.warning("%s Going on without: %s", problem, ", ".join(files))
+            logging.warning("%s Continuing without: %s", problem, ", ".join(files))
             return
         substitutes = [
             found.where
@@ -335,7 +335,7 @@ class _Preparation:
             if found.substitute
         ]
         without = (
-            f"go on with {substitutes[0]} and its like" if substitutes else "go on without them"
+            f"use substitutes such as {substitutes[0]}" if substitutes else "continue without them"
         )
         remedy = f"put the files there, or {without}: --config.allow_missing=true"
         if not any(files):
