@@ -1,4 +1,4 @@
-"""Damaged copies of the real files: every fault is found, with file and line."""
+"""Tests that the check finds every fault in damaged copies of the real files, by file and line."""
 
 from __future__ import annotations
 
@@ -177,12 +177,12 @@ DAMAGE: dict[str, list[Callable]] = {
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_damage_is_located(shared, tmp_path, capsys, task, damage):
-    whole, root = tmp_path / "whole", tmp_path / "data"
+    complete, root = tmp_path / "whole", tmp_path / "data"
     path, line, words = damage(Copies(shared / "data", root))
-    shutil.copytree(root, whole)
-    for copy in filter(Path.is_file, whole.rglob("*")):
-        shutil.copyfile(shared / "data" / copy.relative_to(whole), copy)
-    assert run(capsys, whole, f"--task={task}")[0] == 0
+    shutil.copytree(root, complete)
+    for copy in filter(Path.is_file, complete.rglob("*")):
+        shutil.copyfile(shared / "data" / copy.relative_to(complete), copy)
+    assert run(capsys, complete, f"--task={task}")[0] == 0
     status, out, report = run(capsys, root, f"--task={task}")
     assert status == 1
     [fault] = report["faults"]

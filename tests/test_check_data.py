@@ -1,4 +1,4 @@
-"""`check_data`: what it counts in the real files, and the command around it."""
+"""Tests `check_data`: its counts of the real files, and its command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def checked(shared, tmp_path_factory):
-    """(exit status, the JSON) of all the real data; rows by (task, split, language)."""
+    """Checks all the real data; returns (exit status, the JSON report)."""
     output = tmp_path_factory.mktemp("check") / "report.json"
     status = check_data.main(
         [f"--data_dir={shared / 'data'}", "--tokenizer=words", f"--output={output}"]
@@ -47,11 +47,11 @@ def test_the_real_data_has_no_fault(checked):
 
 
 def test_every_split_has_the_counts_of_the_readme(checked):
-    found: dict[str, list[str]] = {}
+    actual: dict[str, list[str]] = {}
     for row in checked[1]["rows"]:
         count = f"{row['language']}:{row['examples']}{'*' if row['substitute'] else ''}"
-        found.setdefault(f"{row['task']} {row['split']}", []).append(count)
-    assert {name: sorted(counts) for name, counts in found.items()} == {
+        actual.setdefault(f"{row['task']} {row['split']}", []).append(count)
+    assert {name: sorted(counts) for name, counts in actual.items()} == {
         name: sorted(spelled(counts)) for name, counts in SHARED.items()
     }
 

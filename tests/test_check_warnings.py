@@ -1,4 +1,4 @@
-"""What the check of the data warns of: files without a fault that are likely not as meant."""
+"""Tests the warnings of the data check: readable files that look like a mistake."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xt_jax.data_checks import unknown_partners, wrong_script
 
 
 def warned(capsys, root: Path, task: str) -> list[tuple[str, str]]:
-    """(file name, problem) of each warning; there is no fault."""
+    """Returns (file name, problem) of each warning; there must be no fault."""
     status, _, report = run(capsys, root, f"--task={task}", "--language=en", "--language=de")
     assert status == 0
     assert report["faults"] == []
@@ -88,8 +88,8 @@ def test_ids_that_stand_for_two_examples(shared, tmp_path, capsys):
     lines[9] = "\t".join([lines[4].split("\t")[0], *lines[9].split("\t")[1:]])
     path.write_text("\n".join(lines))
     id_ = lines[4].split("\t")[0]
-    found = warned(capsys, tmp_path, "qqp")
-    assert ("dev.tsv", f"ids that occur more than once: 1, the first is {id_!r}") in found
+    actual = warned(capsys, tmp_path, "qqp")
+    assert ("dev.tsv", f"ids that occur more than once: 1, the first is {id_!r}") in actual
 
 
 def test_a_gold_pair_without_its_sentence_is_found_whatever_the_reader():

@@ -1,4 +1,4 @@
-"""The official formats on real files: counts, labels and what the texts hold."""
+"""Tests the readers on real files: counts, labels and texts."""
 
 from __future__ import annotations
 
@@ -165,9 +165,9 @@ def test_real_supertags(data):
 
 
 def test_raw_panx_is_what_xtreme_made_of_it(data):
-    found = panx(data / "panx/raw_sample/en/dev")[0]
-    assert " ".join(found.words) == "Sioux Falls Arena ( Sioux Falls , South Dakota )"
-    assert found.tags[:4] == ("B-ORG", "I-ORG", "I-ORG", "O")
+    actual = panx(data / "panx/raw_sample/en/dev")[0]
+    assert " ".join(actual.words) == "Sioux Falls Arena ( Sioux Falls , South Dakota )"
+    assert actual.tags[:4] == ("B-ORG", "I-ORG", "I-ORG", "O")
 
 
 def test_real_bucc_pairs(data):

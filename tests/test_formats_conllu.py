@@ -1,4 +1,4 @@
-"""CoNLL-U treebanks, fused and cleaned as XTREME does."""
+"""Tests that CoNLL-U treebanks are fused and cleaned as XTREME does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault of a file is one error with its file and line."""
+"""Tests that every fault in a file is reported as one error with its file and line."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def squad(*questions, context="one two"):
 
 
 def question(id_="q1", answers=(("two", 4),), **more):
-    found = [{"text": text, "answer_start": start} for text, start in answers]
-    return {"id": id_, "question": "which?", "answers": found} | more
+    listed = [{"text": text, "answer_start": start} for text, start in answers]
+    return {"id": id_, "question": "which?", "answers": listed} | more
 
 
 def lines(*records):

@@ -1,4 +1,4 @@
-"""What the readers make of the oddities of the official files."""
+"""Tests how the readers treat the oddities of the official files."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def squad(*questions, context="one two"):
 
 
 def question(id_="q1", answers=(("two", 4),), **more):
-    found = [{"text": text, "answer_start": start} for text, start in answers]
-    return {"id": id_, "question": "which?", "answers": found} | more
+    listed = [{"text": text, "answer_start": start} for text, start in answers]
+    return {"id": id_, "question": "which?", "answers": listed} | more
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_squad_v2_tells_no_answer_from_no_label(tmp_path):
 def test_tydiqa_as_released_holds_all_languages(tmp_path):
     path = tmp_path / "tydiqa-goldp-v1.1-train.json"
     path.write_text(squad(question("english-1-2"), question("swahili-1-2"), question("swahili-3")))
-    found = formats.read_squad(path, id_start="swahili-")
-    assert [example.id for example in found] == ["swahili-1-2", "swahili-3"]
+    actual = formats.read_squad(path, id_start="swahili-")
+    assert [example.id for example in actual] == ["swahili-1-2", "swahili-3"]
     assert len(formats.read_squad(path)) == 3
 
 
@@ -290,8 +290,8 @@ def test_xtreme_sorts_the_english_side_of_tatoeba(tmp_path):
     english, foreign = tmp_path / "de-en.en", tmp_path / "de-en.de"
     english.write_text("a\nb\n")
     foreign.write_text("B\nA\n")
-    found = formats.read_parallel(english, foreign, aligned=False)
-    assert found == [SentenceExample("0", "a", "B", None), SentenceExample("1", "b", "A", None)]
+    actual = formats.read_parallel(english, foreign, aligned=False)
+    assert actual == [SentenceExample("0", "a", "B", None), SentenceExample("1", "b", "A", None)]
     assert [example.match for example in formats.read_parallel(english, foreign)] == [0, 1]
 
 

@@ -1,4 +1,4 @@
-"""What is written is read back unchanged, and what a format cannot hold is refused."""
+"""Tests that written files read back unchanged, and that unwritable examples are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ round_trip = settings(max_examples=80, deadline=None)
 
 
 def numbered(record, *fields):
-    """Lists of records whose ids are row numbers."""
+    """Draws lists of records whose ids are row numbers."""
     rows = st.lists(st.tuples(*fields), min_size=1, max_size=4)
     return rows.map(lambda rows: [record(str(i), *row) for i, row in enumerate(rows)])
 
@@ -134,8 +134,8 @@ def test_pairs_round_trip(folder, name, data):
 @given(context=st.text(letters, min_size=2), data=st.data())
 def test_squad_v2_round_trip(folder, context, data):
     end = data.draw(st.integers(1, len(context)))
-    found = data.draw(st.sampled_from([(), ((context[:end], 0),), ((context[1:], 1),) * 2]))
-    examples = [SpanExample("1", "q", context, found), SpanExample("2", "q", context, ())]
+    answers = data.draw(st.sampled_from([(), ((context[:end], 0),), ((context[1:], 1),) * 2]))
+    examples = [SpanExample("1", "q", context, answers), SpanExample("2", "q", context, ())]
     mini_formats.write_squad_v2(folder / "squad2.json", examples)
     assert formats.read_squad_v2(folder / "squad2.json") == examples
 
@@ -198,8 +198,8 @@ def test_bucc_round_trip(folder, data):
     partners = [data.draw(st.sampled_from([(), ("e0",), ("e1", "e0")])) for _ in german[1:]]
     examples = [
         *(
-            MiningExample(f"d{i}", text, False, found)
-            for i, (text, found) in enumerate(zip(german, [("e1",), *partners], strict=True))
+            MiningExample(f"d{i}", text, False, known)
+            for i, (text, known) in enumerate(zip(german, [("e1",), *partners], strict=True))
         ),
         *(MiningExample(f"e{i}", data.draw(texts), True, None) for i in range(2)),
     ]

@@ -1,4 +1,4 @@
-"""The mini encoders: presets, pretraining without targets, shipping."""
+"""Tests the mini encoders: presets, pretraining without targets, and shipping."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def text(lines, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(text, folder, tmp_path_factory) -> tuple[Path, str]:
-    """(the phase's folder, what the run printed)."""
+    """Pretrains a small encoder; returns (the phase's folder, the run's output)."""
     workdir = tmp_path_factory.mktemp("pretraining")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))

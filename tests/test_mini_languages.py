@@ -1,4 +1,4 @@
-"""The languages of the embedded world: what they say, by hand, and what holds for all they say."""
+"""Tests the languages of the embedded world: sentences by hand, and properties of all sentences."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ FRAMES = {
 
 
 def _verbs() -> dict[str, Scene]:
-    """Every verb with all the parts that it can have."""
+    """Returns a scene of every verb, with all the parts that it can have."""
     bare = Scene("Nora", "like", "rose")
     told = bare._replace(place="market", time="evening")
     roses = told._replace(number=3, look="red")
@@ -83,7 +83,7 @@ VERBS = _verbs()
 
 @pytest.fixture(scope="module")
 def utterances() -> list[Utterance]:
-    """What the tasks say, and every verb in every way."""
+    """Draws utterances of the tasks, and adds every verb in every form."""
     rng = Random("languages")
     drawn = [*UTTERANCES, *(u for scene in VERBS.values() for u in _ways(scene))]
     for turn in range(300):
@@ -93,7 +93,7 @@ def utterances() -> list[Utterance]:
 
 
 def _ways(scene: Scene) -> Iterator[Utterance]:
-    """The scene affirmed, denied and as every question, in every order."""
+    """Returns the scene affirmed, negated and as every question, in every order."""
     for order in ORDERS:
         yield from (Utterance((s,), order) for s in (scene, negate(scene)))
         yield from (Utterance((scene,), order, role) for role in roles_of(scene))
@@ -181,7 +181,7 @@ def test_scenes_that_differ_in_one_part_read_differently_in_all_orders(code):
 
 
 def _neighbours(rng: Random, scene: Scene) -> Iterator[Scene]:
-    """Some of the possible scenes with another value for one part, or with exchanged people."""
+    """Yields possible scenes that differ in the value of one part or exchange people."""
     yield negate(scene)
     if scene.person and possible(swap_roles(scene)):
         yield swap_roles(scene)
@@ -245,7 +245,7 @@ def test_a_question_does_not_say_its_answer(code, utterances):
 
 
 def _others(utterance: Utterance) -> Sequence:
-    """Other answers to the same words; on foot or not goes by the goal, `how many` by ten."""
+    """Returns the values of the asked part that must give the same question."""
     scene = utterance.scenes[0]
     match utterance.asked:
         case "agent":
@@ -264,15 +264,15 @@ def _others(utterance: Utterance) -> Sequence:
 
 def test_all_languages_say_the_same_entities_and_digits(utterances):
     for utterance in utterances:
-        found = [_entities(say(language, utterance)) for language in LANGUAGES.values()]
-        assert all(each == found[0] for each in found), utterance
+        actual = [_entities(say(language, utterance)) for language in LANGUAGES.values()]
+        assert all(each == actual[0] for each in actual), utterance
 
 
 def _entities(words: Words) -> tuple[Counter[str], Counter[str]]:
     digits = (re.match(r"[\d:]+", word.text) for word in words)
     return (
         Counter(word.ner for word in words if word.ner.startswith("B-")),
-        Counter(found.group() for found in digits if found),
+        Counter(match.group() for match in digits if match),
     )
 
 
@@ -315,15 +315,15 @@ def test_a_statement_can_be_exclaimed(code):
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_two_scenes_are_joined_by_and_or_but(code):
     language, scenes = LANGUAGES[code], (VERBS["sleep"], VERBS["thank"]._replace(agent="Max"))
-    found = []
+    actual = []
     for denied in itertools.product((False, True), repeat=2):
         one, two = (negate(s) if no else s for s, no in zip(scenes, denied, strict=True))
         both = text(language, Utterance((one, two))).removesuffix(language.stop)
         first = text(language, Utterance((one,))).removesuffix(language.stop)
         assert both.startswith(first)
-        found.append(both.removeprefix(first)[: len(BETWEEN[code][0])])
+        actual.append(both.removeprefix(first)[: len(BETWEEN[code][0])])
         assert both.removeprefix(first).startswith(BETWEEN[code][one.negated != two.negated])
-    assert found[0] == found[3] != found[1] == found[2]
+    assert actual[0] == actual[3] != actual[1] == actual[2]
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

@@ -1,4 +1,4 @@
-"""Pairs of the embedded world: their labels, against a model of what can have happened."""
+"""Tests the labels of the embedded world's pairs against a model of possible events."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def test_nli_labels_hold_in_every_possible_world(task):
 
 def test_what_follows_is_what_the_model_says_of_any_two_scenes():
     rng = Random("relation")
-    found = Counter()
+    actual = Counter()
     for _ in range(4000):
         scene = draw_scene(rng)
         premise, hypothesis = (_changed(rng, scene) for _ in range(2))
         if not entailment.debatable([premise], hypothesis):
             label = entailment.relation([premise], hypothesis)
-            found[label] += 1
+            actual[label] += 1
             for exactly in (True, False):
                 assert verdict([premise], hypothesis, exactly=exactly) == label
-    assert min(found.values()) > 400
+    assert min(actual.values()) > 400
 
 
 def _changed(rng: Random, scene: Scene) -> Scene:
-    """A version of the scene: with less or other detail, with another agent, denied or not."""
+    """Draws a variant of the scene: less or other detail, another agent, negated or not."""
     for part in ("look", "place", "time"):
         if getattr(scene, part) and rng.random() < 0.3:
             scene = scene._replace(**{part: None})
@@ -144,7 +144,7 @@ def test_paraphrases_are_two_sentences_in_the_languages_that_have_them(code):
 
 
 def _same(first: tuple[Scene, ...], second: tuple[Scene, ...]) -> bool:
-    """Whether each follows from the other."""
+    """Whether each utterance follows from the other."""
     pairs = itertools.chain(
         ((first, scene) for scene in second), ((second, scene) for scene in first)
     )

@@ -1,4 +1,4 @@
-"""How the alignment of the mini encoders is measured: what is left out, pooling, nearest ones."""
+"""Tests how the alignment of the mini encoders is measured: filtering, pooling and retrieval."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def texts():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, texts):
-    """Of pieces of a letter or more, so that most words have several."""
+    """Trains a small tokenizer in which most words have several pieces."""
     root = tmp_path_factory.mktemp("encoders")
     lines = [line for some in (*texts.values(), *PAIRS.values()) for line in some]
     lines += [word(language, entry) for language in LANGUAGES.values() for entry in entries()]
@@ -71,13 +71,13 @@ def folder(tmp_path_factory, texts):
 
 @pytest.fixture
 def tokenizer(folder, monkeypatch):
-    """The one that the mini encoders share here."""
+    """Opens the tokenizer that the mini encoders share."""
     monkeypatch.setattr(weights, "ENCODERS", folder)
     return load_tokenizer(str(weights.tokenizer_folder()))
 
 
 def counted_text(tokenizer, text, other, latin):
-    """The characters of the counted tokens."""
+    """Returns the characters of the counted tokens."""
     spans = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
     marks = alignment.unshared(text, other, spans, latin=latin)
     places = {
@@ -140,9 +140,9 @@ def test_the_embedding_is_the_mean_over_the_counted_tokens_at_every_depth(tokeni
         alignment.features(tokenizer, texts["en"]),
         alignment.features(tokenizer, texts["ru"], texts["en"], latin=False),
     ]
-    found = list(alignment.embeddings(encoder, sets))
-    assert [x.shape for x in found] == [(12, config.num_layers + 1, 48)] * 2
-    for made, pooled in zip(sets, found, strict=True):
+    actual = list(alignment.embeddings(encoder, sets))
+    assert [x.shape for x in actual] == [(12, config.num_layers + 1, 48)] * 2
+    for made, pooled in zip(sets, actual, strict=True):
         present = np.arange(64) < made.lengths[:, None]
         ids, weights = (np.zeros(present.shape, np.int32) for _ in range(2))
         ids[present], weights[present] = made.tokens["input_ids"], made.tokens["counted"]
@@ -167,9 +167,9 @@ def test_retrieval_is_that_of_numpy():
     there = 100 * (similarity.argmax(axis=2) == gold).mean(axis=1)
     back = 100 * (similarity.argmax(axis=1) == gold).mean(axis=1)
     assert len({*there, *back}) == 6
-    found = alignment.retrieval(english, foreign)
-    np.testing.assert_allclose(found[0], there, rtol=1e-12)
-    np.testing.assert_allclose(found[1], back, rtol=1e-12)
+    actual = alignment.retrieval(english, foreign)
+    np.testing.assert_allclose(actual[0], there, rtol=1e-12)
+    np.testing.assert_allclose(actual[1], back, rtol=1e-12)
     x = english[:20]
     assert np.array(alignment.retrieval(x, x)).tolist() == [[100] * 3] * 2
     assert np.array(alignment.retrieval(x, np.roll(x, 1, axis=0))).tolist() == [[0] * 3] * 2
@@ -210,8 +210,8 @@ def test_a_word_is_the_mean_of_its_pieces_without_signs(tokenizer):
     ids = tokenizer("Atina'da", add_special_tokens=False)["input_ids"]
     (sign,) = (i for i, p in enumerate(tokenizer.convert_ids_to_tokens(ids)) if p == "'")
     kept = [*ids[:sign], *ids[sign + 1 :]]
-    (found,) = alignment.word_vectors(table, ["Atina'da"], tokenizer)
-    np.testing.assert_allclose(found, table[kept].mean(axis=0), rtol=1e-12)
+    (actual,) = alignment.word_vectors(table, ["Atina'da"], tokenizer)
+    np.testing.assert_allclose(actual, table[kept].mean(axis=0), rtol=1e-12)
 
 
 def test_a_word_may_have_several_translations_and_several_words_one():
@@ -219,15 +219,15 @@ def test_a_word_may_have_several_translations_and_several_words_one():
     english = np.eye(3)  # small, short, big
     kurz, big, far = [1, 1, 0], [0, 0, 1], [0, 0, -1]
     for foreign in ([kurz, big, far], [kurz, far, big]):
-        found = alignment.translation(pairs, english, np.array(foreign))
-        assert found == (100, pytest.approx(400 / 9))
+        actual = alignment.translation(pairs, english, np.array(foreign))
+        assert actual == (100, pytest.approx(400 / 9))
     accuracy, _ = alignment.translation(pairs, english, np.array([[1, 0, 0], [0, 1, 1], far]))
     assert accuracy == pytest.approx(200 / 3)  # short is nearest to groß
 
 
 @pytest.fixture
 def saved(tokenizer, tmp_path):
-    """The weights that `mini-48` has at random, without a tokenizer."""
+    """Saves random weights of `mini-48`, without a tokenizer."""
     config = models.preset("mini-48", len(tokenizer)).config
     make = jax.jit(lambda: models.Encoder(config, rngs=nnx.Rngs(RANDOM_SEED)))
     models.save(make(), tmp_path / "step-7", dtype="float32")
@@ -276,9 +276,9 @@ def test_scores_are_those_of_the_model_by_pooling_layer_and_direction(saved, tmp
         alignment.features(source.tokenizer, here, there, latin=latin)
         for here, there, latin in sides
     ]
-    found = list(alignment.embeddings(encoder, [*plain, *marked]))
-    centred = [x - x.mean(axis=0) for x in found[2:]]
-    for key, pair in zip(alignment.POOLINGS, (found[:2], found[2:], centred), strict=True):
+    actual = list(alignment.embeddings(encoder, [*plain, *marked]))
+    centred = [x - x.mean(axis=0) for x in actual[2:]]
+    for key, pair in zip(alignment.POOLINGS, (actual[:2], actual[2:], centred), strict=True):
         for direction, layers in zip(("en-x", "x-en"), alignment.retrieval(*pair), strict=True):
             same = {
                 s.layer: s.accuracy

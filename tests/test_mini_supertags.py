@@ -1,4 +1,4 @@
-"""The supertags of the embedded world: categories that combine to a sentence, and some by hand."""
+"""Tests that the embedded world's supertags combine to a sentence, and some of them by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other tasks of the embedded world: questions, choices, tags, translations; the splits."""
+"""Tests the embedded world's questions, choices, tags, translations and splits."""
 
 from __future__ import annotations
 
@@ -121,13 +121,13 @@ def test_everybody_knows_one_of_the_answers():
     ):
         assert context == ()
         assert label == turn % 5
-        found = [
+        actual = [
             answer.place == homes[answer.agent]
             if said.asked == "place"
             else answer.thing in likes[answer.agent]
             for answer in answers
         ]
-        assert found == [i == label for i in range(5)]
+        assert actual == [i == label for i in range(5)]
 
 
 @pytest.mark.parametrize("draw", ["draw_ending", "draw_reading", "draw_knowledge"])

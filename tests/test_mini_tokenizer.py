@@ -1,4 +1,4 @@
-"""The tokenizer of the mini encoders: its pieces, their offsets, and the text it learns from."""
+"""Tests the tokenizer of the mini encoders: its pieces, their offsets, and its training text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded world as a folder: whole, sound, the same for the same seed, text apart."""
+"""Tests the embedded world's folder: complete, correct, reproducible, its text apart from tasks."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def tiny(tmp_path_factory) -> Path:
 
 def _examples(root: Path, task: str, split: str, language: str) -> list:
     labels = TASKS[task].labels
-    found = open_source("files", str(root)).find(task, split, language)
-    return found[0].read(labels) if found else []
+    actual = open_source("files", str(root)).find(task, split, language)
+    return actual[0].read(labels) if actual else []
 
 
 def _pieces(root: Path, task: str) -> Iterator[tuple[str, str]]:
-    """(split, language) of all that the world has of a task."""
+    """Returns (split, language) of all splits that the world has of a task."""
     source = open_source("files", str(root))
     for split in SPLITS:
         for language in source.languages(task, split):
@@ -141,13 +141,13 @@ def test_no_example_is_in_two_splits(world):
     for task in ALL:
         name = {"mnli": "nli", "xnli": "nli"}.get(task, task)
         for split, language in _pieces(world, task):
-            found = {_content(e) for e in _examples(world, task, split, language)}
+            actual = {_content(e) for e in _examples(world, task, split, language)}
             others = seen.setdefault((name, language), set())
             if (task, split, language) in (("xnli", "train", "en"), ("tydiqa", "test", "en")):
-                assert found <= others  # MNLI's; English dev is test
+                assert actual <= others  # MNLI's; English dev is test
             else:
-                assert not found & others, (task, split, language)
-            others |= found
+                assert not actual & others, (task, split, language)
+            others |= actual
     assert {language for _, language in seen} >= {*LANGUAGES}
     contexts = [{e.context for e in _examples(world, *piece)} for piece in (
         ("squad", "train", "en"), ("squad", "dev", "en"), ("xquad", "test", "en"),
@@ -157,7 +157,7 @@ def test_no_example_is_in_two_splits(world):
 
 
 def _content(example) -> tuple:
-    """All that an example says, without its name and label."""
+    """Returns all texts of an example, without its id and label."""
     match example:
         case PairExample():
             return example.text_a, example.text_b
@@ -186,13 +186,13 @@ def test_no_sentence_of_the_text_is_in_a_task(world):
 
 
 def _bare(text: str) -> list[str]:
-    """The statements of a text, without white space; a question need not tell what it is about."""
+    """Returns the statements of a text without white space, and no questions."""
     sentences = ["".join(sentence.split()) for sentence in re.split(STOPS, text)]
     return [sentence for sentence in sentences if sentence and sentence[-1] not in "?؟？"]
 
 
 def _told(example) -> list[str]:
-    """What an example tells; not the choices, which are about all that is known from the text."""
+    """Returns the texts of an example that state facts; its choices do not."""
     match example:
         case PairExample():
             return [example.text_a, example.text_b]
@@ -248,7 +248,7 @@ def test_a_study_gets_as_many_examples_as_it_asks_for(tmp_path):
 
 
 def _digest(root: Path) -> str:
-    """SHA-256 of names and contents; how a writer lays out its white space is no matter."""
+    """Returns the SHA-256 of names and contents, ignoring the white space of writers."""
     content = hashlib.sha256()
     for path in sorted(p for p in root.rglob("*") if p.is_file() and p.name != FINGERPRINT):
         text = " ".join(path.read_text(encoding="utf-8").split())

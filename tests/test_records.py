@@ -1,4 +1,4 @@
-"""Rows of tables as examples, whichever source they come from."""
+"""Tests the conversion of table rows to examples, from any source."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def test_unlabelled_rows():
 
 def test_offsets_of_stripped_contexts():
     answers = {"text": ["one", "two"], "answer_start": [3, 7]}
-    found = records.spans(stripped=True)([("", QUESTION | {"answers": answers})], "en", ())
-    assert found == [SpanExample("1", "Which?", "one two", (("one", 0), ("two", 4)))]
+    actual = records.spans(stripped=True)([("", QUESTION | {"answers": answers})], "en", ())
+    assert actual == [SpanExample("1", "Which?", "one two", (("one", 0), ("two", 4)))]
     far = {"text": ["two"], "answer_start": [4 + 65]}
     assert fault_of(
         lambda: records.spans(stripped=True)([("", QUESTION | {"answers": far})], "en", ())
@@ -120,8 +120,8 @@ def test_hellaswag_context_is_parted():
     text, start = 'He ran. "Go!" she  '[:13], "she  "
     example = records.hellaswag([("", HELLASWAG)], "en", ())[0]
     assert (example.text, example.choices) == (text, (f"{start} a", f"{start} b"))
-    whole = records.hellaswag([("", HELLASWAG | {"source_id": "wikihow~1"})], "en", ())[0]
-    assert (whole.text, whole.choices) == (HELLASWAG["context"], ("a", "b"))
+    complete = records.hellaswag([("", HELLASWAG | {"source_id": "wikihow~1"})], "en", ())[0]
+    assert (complete.text, complete.choices) == (HELLASWAG["context"], ("a", "b"))
 
 
 def test_words_are_cleaned():

@@ -1,4 +1,4 @@
-"""Files are found where XTREME's scripts, a translator or this project's layout leave them."""
+"""Tests that files are found where XTREME's scripts, a translator or our layout put them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ABSENT = "mnli test, snli test, hellaswag test, cosmos_qa test, bucc test, mlm t
 
 
 def held(source: FileSource, task: str, split: str) -> list[str]:
-    """What a source finds and reads, as in SHARED."""
+    """Returns what a source finds and reads, in the form of SHARED."""
     languages = source.languages(task, split)
     return [
-        f"{language}:{len(found.read(TASKS[task].labels))}{'*' if found.substitute else ''}"
+        f"{language}:{len(data.read(TASKS[task].labels))}{'*' if data.substitute else ''}"
         for language in languages or ["en"]
-        for found in source.find(task, split, language, substitutes=True)
+        for data in source.find(task, split, language, substitutes=True)
     ]
 
 
@@ -72,7 +72,7 @@ def copy(source: Path, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def downloads(shared, tmp_path_factory) -> Path:
-    """The folder that XTREME's scripts leave, from shared files and a few of our own."""
+    """Writes the folder that XTREME's scripts leave, from shared files and a few of our own."""
     data, root = shared / "data", tmp_path_factory.mktemp("download")
     for task, folder in {
         "xnli": "xnli",
@@ -226,9 +226,9 @@ def test_what_is_looked_for_first(tmp_path):
         ("mlqa_cross", "dev", "de-en"): "mlqa/MLQA_V1/dev/dev-context-de-question-en.json",
     }
     for asked, expected in places.items():
-        found = source.expected(*asked).split(" or ")
-        assert found[0] == str(tmp_path / expected.split(" or ")[0])
-        assert [p.split("/")[-1] for p in found] == [
+        actual = source.expected(*asked).split(" or ")
+        assert actual[0] == str(tmp_path / expected.split(" or ")[0])
+        assert [p.split("/")[-1] for p in actual] == [
             p.split("/")[-1] for p in expected.split(" or ")
         ]
     for asked in [("xquad", "dev", "de"), ("tydiqa", "dev", "te"), ("mlqa_cross", "dev", "de-de")]:
@@ -237,15 +237,15 @@ def test_what_is_looked_for_first(tmp_path):
 
 def test_a_digest_covers_names_and_contents(tmp_path):
     mini_formats.write_mnli(tmp_path / "mnli/train.tsv", [PAIR])
-    (found,) = FileSource(str(tmp_path)).find("mnli", "train", "en")
-    first = found.digest()
+    (data,) = FileSource(str(tmp_path)).find("mnli", "train", "en")
+    first = data.digest()
     assert len(first) == 64
-    assert found.digest() == first
+    assert data.digest() == first
     mini_formats.write_mnli(tmp_path / "mnli/train.tsv", [PAIR._replace(text_a="c")])
-    assert found.digest() != first
+    assert data.digest() != first
     digests = set()
     for name in ("mnli/multinli_1.0_dev_matched.jsonl", "snli/snli_1.0_dev.jsonl"):
         mini_formats.write_nli_jsonl(tmp_path / name, [PAIR])
-        (found,) = FileSource(str(tmp_path)).find(name.split("/")[0], "dev", "en")
-        digests.add(found.digest())
+        (data,) = FileSource(str(tmp_path)).find(name.split("/")[0], "dev", "en")
+        digests.add(data.digest())
     assert len(digests) == 2

@@ -1,4 +1,4 @@
-"""The source `hub`: parquet files with the published schemas, written from the real files."""
+"""Tests the source `hub` on parquet files with the published schemas, written from real files."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def releases(shared, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def published(releases, tmp_path_factory) -> Path:
-    """The repositories' files, below owner and name."""
+    """Writes the repositories' files below owner and name."""
     root = tmp_path_factory.mktemp("hub")
     files = open_source("files", str(releases))
     for task, split, language in dict.fromkeys((t, s, lang) for t, s, lang in CASES):
@@ -85,7 +85,7 @@ def read(source, task: str, split: str, language: str, *, substitutes: bool = Fa
 
 
 def as_stripped(example: SpanExample) -> SpanExample:
-    """Without the white space round its texts; answers where they then stand."""
+    """Strips the white space around the texts of an example and moves its answers accordingly."""
     before = len(example.context) - len(example.context.lstrip())
     answers = tuple((text.strip(), start - before) for text, start in example.answers)
     return example._replace(
@@ -96,13 +96,13 @@ def as_stripped(example: SpanExample) -> SpanExample:
 @pytest.mark.parametrize(("task", "split", "language"), CASES)
 def test_same_examples_as_from_files(releases, published, task, split, language):
     expected = read(open_source("files", str(releases)), task, split, language)
-    found = read(open_source("hub", str(published)), task, split, language)
+    actual = read(open_source("hub", str(published)), task, split, language)
     if task in STRIPPED:
         expected = [as_stripped(example) for example in expected]
     same = [example._replace(id="") for example in expected]
-    assert [example._replace(id="") for example in found] == same
+    assert [example._replace(id="") for example in actual] == same
     if TASKS[task].family in ("spans", "spans_or_none") or task.startswith("anli"):
-        assert [example.id for example in found] == [example.id for example in expected]
+        assert [example.id for example in actual] == [example.id for example in expected]
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_same_bytes_of_features(releases, published, xlmr_tokenizer, task, split
     }
 
     def tokenized(source):
-        found = read(source, task, split, language)
-        features = FAMILIES[row.family].tokenize(found, xlmr_tokenizer, row.labels, **limits)
+        actual = read(source, task, split, language)
+        features = FAMILIES[row.family].tokenize(actual, xlmr_tokenizer, row.labels, **limits)
         arrays = {"lengths": features.lengths, **features.tokens, **features.fields}
         if task not in STRIPPED:
             arrays |= features.host
@@ -152,9 +152,9 @@ def test_treebanks(releases, tmp_path, language, bank, fused):
     """Published as syntactic words: a substitute, the same where no token is fused."""
     write_treebank(tmp_path, releases, language, bank, "test")
     source = HubSource(str(tmp_path))
-    found = read(source, "udpos", "test", language, substitutes=True)
+    actual = read(source, "udpos", "test", language, substitutes=True)
     expected = read(open_source("files", str(releases)), "udpos", "test", language)
-    assert sum(pair[0] != pair[1] for pair in zip(found, expected, strict=True)) == fused
+    assert sum(pair[0] != pair[1] for pair in zip(actual, expected, strict=True)) == fused
     assert source.find("udpos", "test", language) == source.languages("udpos", "test") == []
 
 
@@ -164,13 +164,13 @@ def test_bucc_is_the_gold_pairs(releases, tmp_path, ids):
     rows = write_bucc(tmp_path, corpora, ids)
     source = HubSource(str(tmp_path))
     assert source.find("bucc", "dev", "zh") == []
-    found = read(source, "bucc", "dev", "zh", substitutes=True)
+    actual = read(source, "bucc", "dev", "zh", substitutes=True)
     partners = {partner for example in corpora for partner in example.partners or ()}
     expected = [e for e in corpora if e.partners or e.id in partners]
     if ids:
-        assert found == expected
-    by_id = {example.id: example.text for example in found}
-    assert sorted((e.text, by_id[p]) for e in found for p in e.partners or ()) == sorted(
+        assert actual == expected
+    by_id = {example.id: example.text for example in actual}
+    assert sorted((e.text, by_id[p]) for e in actual for p in e.partners or ()) == sorted(
         (row["source_sentence"], row["target_sentence"]) for row in rows
     )
 
@@ -205,12 +205,12 @@ def test_fetched_at_the_pinned_revision(published, tmp_path, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     source = HubSource("")
-    found = source.find("tydiqa", "test", "fi")[0]
-    digests = {found.digest(), source.find("tydiqa", "test", "ko")[0].digest()}
+    actual = source.find("tydiqa", "test", "fi")[0]
+    digests = {actual.digest(), source.find("tydiqa", "test", "ko")[0].digest()}
     assert asked == []
     assert len(digests) == 2
-    assert found.where == "google/xtreme@ec5f1f46e9af/tydiqa/validation-*.parquet"
-    assert found.read(()) == read(HubSource(str(published)), "tydiqa", "test", "fi")
+    assert actual.where == "google/xtreme@ec5f1f46e9af/tydiqa/validation-*.parquet"
+    assert actual.read(()) == read(HubSource(str(published)), "tydiqa", "test", "fi")
     assert asked == [
         (
             "google/xtreme",
@@ -228,9 +228,9 @@ def test_fetched_at_the_pinned_revision(published, tmp_path, monkeypatch):
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    found = HubSource("").find("xquad", "test", "th")[0]
+    actual = HubSource("").find("xquad", "test", "th")[0]
     with pytest.raises(DataError, match="cannot be fetched") as caught:
-        found.read(())
+        actual.read(())
     assert REVISIONS["google/xtreme"] in caught.value.where
     assert "--config.data.dir" in caught.value.remedy
 

@@ -1,4 +1,4 @@
-"""Official releases are found as they unpack, at the top of the data folder or by task."""
+"""Tests that unpacked official releases are found, at the top of the data folder or by task."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SPAN = SpanExample("q", "why?", "a b", (("b", 2),))
 
 
 def held(source: FileSource, task: str, split: str) -> list[str]:
-    """["de:5", "en:5"]: the languages and what is read of them."""
+    """Returns the languages and the number of examples read in each, such as ["de:5", "en:5"]."""
     return [
-        f"{language}:{len(found.read(TASKS[task].labels))}"
+        f"{language}:{len(data.read(TASKS[task].labels))}"
         for language in source.languages(task, split)
-        for found in source.find(task, split, language)
+        for data in source.find(task, split, language)
     ]
 
 
@@ -54,7 +54,7 @@ def write_treebank(path: Path) -> None:
 
 
 def write(path: Path) -> None:
-    """One example in the format that goes with the file's name."""
+    """Writes one example in the format that belongs to the file's name."""
     name = path.name
     path.parent.mkdir(parents=True, exist_ok=True)
     writers = {
@@ -144,8 +144,8 @@ def test_a_file_of_all_languages_is_found_for_each(tmp_path):
 def test_a_labelled_test_set_goes_before_xtremes_copy(tmp_path):
     write(tmp_path / "XNLI-1.0/xnli.test.tsv")
     mini_formats.write_xtreme_pairs(tmp_path / "xnli/test-de.tsv", [PAIR._replace(label=None)])
-    found = FileSource(str(tmp_path)).find("xnli", "test", "de")
-    assert [is_labelled(f.read(NLI)[0]) for f in found] == [True, False]
+    actual = FileSource(str(tmp_path)).find("xnli", "test", "de")
+    assert [is_labelled(f.read(NLI)[0]) for f in actual] == [True, False]
 
 
 def test_training_sections_of_ccgbank_must_be_there_from_each_decade(tmp_path):
@@ -154,8 +154,8 @@ def test_training_sections_of_ccgbank_must_be_there_from_each_decade(tmp_path):
     assert FileSource(str(tmp_path)).find("ccg", "train", "en") == []
     for section in ("10", "20"):
         write(tmp_path / f"ccg/data/AUTO/{section}/wsj_{section}01.auto")
-    (found,) = FileSource(str(tmp_path)).find("ccg", "train", "en")
-    ids = [example.id for example in found.read(())]
+    (data,) = FileSource(str(tmp_path)).find("ccg", "train", "en")
+    ids = [example.id for example in data.read(())]
     assert ids == ["wsj_0201.auto", "wsj_1001.auto", "wsj_2001.auto"]
 
 

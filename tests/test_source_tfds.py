@@ -1,4 +1,4 @@
-"""The source `tfds`: data sets that TFDS's own builders prepare from the real files."""
+"""Tests the source `tfds` on data sets that TFDS's own builders prepare from the real files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def prepare(releases: Path, folder: Path, *arguments: str) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(releases, tmp_path_factory) -> Path:
-    """In the releases' order."""
+    """Prepares the data sets in the releases' order."""
     names = PREPARED + (TREEBANKS if importlib.util.find_spec("conllu") else [])
     return prepare(releases, tmp_path_factory.mktemp("tfds"), *names)
 
@@ -87,7 +87,7 @@ def shuffled(releases, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copied(prepared, tmp_path) -> Path:
-    """XQuAD in English alone, to be damaged."""
+    """Copies English XQuAD, so that a test can damage it."""
     shutil.copytree(prepared / "xquad/en", tmp_path / "xquad/en")
     return tmp_path / "xquad/en/3.0.0"
 
@@ -103,9 +103,9 @@ def without_ids(examples: list) -> list:
 @pytest.mark.parametrize(("task", "split", "language"), SAME)
 def test_same_examples_as_from_files(releases, prepared, task, split, language):
     expected = read(open_source("files", str(releases)), task, split, language)
-    found = read(open_source("tfds", str(prepared)), task, split, language)
-    assert without_ids(found) == without_ids(expected)
-    assert len({example.id for example in found}) == len(found)
+    actual = read(open_source("tfds", str(prepared)), task, split, language)
+    assert without_ids(actual) == without_ids(expected)
+    assert len({example.id for example in actual}) == len(actual)
 
 
 @pytest.mark.parametrize(
@@ -156,16 +156,16 @@ def test_same_bytes_of_features(releases, prepared, xlmr_tokenizer, task, split,
 )
 def test_order_of_the_release_is_restored(releases, shuffled, task, split, language):
     expected = read(open_source("files", str(releases)), task, split, language)
-    found = read(TfdsSource(str(shuffled)), task, split, language)
-    assert without_ids(found) == without_ids(expected)
+    actual = read(TfdsSource(str(shuffled)), task, split, language)
+    assert without_ids(actual) == without_ids(expected)
 
 
 @pytest.mark.parametrize("task", ["squad", "hellaswag"])
 def test_order_that_is_lost(releases, shuffled, task):
     expected = without_ids(read(open_source("files", str(releases)), task, "dev", "en"))
-    found = without_ids(read(TfdsSource(str(shuffled)), task, "dev", "en"))
-    assert found != expected
-    assert sorted(found, key=repr) == sorted(expected, key=repr)
+    actual = without_ids(read(TfdsSource(str(shuffled)), task, "dev", "en"))
+    assert actual != expected
+    assert sorted(actual, key=repr) == sorted(expected, key=repr)
 
 
 @pytest.mark.skipif(
@@ -175,8 +175,8 @@ def test_prepared_with_tensorflow(releases, prepared, tmp_path):
     names = ["snli", "tatoeba/tatoeba_sw", "xquad/en"]
     prepare(releases, tmp_path, "--registered", *names)
     for task, split, language in (("snli", "dev", "en"), ("tatoeba", "test", "sw")):
-        found = read(TfdsSource(str(tmp_path)), task, split, language)
-        assert found == read(TfdsSource(str(prepared)), task, split, language)
+        actual = read(TfdsSource(str(tmp_path)), task, split, language)
+        assert actual == read(TfdsSource(str(prepared)), task, split, language)
 
 
 @needs_conllu
@@ -191,8 +191,8 @@ def test_treebanks_without_fused_tokens(releases, prepared, language):
 def test_fused_tokens_are_a_difference(releases, prepared, language, fused):
     source = TfdsSource(str(prepared))
     expected = read(open_source("files", str(releases)), "udpos", "test", language)
-    found = read(source, "udpos", "test", language, substitutes=True)
-    different = [pair for pair in zip(found, expected, strict=True) if pair[0] != pair[1]]
+    actual = read(source, "udpos", "test", language, substitutes=True)
+    different = [pair for pair in zip(actual, expected, strict=True) if pair[0] != pair[1]]
     assert len(different) == fused
     assert all(len(words.words) > len(tokens.words) for words, tokens in different)
     assert source.find("udpos", "test", language) == []
@@ -203,13 +203,13 @@ def test_bucc_is_the_gold_pairs(releases, prepared):
     source = TfdsSource(str(prepared))
     assert source.find("bucc", "dev", "zh") == []
     corpora = read(open_source("files", str(releases / "sample")), "bucc", "dev", "zh")
-    found = read(source, "bucc", "dev", "zh", substitutes=True)
-    here = {example.id for example in found}
-    assert found == [example for example in corpora if example.id in here]
-    assert all(isinstance(example, MiningExample) for example in found)
+    actual = read(source, "bucc", "dev", "zh", substitutes=True)
+    ids = {example.id for example in actual}
+    assert actual == [example for example in corpora if example.id in ids]
+    assert all(isinstance(example, MiningExample) for example in actual)
     pairs = [(e.id, partner) for e in corpora for partner in e.partners or ()]
-    lost = [pair for pair in pairs if not here.issuperset(pair)]
-    assert (len(pairs), len(lost), len(found)) == (257, 6, 2 * 251)  # to TFDS's quoting
+    lost = [pair for pair in pairs if not ids.issuperset(pair)]
+    assert (len(pairs), len(lost), len(actual)) == (257, 6, 2 * 251)  # to TFDS's quoting
 
 
 def test_reads_without_tensorflow(prepared):
@@ -322,9 +322,9 @@ def test_no_folder(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_device")
 def test_a_study_scores_the_targets_that_are_there(prepared, xlmr_tokenizer, tmp_path, monkeypatch):
-    found = scored("tfds", prepared, tmp_path, xlmr_tokenizer, monkeypatch)
+    actual = scored("tfds", prepared, tmp_path, xlmr_tokenizer, monkeypatch)
     treebanks = {"udpos": {"en", "th"}} if importlib.util.find_spec("conllu") else {}
-    assert found == {
+    assert actual == {
         "xnli": {"en", "sw", "th", "vi", "zh"},
         "pawsx": {"en"},
         "panx": {"en"},

@@ -29,7 +29,7 @@ SITES = glossary("""
     farm المزرعة; beach الشاطئ; harbour الميناء; airport المطار; stadium الملعب; church الكنيسة;
     castle القلعة
 """)
-# singular, counted plural, plural of unknown size if another; `_` before what it is a piece of
+# singular, counted plural, plural of unknown size if different; `_` joins a counter and its noun
 MASCULINE = table("""
     dog كلب كلاب; horse حصان أحصنة; rabbit أرنب أرانب; donkey حمار حمير; boat قارب قوارب;
     train قطار قطارات; cabbage رأس_ملفوف رؤوس_ملفوف; knife سكين سكاكين; saw منشار مناشير;
@@ -53,7 +53,7 @@ FEMININE = table("""
     tool أداة أدوات; toy لعبة ألعاب; instrument آلة آلات; flower زهرة أزهار
 """)
 NOUNS = MASCULINE | FEMININE
-# masculine singulars that mean the kind
+# masculine singulars that mean the whole kind
 COLLECTIVES = glossary("""
     apple تفاح; lemon ليمون; pear إجاص; orange برتقال; banana موز; melon شمام; onion بصل;
     carrot جزر; cucumber خيار; cabbage ملفوف; carpet سجاد
@@ -66,7 +66,7 @@ DIPTOTES = frozenset(
     حقائب دمى زنابق طماطم بطاطس فواكه
     """.split()
 )
-# masculine, its stem before endings if another
+# masculine form, and the stem before endings if different
 LOOKS = table("""
     big كبير; small صغير; strong قوي; beautiful جميل; hungry جائع; old قديم; new جديد; fast سريع;
     slow بطيء بطيئ; fresh طازج; cheap رخيص; expensive غال غالي; heavy ثقيل; light خفيف; long طويل;
@@ -76,7 +76,7 @@ COLOURS = table("""
     black أسود سوداء; white أبيض بيضاء; red أحمر حمراء; green أخضر خضراء; yellow أصفر صفراء;
     blue أزرق زرقاء
 """)
-# past of a man, of a woman, jussive; preposition before a person
+# masculine past, feminine past, jussive; preposition before a person
 VERBS = table("""
     buy اشترى اشترت يشتر; find وجد وجدت يجد; lose فقد فقدت يفقد; eat أكل أكلت يأكل;
     cook طبخ طبخت يطبخ; cut قطع قطعت يقطع; wash غسل غسلت يغسل; clean نظف نظفت ينظف;
@@ -91,7 +91,7 @@ VERBS = table("""
     perform قام قامت يقم; be كان كانت يكن
 """)
 PRESENT = glossary("like يحب; have يملك; live يعيش")
-# how to say a verb that takes a bare person with a preposition: performed a visit
+# paraphrases with a preposition for verbs that take a bare person: performed a visit to
 ROUNDABOUT = table("visit ب زيارة; help ب مساعدة; thank ب شكر; wait في انتظار")
 NUMBERS = table("3 ثلاث ثلاثة; 4 أربع أربعة; 5 خمس خمسة; 6 ست ستة")
 SEASONS = glossary("spring الربيع; summer الصيف; autumn الخريف; winter الشتاء")
@@ -110,7 +110,7 @@ TIMES = {
     **{hour: (f"الساعة {hour}", "NOUN NUM") for hour in CLOCK},
     **{year: (f"عام {year}", "NOUN NUM") for year in YEARS},
 }
-# where the sentence begins with it
+# forms at the beginning of a sentence
 FIRST_TIMES = TIMES | {
     "morning": ("في الصباح", "ADP NOUN"),
     "evening": ("في المساء", "ADP NOUN"),

@@ -48,7 +48,7 @@ THINGS = table("""
     fruit 水果 个; vegetable 蔬菜 个; tool 工具 件; toy 玩具 个; instrument 乐器 件; flower 花 朵
 """)
 PLANT = "棵"  # the classifier of a flower as a plant
-# looks: colours as nouns, words that stand before a noun as they are, words that take 的
+# looks: colours as nouns, words that precede a noun directly, words that take 的
 COLOURS = glossary("black 黑; white 白; red 红; green 绿; yellow 黄; brown 棕; blue 蓝")
 DIRECT = glossary("big 大; small 小; old 旧; new 新; long 长; short 短; dirty 脏")
 LINKED = glossary("""

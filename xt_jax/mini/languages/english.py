@@ -50,8 +50,8 @@ COMMA = Word(",", "PUNCT")
 
 def clause(scene: Scene, order: str) -> Words:
     first, after = _circumstances(scene, order)
-    said = _denied(scene, order) if scene.negated else _predicate(scene, order == "shift")
-    return first + _agent(scene.agent, "agent") + said + after
+    predicate = _denied(scene, order) if scene.negated else _predicate(scene, order == "shift")
+    return first + _agent(scene.agent, "agent") + predicate + after
 
 
 def question(scene: Scene, asked: str, order: str) -> Words:

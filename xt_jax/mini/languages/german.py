@@ -39,7 +39,7 @@ LOOKS = glossary("""
     slow langsam; fresh frisch; cheap billig; expensive teur; heavy schwer; light leicht; long lang;
     short kurz; ugly hässlich; clean sauber; dirty schmutzig
 """)
-# participle; what its person takes: a case or a preposition
+# participle; case or preposition of the person
 VERBS = table("""
     buy gekauft; find gefunden; lose verloren; eat gegessen; cook gekocht; cut geschnitten;
     wash gewaschen; clean gereinigt; carry getragen; draw gezeichnet; paint angestrichen;
@@ -65,7 +65,7 @@ HUMANS = glossary("""
 OBLIQUE = {"farmer": "Bauern"}  # all cases but the nominative
 THE = {"mnom": "der", "macc": "den", "mdat": "dem", "fnom": "die", "facc": "die", "fdat": "der"}
 INDEFINITE = {"m": ("einen", "en"), "f": ("eine", "e"), "n": ("ein", "es")}  # and of the adjective
-# where, and where to
+# location, and destination
 SITES = table("""
     park im_Park in_den_Park; market auf_dem_Markt auf_den_Markt;
     kitchen in_der_Küche in_die_Küche; garden im_Garten in_den_Garten;

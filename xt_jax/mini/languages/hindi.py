@@ -23,13 +23,13 @@ NAMES = glossary("""
     Hong_Kong हांगकांग; Buenos_Aires ब्यूनस_आयर्स; Kuala_Lumpur कुआलालंपुर; Cape_Town केप_टाउन;
     Rio_de_Janeiro रियो_डी_जेनेरो
 """)
-# where a postposition follows, another form
+# the form before a postposition
 TRADE_NAMES = table("""
     teacher अध्यापिका; nurse नर्स; singer गायिका; lawyer वकील; student छात्रा; neighbour पड़ोसन;
     doctor डॉक्टर; cook रसोइया रसोइए; driver ड्राइवर; farmer किसान; engineer इंजीनियर; baker बेकर;
     writer लेखक; gardener माली
 """)
-# oblique form; postposition where something is, and where one goes to if there is one
+# oblique form; postposition of location, and of destination if there is one
 SITES = table("""
     park पार्क में; market बाज़ार में; kitchen रसोई में में; garden बगीचे में में; station स्टेशन पर;
     school स्कूल में; library पुस्तकालय में; museum संग्रहालय में; hotel होटल में; office दफ़्तर में;
@@ -97,7 +97,7 @@ AFFIRMED = {
     "break": "तोड़ दिया",
     "hide": "छिपा दिया",
 }  # in this way unless negated
-# The question word stands before these nouns of compound verbs, and behind the others.
+# The question word precedes these nouns of compound verbs, and follows the others.
 BOUND = frozenset(("साफ़", "ठीक", "पेंट", "फ़ोन", "पसंद"))
 NUMBERS = {2: "दो", 3: "तीन", 4: "चार", 5: "पाँच", 6: "छह"}
 TIMES = {

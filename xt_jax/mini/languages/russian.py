@@ -50,7 +50,7 @@ NOUNS = table("""
     onions лук лука - - m; potatoes картофель картофеля - - m; carrots морковь моркови - - f;
     cabbages капуста капусты - - f
 """)
-# What is not counted has one word as a substance and another for a piece of it.
+# These things have a mass noun when not counted, and another word for a single one.
 SUBSTANCES = glossary("onion onions; potato potatoes; carrot carrots; cabbage cabbages")
 BY_PIECE = ("big", "small")  # looks of pieces
 ANIMATE = ("animal", "doll", "kite")  # in grammar
@@ -110,7 +110,7 @@ DECLENSIONS = table("""
 """)  # of a name; any other is like Иван
 INVARIABLE = ("Hugo", "Marco")
 FIRMS = {"Vega Motors": "f", "Luna Books": "f"}  # agree as `компания`, others are masculine
-# where, and where to if that differs
+# location, and destination if different
 PLACES = table("""
     Berlin в_Берлине в_Берлин; Ankara в_Анкаре в_Анкару; Madrid в_Мадриде в_Мадрид;
     London в_Лондоне в_Лондон; Vienna в_Вене в_Вену; Athens в_Афинах в_Афины;

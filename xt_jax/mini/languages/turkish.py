@@ -100,7 +100,7 @@ VOICELESS = frozenset("fstkçşhp")
 SOFTENED = str.maketrans("pçtk", "bcdğ")
 # soften before a vowel, like all longer words in k
 SOFT = frozenset(("kitap", "mektup", "dolap", "havuç", "çekiç", "araç", "armut"))
-# the compound that ends in the suffix of possession itself
+# the compound that already ends in the possessive suffix
 SUNFLOWER = {
     "": "ayçiçeği",
     "YI": "ayçiçeğini",
