@@ -38,7 +38,7 @@ def interpreted(monkeypatch):
 
 @pytest.fixture
 def lowered_for_cuda(monkeypatch):
-    """As if cuDNN 9.10 were installed: its calls can be lowered, not run."""
+    """Pretends that cuDNN 9.10 is installed, so that its calls can be lowered but not run."""
     private = importlib.import_module("jax._src.cudnn.fused_attention_stablehlo")
     monkeypatch.setattr(private, "check_cudnn_version", lambda: 91000)
 
@@ -109,7 +109,7 @@ def test_splash_on_a_mesh_equals_xla_and_moves_nothing(interpreted):
 
 
 def test_splash_under_vmap_equals_each_alone(interpreted):
-    """As seeds that are trained as one program have it."""
+    """Seeds that are trained as one program run attention like this."""
     q, k, v, _, segments = arrays(2, 128, 2, 32)
     both = [jnp.stack([x, x[::-1]]) for x in (q, k, v)]
     run = jax.vmap(lambda q, k, v: xm.attention(q, k, v, segments, backend="splash"))

@@ -1,4 +1,4 @@
-"""Saved states: onto other meshes bit for bit; a damaged one is passed over."""
+"""Saved states: onto other meshes bit for bit; a damaged one is skipped."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def test_a_state_is_restored_onto_another_mesh(tmp_path, shapes, layouts):
     assert restored is not None
     assert restored[1] == {"done": 7}
     assert_equal(restored[0], saved)
-    for here, like in zip(*map(jax.tree.leaves, (restored[0], start)), strict=True):
-        assert here.sharding == like.sharding
+    for array, like in zip(*map(jax.tree.leaves, (restored[0], start)), strict=True):
+        assert array.sharding == like.sharding
 
 
 def test_a_state_is_restored_from_two_to_a_model_to_one(tmp_path):
@@ -76,7 +76,7 @@ def at_step(done: int) -> Position:
 
 
 def damage(folder: epath.Path) -> None:
-    """Every file loses its second half."""
+    """Removes the second half of every file."""
     for path in Path(folder).rglob("*"):
         if path.is_file():
             content = path.read_bytes()

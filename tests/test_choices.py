@@ -181,7 +181,7 @@ def test_a_poisoned_example_changes_no_other_loss(dataset, mini_tokenizer):
 
 
 def run_steps(features, vocab_size: int, devices: int, accumulate: int):
-    """Losses, weights and parameters of one epoch: 4 steps of 12 examples."""
+    """Returns the losses, weights and parameters of one epoch: 4 steps of 12 examples."""
     mesh = make_mesh(devices=jax.devices()[:devices])
     plan = plan_training(features.lengths, 12, 1, 0, rows_multiple=8, group=4)
     graphdef, params = nnx.split(small_model("hellaswag", vocab_size))

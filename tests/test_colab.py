@@ -52,7 +52,7 @@ def test_no_output_is_kept_in_the_notebook():
 
 
 class Shell:
-    """What a cell asks IPython for, noted instead of done."""
+    """Records what a cell asks of IPython instead of doing it."""
 
     def __init__(self, folder: Path, output: tuple[str, ...]):
         self.folder, self.output, self.commands = folder, output, []
@@ -74,7 +74,7 @@ class Shell:
 
 @pytest.fixture
 def cell(tmp_path, monkeypatch):
-    """Runs a cell on what looks like Colab, with those devices, and gives the shell's commands."""
+    """Runs a cell on an imitation of Colab with those devices; returns the shell's commands."""
     manager = pytest.importorskip("IPython.core.inputtransformer2").TransformerManager()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "google.colab", sys)

@@ -27,7 +27,7 @@ from xt_jax.model.sharding import make_mesh
 
 
 def check(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess, dict]:
-    """The command, and what it wrote; skips where there is no libtpu."""
+    """Runs the command and returns its output; skips where there is no libtpu."""
     if importlib.util.find_spec("libtpu") is None:
         pytest.skip("needs libtpu (pip install 'xt_jax[tpu]'), no TPU")
     path = tmp_path / "figures.json"

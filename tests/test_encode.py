@@ -36,7 +36,7 @@ TEXTS = [*sentences(40), "", "cat", "été 中文 😀", " ".join(sentences(20))
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch):
-    """Few sentences fill several."""
+    """Makes steps so small that a few sentences fill several."""
     monkeypatch.setattr(encode, "step_tokens", lambda _: 512)
 
 
@@ -66,7 +66,7 @@ def random_encoder(kind, entries, **changes):
 
 
 def one_by_one(encoder, tokenizer, texts, max_length=512):
-    """{pooling: [n, L+1, D]}."""
+    """Embeds each text alone and returns {pooling: [n, L+1, D]}."""
     found = {name: [] for name in POOLINGS}
     for text in texts:
         encoded = tokenizer(
@@ -129,17 +129,17 @@ def test_token_types_reach_the_encoder(mini_tokenizer):
 
 def test_neighbours_order_and_chunks_change_nothing(mini):
     texts = sentences(100) + TEXTS
-    whole = mini.encode(texts)
+    embeddings = mini.encode(texts)
     order = np.random.default_rng(1).permutation(len(texts))
-    close(mini.encode([texts[i] for i in order]), whole[order])
-    close(mini.encode(texts[7:20]), whole[7:20])
+    close(mini.encode([texts[i] for i in order]), embeddings[order])
+    close(mini.encode(texts[7:20]), embeddings[7:20])
     for chunk in (1, 11, len(texts), 1000):
-        some = texts[-25:]
-        parts = list(mini.stream(some, chunk=chunk))
+        last = texts[-25:]
+        parts = list(mini.stream(last, chunk=chunk))
         assert [len(part) for part in parts] == [
-            min(chunk, len(some) - start) for start in range(0, len(some), chunk)
+            min(chunk, len(last) - start) for start in range(0, len(last), chunk)
         ]
-        close(np.concatenate(parts), whole[-25:])
+        close(np.concatenate(parts), embeddings[-25:])
 
 
 def test_several_devices_change_nothing(mini):
@@ -164,8 +164,8 @@ def test_what_may_be_given(mini):
 
 def test_nothing_to_embed(mini, encoder, mini_tokenizer):
     for nothing in ([], iter(()), [{"text": []}]):
-        found = mini.encode(nothing, normalize_embeddings=True)
-        assert (found.shape, found.dtype) == ((0, 48), np.float32)
+        empty = mini.encode(nothing, normalize_embeddings=True)
+        assert (empty.shape, empty.dtype) == ((0, 48), np.float32)
     every = SentenceEncoder(encoder, mini_tokenizer, layer=ALL_LAYERS)
     config = encoder.config
     assert every.encode([]).shape == (0, config.num_layers + 1, config.hidden_size)
@@ -196,13 +196,13 @@ def test_cosines_as_evaluators_ask_for_them(mini):
 def test_tensors_of_pytorch(mini):
     torch = pytest.importorskip("torch")
     wanted = mini.encode(TEXTS[:3])
-    found = mini.encode(TEXTS[:3], convert_to_tensor=True)
-    assert isinstance(found, torch.Tensor)
-    close(found.numpy(), wanted)
+    tensor = mini.encode(TEXTS[:3], convert_to_tensor=True)
+    assert isinstance(tensor, torch.Tensor)
+    close(tensor.numpy(), wanted)
     several = mini.encode(TEXTS[:3], convert_to_numpy=False)
     assert isinstance(several, list)
     close(torch.stack(several).numpy(), wanted)
-    close(mini.similarity(found, several[0][None]), mini.similarity(wanted, wanted[:1]))
+    close(mini.similarity(tensor, several[0][None]), mini.similarity(wanted, wanted[:1]))
 
 
 def test_a_long_sentence_is_cut(encoder, mini_tokenizer):

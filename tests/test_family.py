@@ -78,8 +78,8 @@ def logits(model, batch, key=None):
 
 def loss(model, batch, key):
     valid = batch["feature"] >= 0
-    found = logits(model, batch, key)
-    each = optax.softmax_cross_entropy_with_integer_labels(found, batch["label"])
+    scores = logits(model, batch, key)
+    each = optax.softmax_cross_entropy_with_integer_labels(scores, batch["label"])
     return {"loss": (jnp.sum(each * valid), jnp.sum(valid))}
 
 
@@ -111,7 +111,7 @@ TASK = Task("topics", "topics", RECIPE, ("en", "zh-CN"), ("accuracy",), TOPICS, 
 
 @pytest.fixture
 def topics(monkeypatch, tmp_path):
-    """The folder of its files, while the family is registered."""
+    """Registers the family for a test and returns the folder of its files."""
     for rows in (FAMILIES, TASKS):
         monkeypatch.setitem(rows, "topics", None)  # so that what is registered goes again
     register(FAMILY, TASK)

@@ -16,10 +16,10 @@ BOM = b"\xef\xbb\xbf"
 
 def naive(data):
     end = b"\n" if b"\n" in data else b"\r"
-    found = data.removeprefix(BOM).split(end)
-    if found[-1] == b"" and data.endswith(end):
-        found.pop()
-    return [line.removesuffix(b"\r").decode() for line in found]
+    parts = data.removeprefix(BOM).split(end)
+    if parts[-1] == b"" and data.endswith(end):
+        parts.pop()
+    return [line.removesuffix(b"\r").decode() for line in parts]
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def scratch(tmp_path_factory):
 
 @pytest.fixture
 def written(tmp_path):
-    """Writes bytes, gives the path."""
+    """Writes bytes and returns the path."""
 
     def write(data):
         path = tmp_path / "file.txt"

@@ -95,10 +95,10 @@ def test_a_mixture_killed_in_the_middle_ends_with_the_same_numbers(tmp_path, kil
         fit(run, params, CONFIG, config, ONE)
         return sums
 
-    whole = fit_in(tmp_path / "whole")
+    uninterrupted = fit_in(tmp_path / "whole")
     with pytest.raises(Killed):
         fit_in(tmp_path / "killed", killed_at)
-    assert fit_in(tmp_path / "killed") == whole[killed_at // 2 - 1 :]
+    assert fit_in(tmp_path / "killed") == uninterrupted[killed_at // 2 - 1 :]
 
 
 @pytest.mark.parametrize("killed_at", [4, 6, 8])

@@ -58,8 +58,8 @@ def test_binary_f1_is_that_of_the_positive_label(pairs):
 
 def test_set_scores_count_repetitions_once():
     gold = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]
-    found = set_scores(gold, [("a", "1"), ("a", "1"), ("b", "1"), ("c", "3")])
-    assert found == pytest.approx(
+    scores = set_scores(gold, [("a", "1"), ("a", "1"), ("b", "1"), ("c", "3")])
+    assert scores == pytest.approx(
         {"f1": 400 / 7, "precision": 200 / 3, "recall": 50}, abs=TOLERANCE
     )
     nothing = {"f1": 0, "precision": 0, "recall": 0}

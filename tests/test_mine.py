@@ -46,7 +46,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def mined(tmp_path):
-    """Mines two lists of lines, or the bytes of two files; gives what the output has."""
+    """Mines two lists of lines, or the bytes of two files, and returns the rows of the output."""
 
     def run(source=SOURCE, target=TARGET, *options):
         for name, lines in (("a.txt", source), ("b.txt", target)):
@@ -71,7 +71,7 @@ def arguments(folder, *options):
 
 
 def rows(folder):
-    """[(score, source, target, line of source, line of target)]."""
+    """Reads the output as [(score, source, target, line of source, line of target)]."""
     text = (folder / "out.tsv").read_text(encoding="utf-8")
     assert text.endswith("\n") or not text
     found = [line.split("\t") for line in text.split("\n")[:-1]]
@@ -180,7 +180,7 @@ def test_options_of_the_encoder_have_an_effect(mined):
 
 
 def stopping(monkeypatch, chunks, stop=None):
-    """Counts the chunks that are embedded, and stops at the one with the number `stop`."""
+    """Records the chunks that are embedded, and stops at the one with the number `stop`."""
     whole = SentenceEncoder._chunk
 
     def chunk(self, texts, bar):
@@ -338,8 +338,8 @@ def test_a_run_that_is_killed_again_and_again_gives_the_same_pairs(tmp_path, rep
         return subprocess.Popen(command_line, cwd=repository)
 
     def done():
-        found = (tmp_path / "out.tsv.embeddings").rglob("progress.json")
-        return sum(json.loads(path.read_text())["done"] for path in found)
+        records = (tmp_path / "out.tsv.embeddings").rglob("progress.json")
+        return sum(json.loads(path.read_text())["done"] for path in records)
 
     assert start().wait() == 0
     wanted = (tmp_path / "out.tsv").read_bytes()

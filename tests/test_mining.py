@@ -23,22 +23,22 @@ def test_the_margin_is_against_the_neighbours_of_both_sides():
     """Two sources near one target, worked out by hand."""
     source = np.array([[1.0, 0.0], [0.8, 0.6]])
     target = np.array([[1.0, 0.0], [0.0, 1.0]])
-    found = mine(source, target, k=2)
+    candidates = mine(source, target, k=2)
     # cosines [[1, 0], [0.8, 0.6]]; means of sources 0.5, 0.7, of targets 0.9, 0.3
-    assert found.pairs == [(0, 0), (1, 1)]
-    np.testing.assert_allclose(found.score, [1 / 0.7, 0.6 / 0.5], rtol=1e-14)
+    assert candidates.pairs == [(0, 0), (1, 1)]
+    np.testing.assert_allclose(candidates.score, [1 / 0.7, 0.6 / 0.5], rtol=1e-14)
     np.testing.assert_allclose(mine(source, target, k=2, margin="distance").score, [0.3, 0.1])
     assert mine(source, target, k=2, margin="absolute").pairs == [(0, 0), (1, 1)]
-    assert mine(source, target, k=4).pairs == found.pairs  # as many neighbours as there are
+    assert mine(source, target, k=4).pairs == candidates.pairs  # as many neighbours as there are
 
 
 def test_of_equal_scores_the_lowest_source_comes_first():
     """Source 0, which target 1 proposes, before source 1, which proposes target 1."""
     source = np.array([[1, 1, 1, -1], [1, -1, -1, -1], [1, 1, 1, 1]])
     target = np.array([[1, 1, 1, 1], [1, 1, -1, -1]])
-    found = mine(source, target, k=1, margin="absolute")
-    assert found.pairs == [(2, 0), (0, 1)]
-    assert found.score.tolist() == [1.0, 0.5]
+    candidates = mine(source, target, k=1, margin="absolute")
+    assert candidates.pairs == [(2, 0), (0, 1)]
+    assert candidates.score.tolist() == [1.0, 0.5]
 
 
 def test_blocks_change_nothing():
@@ -85,9 +85,9 @@ def laser(source, target, k, margin, retrieval):
     else:
         allowed = {"forward": ahead, "backward": back, "intersection": ahead & back}[retrieval]
         best = [pair for pair in best if pair in allowed]
-    found = [(*pair, score[pair]) for pair in best if score[pair] > 0]
-    assert np.diff([score for *_, score in found]).max(initial=-1) < -1e-9, "a tie"
-    return found
+    kept_pairs = [(*pair, score[pair]) for pair in best if score[pair] > 0]
+    assert np.diff([score for *_, score in kept_pairs]).max(initial=-1) < -1e-9, "a tie"
+    return kept_pairs
 
 
 @pytest.mark.parametrize("retrieval", ["forward", "backward", "intersection", "max"])
@@ -104,9 +104,9 @@ def test_which_proposals_are_kept(n, m, k, common, margin, retrieval):
     direction = common * rng.standard_normal(16)
     source, target = source + direction, target + direction
     want = laser(source, target, k, margin, retrieval)
-    found = mine(source, target, k=k, margin=margin, retrieval=retrieval)
-    assert found.pairs == [(i, j) for i, j, _ in want]
-    np.testing.assert_allclose(found.score, [score for *_, score in want], rtol=1e-12)
+    candidates = mine(source, target, k=k, margin=margin, retrieval=retrieval)
+    assert candidates.pairs == [(i, j) for i, j, _ in want]
+    np.testing.assert_allclose(candidates.score, [score for *_, score in want], rtol=1e-12)
     if margin == "absolute" and retrieval != "intersection":
         assert (
             len(want) > (n if retrieval == "forward" else m if retrieval == "backward" else 1) / 2

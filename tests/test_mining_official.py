@@ -158,16 +158,16 @@ def test_the_real_corpus_is_mined_as_the_official_evaluation_does(bucc, seed):
 
     examples = as_examples(source_lines, target_lines, gold)
     embeddings = np.array([line[2] for line in source_lines + target_lines])
-    found = mining.candidates(embeddings, examples)
+    candidates = mining.candidates(embeddings, examples)
     scores = {(s, t): score for s, t, score in want}
-    assert set(found.pairs) == set(scores)
-    assert len(found.pairs) == len(want)
+    assert set(candidates.pairs) == set(scores)
+    assert len(candidates.pairs) == len(want)
     np.testing.assert_allclose(
-        found.score, [scores[pair] for pair in found.pairs], rtol=0, atol=SCORE_TOLERANCE
+        candidates.score, [scores[pair] for pair in candidates.pairs], rtol=0, atol=SCORE_TOLERANCE
     )
-    fitted = mining.threshold(found, examples)
+    fitted = mining.threshold(candidates, examples)
     assert abs(fitted - threshold) < SCORE_TOLERANCE
-    assert set_scores(gold, mining.decode(found, fitted)) == wanted
+    assert set_scores(gold, mining.decode(candidates, fitted)) == wanted
 
 
 # Vectors of +1 and -1 in 4 or 16 dimensions, and of 0: norms are powers of two or zero.
@@ -201,12 +201,12 @@ def test_ties_and_repeated_sentences(both, k, margin, gold):
     want = official_candidates(source_lines, target_lines, k, margin)
     examples = as_examples(source_lines, target_lines, gold)
     embeddings = np.array([line[2] for line in source_lines + target_lines], np.float32)
-    found = mining.candidates(embeddings, examples, k=k, margin=margin)
-    assert list(zip(*(part.tolist() for part in found), strict=True)) == want
-    threshold = mining.threshold(found, examples)
+    candidates = mining.candidates(embeddings, examples, k=k, margin=margin)
+    assert list(zip(*(part.tolist() for part in candidates), strict=True)) == want
+    threshold = mining.threshold(candidates, examples)
     assert threshold == official_threshold(want, gold)
-    predicted = mining.decode(found, threshold)
+    predicted = mining.decode(candidates, threshold)
     assert set_scores(gold, predicted) == official_scores(want, gold, threshold)
-    for score in found.score:  # no other threshold is better
-        other = set_scores(gold, above(found, score).pairs)["f1"]
+    for score in candidates.score:  # no other threshold is better
+        other = set_scores(gold, above(candidates, score).pairs)["f1"]
         assert other <= set_scores(gold, predicted)["f1"]

@@ -83,11 +83,11 @@ def test_from_sentences_to_pairs(encoder, mini_tokenizer):
     mesh = make_mesh(devices=jax.devices()[:1])
     predictor = Predictor(graphdef, mining.predict, mesh, encoder.config)
     ((_, outputs),) = predictor(params, predictor.stream([features]))
-    found = mining.candidates(outputs["embedding"], examples, margin="absolute")
+    candidates = mining.candidates(outputs["embedding"], examples, margin="absolute")
     gold = mining.gold_pairs(examples)
     assert len(gold) == 20
     clear = gold - {("xx-2", "en-12"), ("xx-10", "en-20")}  # copied, on one side or the other
-    assert set(found.pairs[:18]) == clear
-    np.testing.assert_allclose(found.score[:18], 1, rtol=0, atol=1e-6)
-    assert found.score[18] < 1 - 1e-4
-    assert set(mining.decode(found, mining.threshold(found, examples))) == clear
+    assert set(candidates.pairs[:18]) == clear
+    np.testing.assert_allclose(candidates.score[:18], 1, rtol=0, atol=1e-6)
+    assert candidates.score[18] < 1 - 1e-4
+    assert set(mining.decode(candidates, mining.threshold(candidates, examples))) == clear

@@ -78,8 +78,8 @@ def test_languages_are_drawn_by_their_size_to_a_power():
     np.testing.assert_allclose(got, weights / weights.sum(), atol=1 / count)
     seen = np.bincount(draws, minlength=sum(sizes))
     for language, first in enumerate((0, 10_000, 11_000)):
-        mine = seen[first : first + sizes[language]]
-        assert mine.max() - mine.min() <= 1  # every line once before one is drawn again
+        counts = seen[first : first + sizes[language]]
+        assert counts.max() - counts.min() <= 1  # every line once before one is drawn again
     assert (draws != smoothed_draws(sizes, exponent, count, 1)).any()
 
 

@@ -61,7 +61,7 @@ def words_of(batch) -> int:
 
 
 def drawn(batch, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[R, M] columns, which of them are masked, and what stands there then."""
+    """Returns the columns [R, M], which of them are masked, and the tokens in them afterwards."""
     masked = mask_tokens(batch, jax.random.key(seed))
     position, chosen = np.asarray(masked.position), np.asarray(masked.chosen)
     return position, chosen, np.take_along_axis(np.asarray(masked.input_ids), position, axis=1)
@@ -310,8 +310,8 @@ def test_predictions_are_the_sums_of_each_example(lines, features, mini_tokenize
     placed = np.asarray(batches[0]["feature"])
     assert placed[:, 1].max() >= 0
     for row, slot in np.argwhere(placed >= 0)[:20]:
-        here = stream.plan.feature[placed[row, slot]]
-        assert outputs["count"][here] == (masked.chosen[row] & (segment[row] == slot + 1)).sum()
+        feature = stream.plan.feature[placed[row, slot]]
+        assert outputs["count"][feature] == (masked.chosen[row] & (segment[row] == slot + 1)).sum()
     assert (outputs["loss"][outputs["count"] == 0] == 0).all()
     assert (outputs["loss"][outputs["count"] > 0] > 0).all()
 
@@ -327,8 +327,8 @@ def test_a_small_encoder_learns_real_text_of_seven_languages(shared, xlmr_tokeni
     train: list[TextExample] = []
     dev: list[TextExample] = []
     for language in LANGUAGES:
-        found = source.find("tatoeba", "test", language)[0].read(())
-        texts = [TextExample(f"{language}-{e.id}", e.translation) for e in found]
+        examples = source.find("tatoeba", "test", language)[0].read(())
+        texts = [TextExample(f"{language}-{e.id}", e.translation) for e in examples]
         train += texts[:TRAIN]
         dev += texts[TRAIN : TRAIN + DEV]
     together = mlm.tokenize([*train, *dev], xlmr_tokenizer, (), max_length=64)
@@ -364,7 +364,7 @@ def test_a_small_encoder_learns_real_text_of_seven_languages(shared, xlmr_tokeni
 
 
 def renumbered(features: Features) -> tuple[Features, int]:
-    """The same with the ids 0 to 3, frequent words and the mask token, and how many those are."""
+    """Renumbers to the ids 0 to 3, frequent words and the mask token, and counts the ids kept."""
     ids = features.tokens["input_ids"]
     frequent = np.flatnonzero(np.bincount(ids) >= 4)
     kept = np.union1d(frequent, np.arange(4))

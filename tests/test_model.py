@@ -42,7 +42,7 @@ def highest_precision():
 
 
 def write_folder(folder: pathlib.Path, kind: str, suffix: str | None = None):
-    """A stored transformers model as a Hugging Face folder; returns the reference arrays."""
+    """Writes a stored transformers model as a Hugging Face folder; returns the reference arrays."""
     arrays = np.load(REFERENCE / f"{kind}.npz")
     groups = [name.split("/", 1) for name in arrays.files if "/" in name]
     prefix = "bert" if kind == "bert" else "roberta"

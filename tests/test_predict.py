@@ -72,16 +72,16 @@ def test_every_token_of_every_data_set_comes_back_to_its_place(sets, packing, de
     predictor, params = predictor_of(echo, devices)
     stream = predictor.stream(sets, packing=packing)
     assert stream.plan.steps > 5
-    found = dict(predictor(params, stream))
-    assert list(found) == list(range(len(sets)))
+    outputs = dict(predictor(params, stream))
+    assert list(outputs) == list(range(len(sets)))
     for i, features in enumerate(sets):
         if not len(features):
-            assert found[i] == {}
+            assert outputs[i] == {}
             continue
         starts = features.splits[:-1]
-        np.testing.assert_array_equal(found[i]["length"], features.lengths)
-        np.testing.assert_array_equal(found[i]["first"], features.tokens["input_ids"][starts])
-        ids, position = found[i]["both"].T
+        np.testing.assert_array_equal(outputs[i]["length"], features.lengths)
+        np.testing.assert_array_equal(outputs[i]["first"], features.tokens["input_ids"][starts])
+        ids, position = outputs[i]["both"].T
         np.testing.assert_array_equal(ids, features.tokens["input_ids"])
         expected = np.arange(len(ids)) - np.repeat(starts, features.lengths)
         np.testing.assert_array_equal(position, expected)

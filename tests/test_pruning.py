@@ -25,7 +25,7 @@ TABLE = "encoder", "embeddings", "word", "embedding"
 
 
 def sparse_features() -> Features:
-    """Every third word only."""
+    """Returns features in which only every third word occurs."""
     features = pair_features(STEPS * 8)
     ids = features.tokens["input_ids"]
     return dataclasses.replace(features, tokens={"input_ids": np.where(ids > 7, ids // 3 * 3, ids)})

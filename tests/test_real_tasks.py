@@ -27,7 +27,7 @@ SPLITS = {"xquad": "test", "tydiqa": "test", "tatoeba": "test"}  # dev elsewhere
 
 @pytest.fixture
 def config(shared, xlmr_tokenizer, one_device, monkeypatch):
-    """A few examples, learnt by heart."""
+    """Returns a configuration that trains on a few examples until they are memorised."""
     monkeypatch.setattr(encoders, "load_tokenizer", lambda _: xlmr_tokenizer)  # loaded once
     recipe = RecipeOverrides(
         learning_rate=3e-3,

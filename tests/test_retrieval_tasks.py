@@ -67,10 +67,10 @@ def rows_of(config, workdir) -> dict[str, float]:
 
 
 def test_test_is_scored_with_the_threshold_of_dev(config, tmp_path):
-    found = rows_of(config, tmp_path / "work")
-    assert set(found) == {"split", "f1", "precision", "recall", "f1@oracle_threshold"}
-    assert found["split"] == "test"
-    assert 0 < found["f1"] <= found["f1@oracle_threshold"]
+    scores = rows_of(config, tmp_path / "work")
+    assert set(scores) == {"split", "f1", "precision", "recall", "f1@oracle_threshold"}
+    assert scores["split"] == "test"
+    assert 0 < scores["f1"] <= scores["f1@oracle_threshold"]
     lines = (tmp_path / "work/submissions/tiny-direct-s0/bucc2018/test-de.tsv").read_text()
     assert all(len(line.split("\t")) == 2 for line in lines.splitlines())
 
@@ -103,9 +103,9 @@ def test_another_dev_is_another_result(config, data, tmp_path):
 
 def test_an_unlabelled_test_is_mined_with_the_threshold_of_the_scored_dev(config, data, tmp_path):
     (data / "bucc2018" / "de-en.test.gold").unlink()
-    found = rows_of(config, tmp_path / "work")
-    assert found["split"] == "dev"
-    assert found["f1"] == found["f1@oracle_threshold"]
+    scores = rows_of(config, tmp_path / "work")
+    assert scores["split"] == "dev"
+    assert scores["f1"] == scores["f1@oracle_threshold"]
     assert (tmp_path / "work/submissions/tiny-direct-s0/bucc2018/test-de.tsv").exists()
     assert not (tmp_path / "work" / "labels" / "bucc2018").exists()
 
@@ -149,16 +149,16 @@ def test_neighbours_are_searched_on_all_devices(monkeypatch):
     monkeypatch.setattr(scoring, "cosine_topk", search)
     source = SimpleNamespace(config=SimpleNamespace(num_layers=2))
     embeddings = np.random.default_rng(0).normal(size=(2 * 50, 3, 16)).astype(np.float32)
-    found = []
+    results = []
     for n in (1, 8):
         mesh = make_mesh(1, jax.devices()[:n])
         scorer = scoring.Scorer(TASKS["tatoeba"], None, source, mesh)
         dataset = SimpleNamespace(language="de", features=None, examples=[], labelled=False)
         evaluation = scorer._evaluation(dataset, {"embedding": embeddings})
         family = FAMILIES["retrieval"]
-        found.append(family.results(family.decoded(evaluation), evaluation, None))
+        results.append(family.results(family.decoded(evaluation), evaluation, None))
     assert searched == [1, 1, 1, 8, 8, 8]
-    assert found[0] == found[1]
+    assert results[0] == results[1]
 
 
 def _no_tokenizer(texts, others=None, **_):
@@ -195,10 +195,10 @@ def test_a_pair_is_wanted_where_one_of_its_languages_is():
 
 def test_a_stand_in_is_no_submission(config, data, tmp_path):
     source = open_source("files", str(data))
-    (found,) = source.find("tatoeba", "test", "de")
-    substitute = dataclasses.replace(found, substitute=True)
+    (split,) = source.find("tatoeba", "test", "de")
+    substitute = dataclasses.replace(split, substitute=True)
     reader = Reader(_no_tokenizer, "", source, epath.Path(tmp_path / "cache"))
     task = TASKS["tatoeba"]
-    examples = found.read(())
+    examples = split.read(())
     assert not reader.given(task, task.recipe, "test", substitute, examples).official
-    assert reader.given(task, task.recipe, "test", found, examples).official
+    assert reader.given(task, task.recipe, "test", split, examples).official

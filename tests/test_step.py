@@ -29,7 +29,7 @@ from xt_jax.train.step import compile_step, init_state
 
 
 def run_steps(devices: int, layout: str, accumulate: int = 1, model_axis: int = 1, steps: int = 6):
-    """Losses and parameters after a few steps without dropout."""
+    """Returns the losses and parameters of a few steps without dropout."""
     features = pair_features()
     mesh = make_mesh(model_axis, jax.devices()[:devices])
     plan = plan_training(features.lengths, 16, 1, 0, rows_multiple=8)

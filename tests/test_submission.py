@@ -111,15 +111,15 @@ def test_no_pair_is_an_empty_file(tmp_path):
 
 
 def test_labels_are_right_in_the_eyes_of_the_scorer(tmp_path):
-    """A submission that says what the labels say scores 100 everywhere."""
+    """A submission with the labels as predictions scores 100 everywhere."""
     for task, entry in XTREME.tasks.items():
         for language in entry.languages:
             write(tmp_path / "predictions", task, language, CASES[task].examples, CASES[task].right)
             write_labels(tmp_path / "labels", task, language, CASES[task].examples)
-    found = verdict(tmp_path)
-    assert found.notes == ()
-    assert found.scores["all_task"] == pytest.approx(100, abs=TOLERANCE)
-    assert set(found.unofficial["udpos"]["accuracy"].values()) == {100.0}
+    result = verdict(tmp_path)
+    assert result.notes == ()
+    assert result.scores["all_task"] == pytest.approx(100, abs=TOLERANCE)
+    assert set(result.unofficial["udpos"]["accuracy"].values()) == {100.0}
 
 
 def test_every_scored_target_has_its_folder():
@@ -187,11 +187,11 @@ def test_unlabelled_examples_have_no_label_file(tmp_path, task, example):
 def test_tasks_left_out_count_in_no_group(xtreme):
     shutil.rmtree(xtreme / "predictions" / "xnli")
     shutil.rmtree(xtreme / "labels" / "bucc2018")
-    found = verdict(xtreme)
+    result = verdict(xtreme)
     expected = MADE_UP["xtreme"]
     left = {k: expected[k] for k in "tagging qa pawsx panx udpos tatoeba xquad mlqa tydiqa".split()}
-    assert_equal(found.scores, left)
-    alone = [note for note in found.notes if "nothing to compare it with" in note]
+    assert_equal(result.scores, left)
+    alone = [note for note in result.notes if "nothing to compare it with" in note]
     assert [note.partition(":")[0] for note in alone] == [
         str(xtreme / "predictions" / "bucc2018"),
         str(xtreme / "labels" / "xnli"),
@@ -213,17 +213,17 @@ def test_what_is_there_can_be_averaged(xtreme):
     (xtreme / "predictions" / "xnli" / "test-sw.tsv").unlink()
     for path in (xtreme / "labels" / "bucc2018").iterdir():
         path.unlink()
-    found = verdict(xtreme, allow_missing=True)
+    result = verdict(xtreme, allow_missing=True)
     expected = MADE_UP["xtreme"]
-    assert found.missing["xnli"] == ("sw",)
-    assert "bucc2018: no language is in both folders" in found.notes
+    assert result.missing["xnli"] == ("sw",)
+    assert "bucc2018: no language is in both folders" in result.notes
     scores = {k: v for k, v in expected["xnli"]["accuracy"].items() if k != "sw"}
-    assert found.scores["xnli"]["accuracy"] == pytest.approx(scores, abs=TOLERANCE)
+    assert result.scores["xnli"]["accuracy"] == pytest.approx(scores, abs=TOLERANCE)
     mean = sum(scores.values()) / 14
-    assert found.scores["xnli"]["avg_metric"] == pytest.approx(mean, abs=TOLERANCE)
-    assert not {"all_task", "classification", "retrieval", "bucc2018"} & set(found.scores)
-    assert found.scores["qa"] == pytest.approx(expected["qa"], abs=TOLERANCE)
-    text = command.table(found, "xtreme")
+    assert result.scores["xnli"]["avg_metric"] == pytest.approx(mean, abs=TOLERANCE)
+    assert not {"all_task", "classification", "retrieval", "bucc2018"} & set(result.scores)
+    assert result.scores["qa"] == pytest.approx(expected["qa"], abs=TOLERANCE)
+    text = command.table(result, "xtreme")
     assert "xnli               14/15" in text
     assert "missing: sw" in text
     assert "all_task             -" in text

@@ -87,7 +87,7 @@ def test_a_poisoned_segment_changes_no_other(dataset, mini_tokenizer):
 
 
 def perfect_outputs(features) -> dict[str, np.ndarray]:
-    """Logits [tokens] that are high where each feature's answer starts, and where it ends."""
+    """Returns logits [tokens] that are high where each feature's answer starts and ends."""
     outputs = {}
     for name in ("start", "end"):
         outputs[name] = np.full(len(features.tokens["input_ids"]), -5.0, np.float32)
@@ -133,13 +133,13 @@ def test_perfect_logits_tell_which_questions_of_the_real_squad_v2_have_no_answer
     outputs = perfect_outputs(features)
     predictions = spans_or_none.decode(outputs, features, examples, ())
     none = [odds for (_, odds), e in zip(predictions, examples, strict=True) if not e.answers]
-    some = [
+    answerable = [
         (text, odds, e) for (text, odds), e in zip(predictions, examples, strict=True) if e.answers
     ]
     assert len(none) > 30
-    assert len(some) > 30
+    assert len(answerable) > 30
     assert min(none) > 0
-    assert all(odds <= 0 and e.answers[0][0] in text for text, odds, e in some)
+    assert all(odds <= 0 and e.answers[0][0] in text for text, odds, e in answerable)
     best = [text for text, _ in predictions]
     assert best == spans.decode(outputs, features, examples, ())
 
@@ -238,10 +238,10 @@ def test_a_tag_that_is_no_label_is_not_learnt_but_predicted(mini_tokenizer):
     example = TagExample("0", ("Anna", "sees", "Berlin"), ("N", "(S\\NP)/NP", "rare"))
     labels = ("N", "(S\\NP)/NP")
     features = tags.tokenize([example], mini_tokenizer, labels, max_length=32)
-    here = features.host["word"]
-    gold = features.tokens["labels"][here >= 0]
+    word = features.host["word"]
+    gold = features.tokens["labels"][word >= 0]
     assert gold.tolist() == [0, 1, IGNORE]
-    predictions = tags.decode({"tag": np.ones(len(here), int)}, features, [example], labels)
+    predictions = tags.decode({"tag": np.ones(len(word), int)}, features, [example], labels)
     assert predictions == [["(S\\NP)/NP"] * 3]
     model = small_model("udpos", len(mini_tokenizer))
     assert summed_loss("udpos", model, batch_of(features, 1))[1] == 2
@@ -321,12 +321,12 @@ def test_examples_tokenised_some_at_a_time_are_those_tokenised_at_once(
     split, language = ("test", "de") if task == "tatoeba" else ("train", "en")
     files = open_source("files", str(world))
     examples = files.find(task, split, language)[0].read(row.labels)[:20]
-    whole = datasets.tokenised(row, examples, mini_tokenizer, **LIMITS)
+    at_once = datasets.tokenised(row, examples, mini_tokenizer, **LIMITS)
     monkeypatch.setattr(datasets, "CHUNK", 7)
     parts = datasets.tokenised(row, examples, mini_tokenizer, **LIMITS)
-    np.testing.assert_array_equal(parts.lengths, whole.lengths)
+    np.testing.assert_array_equal(parts.lengths, at_once.lengths)
     for group in ("tokens", "fields", "host"):
-        for name, array in getattr(whole, group).items():
+        for name, array in getattr(at_once, group).items():
             np.testing.assert_array_equal(getattr(parts, group)[name], array)
     assert len(datasets.tokenised(row, [], mini_tokenizer, **LIMITS)) == 0
 

@@ -228,15 +228,15 @@ def test_on_one_and_eight_devices(devices, n_queries, n_corpus, k):
     corpus[n_corpus // 3 : n_corpus // 3 + 1] = 0
     mesh = make_mesh(devices=jax.devices()[:devices])
     scores, indices = cosine_topk(queries, corpus, k, block=96, mesh=mesh)
-    found = min(k, n_corpus)
-    assert (indices[:, found:] == -1).all()
-    assert (scores[:, found:] == -np.inf).all()
-    one = cosine_topk(queries, corpus, found or 1, block=8192)
-    np.testing.assert_array_equal(indices[:, :found], one[1][:, :found])
-    want_scores, want_indices, _ = reference(queries, corpus, found)
-    np.testing.assert_allclose(scores[:, :found], want_scores, rtol=0, atol=TOLERANCE)
+    filled = min(k, n_corpus)
+    assert (indices[:, filled:] == -1).all()
+    assert (scores[:, filled:] == -np.inf).all()
+    one = cosine_topk(queries, corpus, filled or 1, block=8192)
+    np.testing.assert_array_equal(indices[:, :filled], one[1][:, :filled])
+    want_scores, want_indices, _ = reference(queries, corpus, filled)
+    np.testing.assert_allclose(scores[:, :filled], want_scores, rtol=0, atol=TOLERANCE)
     # Of two copies the first; copies have equal scores to the last bit in float64 too.
-    np.testing.assert_array_equal(indices[:, :found], want_indices)
+    np.testing.assert_array_equal(indices[:, :filled], want_indices)
 
 
 def test_a_corpus_on_disk_or_on_devices(tmp_path):

@@ -17,15 +17,15 @@ NUMBERS = {"loss": 1.5, "dev": 40.0}
 
 
 def events(folder) -> list[Event]:
-    """Of TFRecord files: a length of 8 bytes, 4 of its checksum, the message, 4 of its checksum."""
-    found = []
+    """Reads TFRecord files: 8 bytes of length, 4 of checksum, the message, 4 of checksum."""
+    messages = []
     for path in sorted(folder.glob("events.out.tfevents.*"), key=lambda p: p.stat().st_mtime_ns):
         data = path.read_bytes()
         while data:
             length = int.from_bytes(data[:8], "little")
-            found.append(Event.FromString(data[12 : 12 + length]))
+            messages.append(Event.FromString(data[12 : 12 + length]))
             data = data[12 + length + 4 :]
-    return found
+    return messages
 
 
 def scalars(folder) -> list[tuple[str, int, float]]:

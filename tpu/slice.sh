@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A TPU slice as a queued resource: created, set up, run on, watched, deleted.
+# Creates a TPU slice as a queued resource, sets it up, runs on it, watches it and deletes it.
 #
 #   tpu/slice.sh create  NAME --zone=ZONE --type=v5litepod-8 [--spot] [--project=P] [--runtime=R]
 #   tpu/slice.sh wait    NAME --zone=ZONE            until the slice is there
@@ -16,8 +16,8 @@
 # gcloud, and gs:// folders for --workdir and the data: a slice's own disks go with it.
 #
 #   XT_JAX_REPOSITORY     what a slice clones; else the origin of this folder
-#   XT_JAX_POLL_SECONDS   between two looks at a slice: 30
-#   XT_JAX_START_SECONDS  for which `run` looks whether the run begins well: 20
+#   XT_JAX_POLL_SECONDS   between two checks of a slice: 30
+#   XT_JAX_START_SECONDS  for which `run` watches whether the run starts without errors: 20
 set -euo pipefail
 
 readonly poll=${XT_JAX_POLL_SECONDS:-30} start=${XT_JAX_START_SECONDS:-20}
@@ -36,7 +36,7 @@ fail() {
 
 say() { echo "$(date +%H:%M:%S) $*"; }
 
-# ---- What runs on the hosts: `sent` sends these functions as they stand.
+# ---- Functions that run on the hosts: `sent` sends them as they are.
 
 is_running() { pgrep --pidfile run.pid --full run.py > /dev/null 2>&1; }
 
@@ -59,7 +59,7 @@ install_project() { # repository, ref
   git log -1 --format="$(hostname) has %h, %s"
 }
 
-# JAX on every host sees all chips of the slice, or says here that it does not.
+# Shows whether JAX on every host sees all chips of the slice.
 show_devices() {
   cd xt_jax && .venv/bin/python -c 'import jax; jax.distributed.initialize(); print(
     f"process {jax.process_index()} of {jax.process_count()}: {jax.local_device_count()} chips "
@@ -129,7 +129,7 @@ show_end() { # lines
     tail -n "$1" run.log
 }
 
-# ---- What runs here.
+# ---- Functions that run on this machine.
 
 sent() { # names of functions, arguments of the last one
   # shellcheck disable=SC2086
@@ -178,7 +178,7 @@ delete() {
   do_it gcloud compute tpus queued-resources delete "$name" "${where[@]}" --force --quiet
 }
 
-# The queued resource's state, or NOT_FOUND. That a call fails says nothing about the slice.
+# Prints the queued resource's state, or NOT_FOUND. A failed call says nothing about the slice.
 state() {
   local answer i
   for ((i = 1; i <= tries; i++)); do
@@ -194,7 +194,7 @@ state() {
   fail "the state of $name cannot be read ($tries times)"
 }
 
-# How the run on the first host is, as `report_run` says.
+# Prints the state of the run on the first host, as `report_run` does.
 run_state() {
   local answer
   if ! answer=$(on_hosts 0 "$(sent "is_running report_run")" 2>&1); then
@@ -248,8 +248,8 @@ run_on_slice() {
   on_hosts all "$(sent "is_running start_run" "$start" --coordinator=auto "$@")"
 }
 
-# Ends with the run. What a queued resource and the run on it say decides what to do next, so a
-# second `keep` goes on where the first one was.
+# Ends with the run. The states of the queued resource and of the run on it determine the next step,
+# so a second `keep` continues where the first one was.
 keep() {
   needs_type
   needs_arguments "$@"

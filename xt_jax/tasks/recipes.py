@@ -53,7 +53,7 @@ class Recipe:
 
 # Where batches and epochs come from; settings not named here are those described above.
 JIANT = "jiant"
-REMEMBERED = "remembered of the paper, not read"
+REMEMBERED = "recalled from the paper, not checked"
 OURS = "ours"
 
 NLI = XNLI = Recipe()
