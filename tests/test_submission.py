@@ -235,9 +235,9 @@ def test_unknown_folders_languages_and_ids_are_noted(xtreme):
     (xtreme / "predictions" / "mlqa" / "test-de.json").write_text('{"0": "cat", "q": "owl"}')
     text = "\n".join(verdict(xtreme).notes)
     assert f"{xtreme / 'predictions' / 'bucc'}: no task that this version scores" in text
-    assert f"{xtreme / 'predictions' / 'xnli'}: passed over test-xx.tsv" in text
+    assert f"{xtreme / 'predictions' / 'xnli'}: ignored test-xx.tsv" in text
     assert "mlqa/test-de.json: 7 of 8 ids are missing and score 0, e.g. 1" in text
-    assert "mlqa/test-de.json: passed over 1 ids that the labels do not have" in text
+    assert "mlqa/test-de.json: ignored 1 ids that the labels do not have" in text
 
 
 def test_nothing_to_score(xtreme):

@@ -46,7 +46,7 @@ class FileFormat:
 
     Attributes:
         suffix: of its name, without the dot.
-        score: a Part to its metrics and to notes on what was passed over; raises DataError where
+        score: a Part to its metrics and to notes on what was ignored; raises DataError where
             a file is malformed (with its line) or the two do not fit.
         text: (examples, predictions) to the text of a file; None if we do not write such files.
         write_labels: (path, labelled examples) writes the file of labels.
@@ -214,5 +214,5 @@ def _unmatched(gold: Sequence[str], predicted: Collection[str], part: Part) -> l
         count = f"{len(absent)} of {len(gold)} ids"
         notes.append(f"{part.prediction}: {count} are missing and score 0, e.g. {absent[0]}")
     if unknown:
-        notes.append(f"{part.prediction}: passed over {unknown} ids that the labels do not have")
+        notes.append(f"{part.prediction}: ignored {unknown} ids that the labels do not have")
     return notes

@@ -146,7 +146,7 @@ def _survey(
         for folder in (predictions / entry.folder, labels / entry.folder):
             unknown = sorted(path.name for path in folder.iterdir() if path.name not in known)
             if unknown := [name for name in unknown if not name.startswith(".")]:
-                notes.append(f"{folder}: passed over {', '.join(unknown)}")
+                notes.append(f"{folder}: ignored {', '.join(unknown)}")
     return present, notes
 
 
