@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 from etils import epath
 
 from xt_jax import files
-from xt_jax.files import AppendedFile, read_appended, read_appended_lines, sweep_temporaries
+from xt_jax.files import (
+    AppendedFile,
+    read_appended,
+    read_appended_lines,
+    sweep_temporaries,
+    temporary_path,
+)
 
 
 @pytest.fixture(params=["disk", "bucket"])
@@ -83,3 +91,17 @@ def test_old_temporary_files_are_swept(tmp_path):
         os.utime(path, (1000, 1000 if path != new else 3000))
     sweep_temporaries(tmp_path, before=2000)
     assert sorted(old.parent.iterdir()) == [new, other]
+
+
+def test_what_a_killed_process_left_is_swept_at_once(tmp_path, monkeypatch):
+    running = temporary_path(epath.Path(tmp_path / "a.json"))
+    running.write_text("")
+    process = subprocess.Popen(["true"])
+    process.wait()
+    monkeypatch.setattr(files.os, "getpid", lambda: process.pid)
+    file, folder = (temporary_path(epath.Path(tmp_path / name)) for name in ("b.json", "world"))
+    file.write_text("")
+    folder.mkdir()
+    (folder / "c").write_text("")
+    sweep_temporaries(tmp_path, before=0)
+    assert list(tmp_path.iterdir()) == [Path(running)]

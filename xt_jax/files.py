@@ -6,6 +6,8 @@ import contextlib
 import errno
 import itertools
 import os
+import re
+import socket
 import uuid
 from collections.abc import Iterator
 
@@ -65,7 +67,7 @@ def atomic_write_bytes(path: epath.PathLike, data: bytes) -> None:
     if not is_local(path):
         path.write_bytes(data)
         return
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    temporary = temporary_path(path)
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
@@ -74,18 +76,39 @@ def atomic_write_bytes(path: epath.PathLike, data: bytes) -> None:
         raise
 
 
-def sweep_temporaries(folder: epath.PathLike, before: float) -> None:
-    """Deletes temporary files of killed runs below `folder` that are older than `before`.
+def temporary_path(path: epath.Path) -> epath.Path:
+    """A hidden name beside `path` that tells which process of which host writes there."""
+    owner = f"{socket.gethostname()}-{os.getpid()}"
+    return path.parent / f".{path.name}.{owner}.{uuid.uuid4().hex[:8]}.tmp"
 
-    `before` is in seconds since 1970; a bucket has no such files.
+
+def sweep_temporaries(folder: epath.PathLike, before: float) -> None:
+    """Deletes what killed processes left below `folder` under temporary names.
+
+    A file or folder goes if its process, of this host, does not run any more, or if it is older
+    than `before` (in seconds since 1970). A bucket has none.
     """
-    for root, _, names in os.walk(folder) if is_local(folder) else ():
-        for name in names:
-            path = os.path.join(root, name)
+    for root, folders, names in os.walk(folder) if is_local(folder) else ():
+        for name in [*folders, *names]:
+            path = epath.Path(root) / name
             if name.startswith(".") and name.endswith(".tmp"):
                 with contextlib.suppress(FileNotFoundError):
-                    if os.path.getmtime(path) < before:
-                        os.unlink(path)
+                    if _is_writer_gone(name) or path.stat().mtime < before:
+                        path.rmtree() if name in folders else path.unlink()
+
+
+def _is_writer_gone(name: str) -> bool:
+    """Whether a name of `temporary_path` is of a process of this host that has ended."""
+    owner = re.search(rf"\.{re.escape(socket.gethostname())}-(\d+)\.\w+\.tmp$", name)
+    if owner is None:
+        return False
+    try:
+        os.kill(int(owner[1]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def is_local(path: epath.PathLike) -> bool:

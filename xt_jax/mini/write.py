@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import uuid
 
 from etils import epath
 
 from xt_jax.errors import DataError
-from xt_jax.files import atomic_write_text
+from xt_jax.files import atomic_write_text, temporary_path
 from xt_jax.mini.languages import LANGUAGES
 from xt_jax.mini.official import Sizes, write_files
 
@@ -32,7 +31,7 @@ def write_world(directory: epath.PathLike, sizes: Sizes | None = None, seed: int
     target = epath.Path(directory)
     if _is_made(target, fingerprint):
         return target
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+    temporary = temporary_path(target)
     try:
         write_files(temporary, sizes, seed)
         atomic_write_text(temporary / FINGERPRINT, fingerprint)
