@@ -82,7 +82,7 @@ def write(folder: Path, shard: str, acknowledgements: int) -> None:
     if random.random() < 0.5:  # short writes, between which a kill may come
 
         def write_some(descriptor: int, data: memoryview) -> int:
-            time.sleep(0.0002)
+            time.sleep(0.002)
             return write_all(descriptor, data[: random.randint(1, 4000)])
 
         files.os.write = write_some
@@ -153,14 +153,16 @@ def main(folder: Path, kills: int) -> dict[str, int]:
         if random.random() < 0.8:  # else it may come while the writer opens the file
             while not note(shard):
                 time.sleep(0.001)
-        time.sleep(random.uniform(0, 0.02))
+        time.sleep(random.uniform(0, 0.06))  # past the pause between two sets
         process, pipe = writers[shard]
         os.kill(process, signal.SIGKILL)
         assert os.waitpid(process, 0)[1] == signal.SIGKILL, f"the writer of {shard} failed"
         note(shard)
         os.close(pipe)
-        last = (folder / f"results-{shard[0]}-of-2.jsonl").read_bytes()[-40:]
-        torn += not last.endswith(b"}\n") or b"set_of" not in last
+        path = folder / f"results-{shard[0]}-of-2.jsonl"
+        if path.exists():  # not yet where the first writer is killed at once
+            last = path.read_bytes()[-40:]
+            torn += not last.endswith(b"}\n") or b"set_of" not in last
         writers[shard] = forked(write, folder, shard)
         read_count += len(drained(reads))
         assert os.waitpid(reader, os.WNOHANG) == (0, 0), "the reader failed"
