@@ -59,7 +59,7 @@ def test_a_size_that_is_not_there_is_an_error_with_the_command(tmp_path, monkeyp
     source = encoders.open_pretrained(ModelConfig("mini-48", random_init=True), "of the data")
     assert (source.name, source.folder) == ("mini-48-random", None)
     assert source.config.vocab_size == len(source.tokenizer) == len(load_tokenizer(str(folder)))
-    with pytest.raises(ConfigError, match="`mini-40` is no size"):
+    with pytest.raises(ConfigError, match="`mini-40` is not a size"):
         pretrain_mini.get_config("size=mini-40")
 
 
