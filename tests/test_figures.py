@@ -455,7 +455,7 @@ assert "matplotlib.pyplot" not in sys.modules
 
 
 def test_the_same_rows_are_the_same_bytes_whatever_the_user_has_set(tmp_path):
-    """In another process, with settings of its own, at another time."""
+    """Draws the pictures again in a new process that has other matplotlib settings."""
     rows = ladder(THREE)
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()

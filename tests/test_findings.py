@@ -1,4 +1,4 @@
-"""What is concluded from the rows of a study: gaps, slopes, collapsed runs, certainty."""
+"""Tests of the findings of a study: gaps, slopes, collapsed runs and their intervals."""
 
 from __future__ import annotations
 

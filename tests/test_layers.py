@@ -59,7 +59,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _within(module: str, names: set[str]) -> bool:
-    """Whether a module is one of `names` or lies in one."""
+    """Returns whether a module is one of the packages or modules `names`, or inside one."""
     return any(f"{module}.".startswith(f"{name}.") for name in names)
 
 
@@ -71,7 +71,7 @@ def _rule(module: str) -> str:
 
 
 def _forbidden(module: str, path: Path) -> set[str]:
-    """What a module imports of the package against the table."""
+    """Returns the imports of a module that its row of `ALLOWED` does not permit."""
     rule = _rule(module)
     allowed = ALLOWED[rule] | {rule.partition(".")[0]}
     names = {n.removeprefix("xt_jax.") for n in _imports(path) if n.startswith("xt_jax.")}

@@ -193,7 +193,7 @@ def stopping(monkeypatch, chunks, stop=None):
 
 
 def test_after_stops_it_goes_on_where_it_was(mined, tmp_path, monkeypatch):
-    """In the source file, between the files, twice in the target file."""
+    """Stops mining four times: in the source file, between the files, twice in the target."""
     monkeypatch.setattr(command, "CHUNK", 8)
     mined()
     wanted = (tmp_path / "out.tsv").read_bytes()

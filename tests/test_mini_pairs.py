@@ -144,7 +144,7 @@ def test_paraphrases_are_two_sentences_in_the_languages_that_have_them(code):
 
 
 def _same(first: tuple[Scene, ...], second: tuple[Scene, ...]) -> bool:
-    """Whether each utterance follows from the other."""
+    """Returns whether two utterances entail each other."""
     pairs = itertools.chain(
         ((first, scene) for scene in second), ((second, scene) for scene in first)
     )

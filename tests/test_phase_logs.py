@@ -1,4 +1,4 @@
-"""What a report reads from the folders of phases."""
+"""Tests that a report reads the logs and records in the folders of phases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study reads from the real data, and what it plans, saves and compiles."""
+"""Tests of whole studies: the real data they read, what they save and how often they compile."""
 
 from __future__ import annotations
 

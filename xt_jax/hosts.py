@@ -83,7 +83,9 @@ def met(where: str, seconds: float) -> bool:
     try:
         from jax._src.distributed import global_state
 
-        barrier = global_state.client.wait_at_barrier  # type: ignore[union-attr]
+        client = global_state.client
+        assert client is not None, "several processes have joined a coordination service"
+        barrier = client.wait_at_barrier
     except (ImportError, AttributeError):
         logging.error("This version of JAX has no barrier to wait for all processes at %s", where)
         return False

@@ -22,7 +22,7 @@ from xt_jax.retrieval.blocks import Best, Block, Rows
 
 _AXIS = "corpus"
 _CUT, _WHOLE = P(_AXIS), P()
-_CUT_BLOCK = Block(values=_CUT, scale=P(None, _AXIS))  # type: ignore[arg-type]  # specs
+_CUT_BLOCK = Block._make((_CUT, P(None, _AXIS)))  # the layout of each part
 _LENGTHS = 32  # different lengths of tiles, and of blocks
 _INTERPRET = False  # True: tests run the TPU's kernel step by step on a CPU
 

@@ -243,26 +243,26 @@ class _Preparation:
         scored: list[Dataset] = []
         submitted: list[Dataset] = []
         unscored: list[str] = []
+        predicted: set[str] = set()  # languages whose test split has no labels
         for language in languages:
-            files = {split: read[split][language] for split in order}
-            best = next((split for split, file in files.items() if file and file.labelled), None)
-            if best is None:
-                unscored.append(language)
+            best = ""  # the split that is scored
+            for split in order:
+                file = read[split][language]
+                if file is not None and file.labelled:
+                    best, (found, examples, _) = split, file
+                    scored.append(self.reader.given(task, recipe, split, found, examples, most))
+                    if found.substitute:
+                        name = f"{task.name}, {language}"
+                        logging.warning("%s: scored on a substitute: %s", name, found.where)
+                    break
             else:
-                found, examples, _ = files[best]  # type: ignore[misc]
-                scored.append(self.reader.given(task, recipe, best, found, examples, most))
-                if found.substitute:
-                    name = f"{task.name}, {language}"
-                    logging.warning("%s: scored on a substitute: %s", name, found.where)
+                unscored.append(language)
             test = read["test"][language]
             if self.config.submission and test and best != "test" and not test.found.substitute:
                 dataset = self.reader.given(task, recipe, "test", test.found, test.examples)
                 submitted.append(replace(dataset, labelled=False))
-        predicted = {
-            dataset.language
-            for dataset in submitted
-            if not read["test"][dataset.language].labelled  # type: ignore[union-attr]
-        }
+                if not test.labelled:
+                    predicted.add(language)
         if unlabelled := [lang for lang in unscored if lang in predicted]:
             logging.warning(
                 "%s: no labels for %s: predicted but not scored", task.name, ", ".join(unlabelled)
