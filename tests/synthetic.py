@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 from rows import rows_of
 
 from xt_jax.records.results import Row
+from xt_jax.report import plots
 from xt_jax.report.phase_logs import PhaseLog
 from xt_jax.report.study_results import StudyResults, results_of
 from xt_jax.tasks.table import TARGETS, TASKS
@@ -25,6 +27,8 @@ BRANCHES = ("direct", "mnli", "squad", "qqp", "hellaswag", "mnli+squad+qqp+hella
 WORLD = ("ar", "de", "en", "es", "hi", "ru", "tr", "zh")
 EFFECTS = {"mnli": (3.0, -1.5), "squad": (2.0, 0.2), "qqp": (-1.0, 0.0), "hellaswag": (0.8, -0.6)}
 LEVELS = (45, 65, 60, 75, 30, 32, 36, 25, 55)
+PUBLISHED = {"xlm-roberta-base": 85_054_464, "facebook/xlm-roberta-xl": 2_832_000_000}
+THREE = dict(list(MINI.items())[:3])
 
 
 def effect(intermediate: str, params: int, target: str) -> float:
@@ -106,3 +110,27 @@ def phase_logs(sizes: Sequence[str] = tuple(MINI), seeds: int = 3) -> list[Phase
                         )
                     )  # fmt: skip
     return logs
+
+
+def draw(study: StudyResults) -> dict[str, Figure]:
+    """Draws every picture of a report, by its name."""
+    return {each.name: plots.draw(each) for each in plots.drawings(study)}
+
+
+def ladder(sizes: dict[str, int], targets: tuple[str, ...] = ("xnli",), seeds: int = 2):
+    """Returns scores 10 and 11 (seeds 0, 1) for direct at the first size, 10 more per next size."""
+    return [
+        row
+        for i, (model, params) in enumerate(sizes.items())
+        for seed in range(seeds)
+        for target in targets
+        for name, more in (("direct", 0.0), ("mnli", 5.0))
+        for row in rows_of(
+            name,
+            {"de": 9.0 + 10 * i + seed + more, "sw": 11.0 + 10 * i + seed + more},
+            seed=seed,
+            target=target,
+            model=model,
+            encoder_params=params,
+        )
+    ]

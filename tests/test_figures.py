@@ -1,25 +1,26 @@
-"""The pictures of a report: they show the results, and all of their text is legible."""
+"""Tests that the pictures of a report show the results."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
-import matplotlib
-import numpy as np
 import pytest
-from conftest import ROOT
-from etils import epath
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
 from rows import keys, rows_of
-from synthetic import BRANCHES, MINI, analysed, phase_logs, study_rows
+from synthetic import (
+    BRANCHES,
+    MINI,
+    PUBLISHED,
+    THREE,
+    analysed,
+    draw,
+    ladder,
+    phase_logs,
+    study_rows,
+)
 
 from xt_jax.records.results import Row
 from xt_jax.report import plots
@@ -27,13 +28,6 @@ from xt_jax.report.figures.style import styles_of
 from xt_jax.report.statistics.findings import Findings
 from xt_jax.report.study_results import StudyResults
 from xt_jax.report.text import points
-
-PUBLISHED = {"xlm-roberta-base": 85_054_464, "facebook/xlm-roberta-xl": 2_832_000_000}
-THREE = dict(list(MINI.items())[:3])
-
-
-def draw(study: StudyResults) -> dict[str, Figure]:
-    return {each.name: plots.draw(each) for each in plots.drawings(study)}
 
 
 def some(branches=("direct", "mnli", "squad"), targets=("xnli", "panx"), **options) -> StudyResults:
@@ -46,25 +40,6 @@ def lines(axes, label: str) -> list[tuple[float, float]]:
 
 
 # --- scores -----------------------------------------------------------------------------------
-
-
-def ladder(sizes: dict[str, int], targets: tuple[str, ...] = ("xnli",), seeds: int = 2):
-    """Returns scores 10 and 11 (seeds 0, 1) for direct at the first size, 10 more per next size."""
-    return [
-        row
-        for i, (model, params) in enumerate(sizes.items())
-        for seed in range(seeds)
-        for target in targets
-        for name, more in (("direct", 0.0), ("mnli", 5.0))
-        for row in rows_of(
-            name,
-            {"de": 9.0 + 10 * i + seed + more, "sw": 11.0 + 10 * i + seed + more},
-            seed=seed,
-            target=target,
-            model=model,
-            encoder_params=params,
-        )
-    ]
 
 
 def dots(axes: Axes, name: str) -> list[tuple[float, float]]:
@@ -358,127 +333,3 @@ def test_phases_that_were_evaluated_once_show_their_loss():
     assert figure.get_supylabel() == "loss of the step"
     assert [axes.get_title() for axes in figure.axes] == ["xnli", "pawsx", "panx", "tydiqa"]
     assert lines(figure.axes[0], "direct") == [(100, 1.2), (200, 0.7)]
-
-
-# --- all pictures -----------------------------------------------------------------------------
-
-
-def texts_of(figure: Figure) -> list:
-    """Returns the legend, and every visible title, label and number."""
-    found = [*figure.legends, *figure.texts]
-    for axes in figure.axes:
-        found += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
-        for i, labels, limits in (
-            (0, axes.get_xticklabels(), axes.get_xlim()),
-            (1, axes.get_yticklabels(), axes.get_ylim()),
-        ):
-            low, high = sorted(limits)
-            found += [label for label in labels if low <= label.get_position()[i] <= high]
-    shown = [text for text in found if text.get_visible()]
-    return [text for text in shown if text.get_window_extent().width > 1]
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        study_rows(layers=True),
-        study_rows(PUBLISHED, ("direct", "mnli"), seeds=2, languages=None, layers=True),
-        study_rows({"mini-48": 56_544}, ("direct", "mnli", "squad"), seeds=1, layers=True),
-        study_rows({f"mini-{n}": 1000 * 2**n for n in range(7)}, seeds=2, layers=True),
-        ladder({"mini-0": 56_000, "mini-1": 60_000, "mini-2": 790_000}),
-    ],
-    ids=["the mini study", "published", "one size", "seven sizes", "close sizes"],
-)
-def test_no_text_is_cut_off_or_small_or_over_another(rows):
-    for name, figure in draw(analysed(rows, phases=phase_logs(seeds=1))).items():
-        figure.draw_without_rendering()
-        texts = texts_of(figure)
-        boxes = np.array([text.get_window_extent().extents for text in texts])
-        assert len(boxes) > 5
-        assert figure.get_figwidth() == 10  # inches, 960 CSS pixels
-        assert min(t.get_fontsize() for t in texts if hasattr(t, "get_fontsize")) >= 7.5
-        low, high = boxes[:, :2], boxes[:, 2:]
-        assert (low >= figure.bbox.min).all(), name
-        assert (high <= figure.bbox.max).all(), name
-        overlap = (low[:, None] < high).all(axis=2) & (high[:, None] > low).all(axis=2)
-        pairs = np.argwhere(np.triu(overlap, 1))
-        assert not len(pairs), (name, [(texts[a], texts[b]) for a, b in pairs])
-
-
-def write_pictures(folder: Path, rows: list[Row]) -> None:
-    for drawing in plots.drawings(analysed(rows)):
-        plots.write_drawing(epath.Path(folder), drawing)
-
-
-def png_size(path: Path) -> tuple[int, int]:
-    """(width, height)"""
-    head = path.read_bytes()[:24]
-    assert head[:8] == b"\x89PNG\r\n\x1a\n"
-    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-
-
-def test_without_rows_there_are_no_pictures():
-    assert plots.drawings(analysed([])) == []
-
-
-def test_names_are_drawn_as_they_are_and_long_ones_in_lines(tmp_path):
-    model = r"runs/a$\b_{$/" + "x" * 120
-    name = "+".join(["commonsense_qa", "hellaswag", "squad_v2", "anli_plus"])
-    rows = rows_of("direct", {"de": 2.0}, model=model) + rows_of(name, {"de": 1.0}, model=model)
-    figures = draw(analysed(rows))
-    assert model in figures["heat_map"].axes[0].get_title("left")
-    assert model in figures["languages_by_script"].axes[0].get_title().replace("\n", "")
-    legend = [text.get_text() for text in figures["scores"].legends[0].get_texts()]
-    assert legend == ["direct", "commonsense_qa+hellaswag+squad_v2+\nanli_plus"]
-    write_pictures(tmp_path, rows)
-    assert (tmp_path / "heat_map.png").stat().st_size > 5_000
-
-
-def test_pictures_are_as_wide_as_a_page_and_not_too_tall_to_draw(tmp_path):
-    rows = [row for i in range(320) for row in rows_of("direct", {"de": 60.0}, target=f"t{i}")]
-    write_pictures(tmp_path, rows[:1])
-    assert png_size(tmp_path / "scores.png")[0] == 1500
-    assert 'width="720pt"' in (tmp_path / "scores.svg").read_text()  # 960 CSS pixels
-    write_pictures(tmp_path, rows)
-    width, height = png_size(tmp_path / "scores.png")
-    assert height <= 20_000
-    assert width < 1500
-
-
-PROGRAM = """
-import json, pathlib, sys
-from test_figures import write_pictures
-folder = pathlib.Path(sys.argv[1])
-write_pictures(folder, json.loads((folder / "rows.json").read_text()))
-assert "matplotlib.pyplot" not in sys.modules
-"""
-
-
-def test_the_same_rows_are_the_same_bytes_whatever_the_user_has_set(tmp_path):
-    """Draws the pictures again in a new process that has other matplotlib settings."""
-    rows = ladder(THREE)
-    here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
-    there.mkdir()
-    settings = {name: matplotlib.rcParams[name] for name in {*matplotlib.rcParams} - {"backend"}}
-    write_pictures(here, rows)
-    assert settings == {name: matplotlib.rcParams[name] for name in settings}
-    (there / "rows.json").write_text(json.dumps(rows))
-    (there / "matplotlibrc").write_text(
-        "font.size: 20\nfont.family: monospace\nsvg.hashsalt: other\n"
-    )
-    environment = os.environ | {
-        "MATPLOTLIBRC": str(there),
-        "MPLBACKEND": "module://nowhere",
-        "SOURCE_DATE_EPOCH": "86400",
-        "PYTHONHASHSEED": "7",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-    }
-    subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(there)], cwd=ROOT, env=environment, check=True
-    )
-    pictured = sorted(path.name for path in here.iterdir())
-    assert {"scores.png", "gap_by_size.svg", "heat_map.png"} < set(pictured)
-    for name in pictured:
-        assert (here / name).read_bytes() == (there / name).read_bytes(), name
-    assert "dc:date" not in (here / "scores.svg").read_text()
