@@ -7,12 +7,12 @@ import pytest
 from etils import epath
 
 from xt_jax.config import Config, DataConfig, MixtureConfig, ModelConfig, RecipeOverrides
-from xt_jax.data.packing import Features, plan_training
+from xt_jax.data.packing import Features
 from xt_jax.errors import ConfigError
 from xt_jax.records import results
 from xt_jax.study import runner
 from xt_jax.study.datasets import Dataset
-from xt_jax.study.schedule import plan_phase
+from xt_jax.study.schedule import Planner
 from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import TASKS, per_example
@@ -28,6 +28,14 @@ def part_of(name: str, count: int, recipe: Recipe, sizes: tuple[int, ...] = ()) 
     return TaskData(task, recipe, dataset, None)
 
 
+def planner(mixture: MixtureConfig | None = None) -> Planner:
+    return Planner(mixture or MixtureConfig(), True, 8, 1, 768, epath.Path("unused"))
+
+
+def planned(part: TaskData, seed: int = 0):
+    return planner().plan_anew(Phase("one", (part,), part.recipe), seed)
+
+
 def fill(part: TaskData, plan) -> float:
     assert part.train is not None
     return plan.fill(part.train.features.lengths)
@@ -37,7 +45,7 @@ def fill(part: TaskData, plan) -> float:
 def test_epochs_of_one_task_decide_the_steps(name):
     recipe = Recipe(epochs=3, batch_size=4, batch_tokens=2048)
     part = part_of(name, 600, recipe)
-    order, (plan,) = plan_phase(Phase(name, (part,), recipe), MixtureConfig(), 0, plan_training)
+    order, (plan,) = planned(part)
     assert len(order) == plan.steps
     assert plan.steps % 3 == 0
     assert plan.rows * plan.length <= 2048
@@ -48,17 +56,18 @@ def test_epochs_of_one_task_decide_the_steps(name):
 @pytest.mark.parametrize(("name", "sizes"), [("mnli", ()), ("mlm", (500, 80, 20))])
 @pytest.mark.parametrize("steps", [1, 7, 60])
 def test_steps_are_exact(name, sizes, steps):
-    recipe = Recipe(steps=steps, batch_tokens=2048)
-    part = part_of(name, 600, recipe, sizes)
-    order, (plan,) = plan_phase(Phase(name, (part,), recipe), MixtureConfig(), 0, plan_training)
+    part = part_of(name, 600, Recipe(steps=steps, batch_tokens=2048), sizes)
+    order, (plan,) = planned(part)
     assert len(order) == plan.steps == steps
     assert fill(part, plan) > (0.9 if steps > 1 else 0.8)
+    _, (plan,) = planned(part_of(name, 600, Recipe(steps=steps, batch_size=16, epochs=9), sizes))
+    assert np.diff(plan.splits).tolist() == [16] * steps
 
 
 def test_text_without_steps_is_one_pass_of_full_steps():
     recipe = Recipe(epochs=1, batch_tokens=2048)
     part = part_of("mlm", 600, recipe, (500, 80, 20))
-    _, (plan,) = plan_phase(Phase("mlm", (part,), recipe), MixtureConfig(), 0, plan_training)
+    _, (plan,) = planned(part)
     assert abs(len(plan.feature) - 600) <= 600 / plan.steps
     assert fill(part, plan) > 0.9
 
@@ -69,7 +78,7 @@ def test_all_seeds_of_text_have_one_shape(tokens):
     part = part_of("mlm", 6000, recipe, (5000, 800, 200))
     shapes = set()
     for seed in range(4):
-        _, (plan,) = plan_phase(Phase("mlm", (part,), recipe), MixtureConfig(), seed, plan_training)
+        _, (plan,) = planned(part, seed)
         shapes.add((plan.rows, plan.length, plan.segments, plan.steps))
     assert len(shapes) == 1
 
@@ -79,11 +88,8 @@ def test_a_mixture_gives_each_task_the_steps_of_its_epochs():
     recipe = Recipe(epochs=2, batch_tokens=2048)
     parts = (part_of("mnli", 800, recipe), part_of("qqp", 400, recipe))
     config = MixtureConfig(sampler="proportional")
-    order, plans = plan_phase(Phase("mnli+qqp", parts, recipe), config, 0, plan_training)
-    alone = [
-        plan_phase(Phase("one", (part,), recipe), config, 0, plan_training)[1][0].steps
-        for part in parts
-    ]
+    order, plans = planner(config).plan_anew(Phase("mnli+qqp", parts, recipe), 0)
+    alone = [planned(part).plans[0].steps for part in parts]
     assert abs(len(order) - sum(alone)) <= 1
     for i, (part, plan) in enumerate(zip(parts, plans, strict=True)):
         assert plan.steps == (order == i).sum()
@@ -94,17 +100,15 @@ def test_a_mixture_gives_each_task_the_steps_of_its_epochs():
 
 @pytest.mark.parametrize("name", ["mnli", "commonsense_qa"])
 def test_a_budget_too_small_for_the_longest_example_says_what_is_needed(name):
-    def planned(tokens: int):
-        recipe = Recipe(batch_tokens=tokens)
-        part = part_of(name, 50, recipe)
-        return plan_phase(Phase(name, (part,), recipe), MixtureConfig(), 0, plan_training)
+    def plan(tokens: int):
+        return planned(part_of(name, 50, Recipe(batch_tokens=tokens)))
 
     with pytest.raises(ConfigError, match=f"64 tokens is too small for {name}") as error:
-        planned(64)
+        plan(64)
     needed = int(str(error.value).split("use ")[1].split(" or more")[0])
-    planned(needed)
+    plan(needed)
     with pytest.raises(ConfigError):
-        planned(needed - 1)
+        plan(needed - 1)
 
 
 def test_a_budget_of_a_target_is_checked_before_the_intermediate_task_is_trained(

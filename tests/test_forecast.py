@@ -15,8 +15,7 @@ from xt_jax.model import preset
 from xt_jax.model.sharding import make_mesh
 from xt_jax.records.results import Results
 from xt_jax.study import build, forecast
-from xt_jax.study.cost import Cost, forward_flops, job_costs, planned
-from xt_jax.study.plan import Job
+from xt_jax.study.jobs import Cost, Job, forward_flops, job_costs, planned
 from xt_jax.study.schedule import phase_seed
 from xt_jax.train.throughput import train_flops
 
@@ -135,5 +134,5 @@ def test_what_is_counted_is_what_is_trained(tmp_path, monkeypatch):
 def test_a_task_whose_size_is_not_known():
     with pytest.raises(ConfigError, match="mlm"):
         forecast._official(Config(intermediates=("mnli+mlm",)))
-    with pytest.raises(ConfigError, match="no task `mnl`"):
+    with pytest.raises(ConfigError, match="`mnl` is not a task"):
         forecast._official(Config(intermediates=("mnl",)))

@@ -16,8 +16,7 @@ from safetensors import safe_open
 
 from configs import pretrain_mini
 from xt_jax import model as models
-from xt_jax.config import Config, MixtureConfig, ModelConfig
-from xt_jax.data.packing import Features, plan_training
+from xt_jax.config import Config, ModelConfig
 from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.errors import ConfigError, DataError, WeightsError
 from xt_jax.ladder import ship as shipping
@@ -27,9 +26,6 @@ from xt_jax.model import pretrained as encoders
 from xt_jax.model.presets import MINI
 from xt_jax.model.sharding import make_mesh
 from xt_jax.study import build, runner
-from xt_jax.study.datasets import Dataset
-from xt_jax.study.schedule import plan_phase
-from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import TASKS
 from xt_jax.train.optim import make_optimizer
@@ -75,22 +71,6 @@ def test_only_masked_language_modelling_has_another_second_moment():
 
 def _nu(state):
     return next(part.nu for part in state[1] if hasattr(part, "nu"))
-
-
-@pytest.mark.parametrize("name", ["mlm", "xnli"])
-def test_steps_in_place_of_epochs_are_exact(name):
-    lengths = np.full(50, 9, np.int32)
-    dataset = Dataset("train", "en", Features(lengths, {}, {}), "", (50,), list)
-    recipe = Recipe(steps=7, epochs=2, batch_size=16)
-    phase = Phase(name, (TaskData(TASKS[name], recipe, dataset, None),), recipe)
-    order, (plan,) = plan_phase(phase, MixtureConfig(), 0, plan_training)
-    assert len(order) == plan.steps == 7
-    assert np.diff(plan.splits).tolist() == [16] * 7
-    by_epochs = Recipe(epochs=2, batch_size=16)
-    part = TaskData(TASKS[name], by_epochs, dataset, None)
-    assert (
-        len(plan_phase(Phase(name, (part,), by_epochs), MixtureConfig(), 0, plan_training)[0]) == 7
-    )
 
 
 def pretraining(data: Path, folder: Path, arg: str = "size=mini-48,steps=5,batch=8") -> Config:

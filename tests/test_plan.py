@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xt_jax.config import Config, of_model
 from xt_jax.errors import ConfigError
-from xt_jax.study.plan import Job, graph, share
+from xt_jax.study.jobs import Cost, Job, graph, share
 
 TARGETS = ("xnli", "xquad", "mlqa", "tatoeba")
 
@@ -21,7 +21,7 @@ def config(**changes) -> Config:
 
 
 def jobs_of(config, models=("a",), intermediates=("mnli",), targets=TARGETS, at_once=1):
-    return graph(config, models, intermediates, targets, dict.fromkeys(models, at_once))
+    return graph(config, dict.fromkeys(models, at_once), intermediates, targets)
 
 
 def test_every_job_comes_after_what_it_needs_and_seeds_are_outermost():
@@ -46,7 +46,7 @@ def test_seeds_that_are_one_program_are_one_job():
     jobs = jobs_of(config(seeds=3), targets=("xnli",), at_once=2)
     assert [job.seeds for job in jobs] == [(3, 4)] * 3 + [(5,)] * 3
     assert jobs[0].name == "a: xnli after direct, seed 3-4"
-    mixed = graph(config(), ("a", "b"), (), ("xnli",), {"a": 2, "b": 1})
+    mixed = graph(config(), {"a": 2, "b": 1}, (), ("xnli",))
     assert [(job.model, job.seeds) for job in mixed] == [
         ("a", (3, 4)),
         ("b", (3,)),
@@ -67,8 +67,8 @@ def test_tasks_without_data_are_not_there_and_without_targets_only_intermediate_
 )
 def test_shards_hold_every_job_once_and_none_waits_for_another(count, names, seeds, random):
     jobs = jobs_of(config(intermediates=tuple(names), seeds=seeds), ("a", "b"), names)
-    costs = [random.random() for _ in jobs]
-    shards = [share(jobs, costs, f"{i}/{count}") for i in range(1, count + 1)]
+    costs = [Cost(flops=random.random()) for _ in jobs]
+    shards = [share(jobs, costs, f"{i}/{count}")[0] for i in range(1, count + 1)]
     assert sorted(jobs.index(job) for shard in shards for job in shard) == [*range(len(jobs))]
     for shard in shards:
         assert shard == [job for job in jobs if job in shard]
@@ -77,9 +77,9 @@ def test_shards_hold_every_job_once_and_none_waits_for_another(count, names, see
 
 def test_shards_cost_about_the_same():
     jobs = jobs_of(config(intermediates=("direct",), seeds=12))
-    costs = [1.0 + i % 5 for i in range(len(jobs))]
-    cost = dict(zip(jobs, costs, strict=True))
-    loads = [sum(cost[job] for job in share(jobs, costs, f"{i}/4")) for i in range(1, 5)]
+    costs = [Cost(flops=1.0 + i % 5) for i in range(len(jobs))]
+    shares = [share(jobs, costs, f"{i}/4")[1] for i in range(1, 5)]
+    loads = [sum(cost.flops for cost in costs) for costs in shares]
     assert max(loads) - min(loads) <= 5
 
 

@@ -14,7 +14,7 @@ from xt_jax.errors import DataError, UserError
 from xt_jax.records import progress as progress_module
 from xt_jax.records.progress import Progress, clock, status_file, time_left
 from xt_jax.records.results import Results
-from xt_jax.study.plan import Job
+from xt_jax.study.jobs import Job
 from xt_jax.study.runner import run_jobs
 
 JOBS = [

@@ -23,7 +23,7 @@ from xt_jax.records import results
 from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.study import build, runner, scoring
-from xt_jax.study.datasets import Reader
+from xt_jax.study.datasets import Reader, ReadFile
 from xt_jax.study.task_data import _is_wanted
 from xt_jax.tasks.family import Evaluation
 from xt_jax.tasks.table import FAMILIES, TASKS
@@ -128,7 +128,7 @@ def test_some_of_the_translations_are_found_among_themselves(config, data, tmp_p
     source = open_source("files", str(data))
     (found,) = source.find("tatoeba", "test", "de")
     reader = Reader(_no_tokenizer, "", source, epath.Path(tmp_path / "cache"))
-    narrowed = reader.given(task, task.recipe, "test", found, found.read(()), 5)
+    narrowed = reader.given(task, task.recipe, "test", ReadFile(found, found.read(()), True), 5)
     assert [e.match for e in narrowed.examples] == [0, 1, 2, 3, 4]
     assert not narrowed.official
     embeddings = np.repeat(np.eye(5, dtype=np.float32), 2, axis=0)[:, None, :]
@@ -199,6 +199,6 @@ def test_a_stand_in_is_no_submission(config, data, tmp_path):
     substitute = dataclasses.replace(split, substitute=True)
     reader = Reader(_no_tokenizer, "", source, epath.Path(tmp_path / "cache"))
     task = TASKS["tatoeba"]
-    examples = split.read(())
-    assert not reader.given(task, task.recipe, "test", substitute, examples).official
-    assert reader.given(task, task.recipe, "test", split, examples).official
+    for found in (substitute, split):
+        file = ReadFile(found, split.read(()), True)
+        assert reader.given(task, task.recipe, "test", file).official == (found is split)

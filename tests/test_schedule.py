@@ -10,8 +10,7 @@ from etils import epath
 from test_budget import part_of
 
 from xt_jax.config import MixtureConfig
-from xt_jax.study import schedule
-from xt_jax.study.schedule import Planner
+from xt_jax.study.schedule import PhasePlan, Planner
 from xt_jax.study.task_data import Phase
 from xt_jax.tasks.recipes import Recipe
 
@@ -30,7 +29,7 @@ def phase(*names: str, recipe: Recipe = RECIPE) -> Phase:
     return Phase("+".join(names), tuple(parts), recipe)
 
 
-def same_batches(a: schedule.PhasePlan, b: schedule.PhasePlan) -> bool:
+def same_batches(a: PhasePlan, b: PhasePlan) -> bool:
     arrays = [
         [plan.order, *(x for p in plan.plans for x in (p.feature, p.row, p.slot, p.splits))]
         for plan in (a, b)
@@ -75,10 +74,8 @@ def test_the_mixture_is_not_in_the_identity_of_one_task(tmp_path):
 
 
 def test_a_phase_is_planned_once_and_its_sizes_are_remembered(tmp_path, monkeypatch):
-    mixed, calls, plan_phase = phase("mnli", "qqp"), [], schedule.plan_phase
-    monkeypatch.setattr(
-        schedule, "plan_phase", lambda *args: calls.append(args) or plan_phase(*args)
-    )
+    mixed, calls, plan_anew = phase("mnli", "qqp"), [], Planner.plan_anew
+    monkeypatch.setattr(Planner, "plan_anew", lambda *a: calls.append(a) or plan_anew(*a))
     first = planner(tmp_path)
     sizes = first.sizes(mixed, 0)
     plan = first.plan(mixed, 0)

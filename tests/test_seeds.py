@@ -21,8 +21,8 @@ from xt_jax.model.heads import Model
 from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.records import results
 from xt_jax.study import runner
+from xt_jax.study.phases import sensible_seeds
 from xt_jax.study.schedule import PhasePlan
-from xt_jax.study.seeds import sensible_seeds
 from xt_jax.study.train import PlannedMember, together
 from xt_jax.tasks.table import FAMILIES
 from xt_jax.train.batches import TrainedTask

@@ -16,8 +16,9 @@ from xt_jax.errors import ConfigError, DataError
 from xt_jax.model.sharding import make_mesh
 from xt_jax.preemption import Preempted
 from xt_jax.records import results
-from xt_jax.study import build, evaluate, runner, schedule
+from xt_jax.study import build, job, runner
 from xt_jax.study.phases import Checkpoint, Member
+from xt_jax.study.schedule import Planner
 from xt_jax.tasks.table import FAMILIES, TASKS
 from xt_jax.train import loop
 
@@ -123,14 +124,14 @@ def test_what_is_left_is_scored_as_it_would_have_been(mini, tmp_path, monkeypatc
     expected = whole.read_bytes()
     lines = expected.decode().splitlines(keepends=True)
     whole.write_text("".join(lines[:1]))
-    monkeypatch.setattr(schedule, "plan_phase", None)  # what is trained is not planned again
+    monkeypatch.setattr(Planner, "plan_anew", None)  # what is trained is not planned again
     runner.run(mini, str(tmp_path))
     assert whole.read_bytes() == expected
 
 
 def test_an_untrained_encoder_is_scored_once_for_all_seeds(mini, tmp_path, monkeypatch):
-    loaded, load = [], evaluate.load_scorer
-    monkeypatch.setattr(evaluate, "load_scorer", lambda *args: loaded.append(args) or load(*args))
+    loaded, load = [], job.load_scorer
+    monkeypatch.setattr(job, "load_scorer", lambda *args: loaded.append(args) or load(*args))
     mini.seeds, mini.targets = 3, ("tatoeba",)
     runner.run(mini, str(tmp_path))
     assert len(loaded) == 1

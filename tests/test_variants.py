@@ -18,9 +18,7 @@ from xt_jax.errors import ConfigError, DataError
 from xt_jax.mini import formats as mini_formats
 from xt_jax.records import results
 from xt_jax.study import build, runner
-from xt_jax.study.heads import new_models
-from xt_jax.study.schedule import plan_phase
-from xt_jax.study.train import train_phase
+from xt_jax.study.train import new_models, train_phase
 from xt_jax.tasks.submission.official import evaluate
 from xt_jax.tasks.table import NLI, TASKS
 
@@ -68,12 +66,8 @@ def opened(config: Config, tmp_path, name: str):
 
 
 def planned(study, phase, **mixture):
-    return plan_phase(
-        phase,
-        dataclasses.replace(MixtureConfig(), **mixture),
-        0,
-        study.trainer.planner.plan_batches,
-    )
+    planner = study.trainer.planner
+    return dataclasses.replace(planner, mixture=MixtureConfig(**mixture)).plan_anew(phase, 0)
 
 
 def test_three_interleaved_tasks_are_sampled_as_the_rule_says(config, tmp_path):
@@ -161,11 +155,9 @@ def test_translated_data_joins_the_english(config, tmp_path):
 def test_tasks_with_the_same_labels_can_share_a_head(config, tmp_path):
     study, _ = opened(config, tmp_path, "mnli")
     tasks = [TASKS[name] for name in ("mnli", "squad", "snli")]
-    trainer = study.trainer
     for shared, names in ((True, {"mnli", "squad"}), (False, {"mnli", "squad", "snli"})):
-        models = new_models(
-            tasks, trainer.pretrained, None, 0, trainer.mesh, "replicated", shared=shared
-        )
+        trainer = dataclasses.replace(study.trainer, shared_heads=shared)
+        models = new_models(trainer, tasks, None, 0)
         assert set(models.params["heads"]) == names
     assert models.heads == {"mnli": "mnli", "squad": "squad", "snli": "snli"}
 

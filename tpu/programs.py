@@ -31,7 +31,7 @@ from xt_jax.model.sharding import abstract_params, rows_multiple
 from xt_jax.retrieval import topk
 from xt_jax.study.build import Study, build_study
 from xt_jax.study.forecast import OFFICIAL, architecture_of
-from xt_jax.study.seeds import seeds_within
+from xt_jax.study.phases import seeds_within
 from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.tasks.table import FAMILIES, per_example
 from xt_jax.train.optim import make_optimizer

@@ -29,7 +29,7 @@ from xt_jax.model.predict import Predictor
 from xt_jax.model.presets import MINI
 from xt_jax.model.sharding import make_mesh, place_params
 from xt_jax.study.datasets import tokenised
-from xt_jax.study.record import FILE
+from xt_jax.study.phases import FILE
 from xt_jax.tasks import mlm
 from xt_jax.tasks.table import TASKS
 

@@ -7,7 +7,9 @@ alone writes results, so that their file has one writer.
 from __future__ import annotations
 
 import ast
+import functools
 import os
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,13 +18,13 @@ from absl import logging
 from etils import epath
 
 from xt_jax.compilation import keep_programs
-from xt_jax.config import Config, RayConfig, digest, of_model
+from xt_jax.config import Config, RayConfig, of_model
 from xt_jax.errors import ConfigError, UserError
 from xt_jax.records.progress import Progress
 from xt_jax.records.results import Results, Row
 from xt_jax.study.build import Study, build_study
 from xt_jax.study.job import Settings, run_job
-from xt_jax.study.plan import Job
+from xt_jax.study.jobs import Job
 
 LOCAL = "local"
 
@@ -39,7 +41,7 @@ def run_jobs(
     options = _options(config.ray)
     folder = os.path.abspath(workdir) if "://" not in workdir else workdir
     work = ray.remote(**options)(_work)
-    constant = (ray.put(config), folder, jax.config.values["jax_compilation_cache_dir"])
+    cache = jax.config.values["jax_compilation_cache_dir"]
     settings: Settings = set()
     failures: dict[Job, UserError] = {}
     waiting = list(jobs)
@@ -51,20 +53,21 @@ def run_jobs(
         for job in ready[: max(0, _room(ray, options) - len(running))]:
             waiting.remove(job)
             progress.begin(job.name, where="Ray")
-            running[work.options(name=job.name).remote(*constant, job)] = job
+            of_job = pickle.dumps(of_model(config, job.model))
+            running[work.options(name=job.name).remote(of_job, folder, cache, job)] = job
         if not running:
             continue
         (first,), _ = ray.wait(list(running), num_returns=1)
         job = running.pop(first)
         try:
-            rows, of_job = ray.get(first)
+            rows, settings_of_job = ray.get(first)
         except ray.exceptions.RayError as error:
             failures[job] = _reason(error)
             logging.error("%s failed: %s", job.name, failures[job])
             progress.fail(job.name, failures[job])
             continue
         results.append(rows)
-        settings |= of_job
+        settings |= settings_of_job
         progress.finish(job.name)
     return settings, failures
 
@@ -80,21 +83,18 @@ def _without_blocked(
     return [job for job in waiting if job not in failures]
 
 
-def _work(config: Config, workdir: str, cache: str | None, job: Job) -> tuple[list, Settings]:
+def _work(config: bytes, workdir: str, cache: str | None, job: Job) -> tuple[list, Settings]:
     """Runs a job on a worker; returns (the rows that were missing, what `run_job` returns)."""
     if cache:
         keep_programs(cache)
-    config = of_model(config, job.model)
-    key = digest(config, workdir)
-    if key not in _STUDIES:
-        _STUDIES[key] = build_study(config, epath.Path(workdir))
     rows: list[Row] = []
-    settings = run_job(_STUDIES[key], job, rows.extend)
+    settings = run_job(_study(config, workdir), job, rows.extend)
     return rows, settings
 
 
-# The studies built by a worker process: Ray gives it several jobs, which use them again.
-_STUDIES: dict[str, Study] = {}
+@functools.cache  # Ray gives a worker process several jobs, which use its studies again
+def _study(config: bytes, workdir: str) -> Study:
+    return build_study(pickle.loads(config), epath.Path(workdir))
 
 
 def _connected(config: RayConfig) -> Any:

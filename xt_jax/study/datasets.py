@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 from etils import epath
 
 from xt_jax.config import digest
@@ -75,12 +76,12 @@ class Files:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads examples from a source and turns them into features.
+    """Finds and reads the examples of a source and turns them into features.
 
     Attributes:
         tokenizer_key: identifies the behaviour of the tokenizer.
         cache: the folder of tokenised examples.
-        substitutes: whether files of substitute data are found too.
+        allow_missing: whether files may be missing, and files of substitute data are found too.
         files: the files read before, for other models too.
     """
 
@@ -88,12 +89,26 @@ class Reader:
     tokenizer_key: str
     source: Source
     cache: epath.Path
-    substitutes: bool = False
+    allow_missing: bool = False
     files: Files = field(default_factory=Files)
 
     def find(self, task: str, split: str, language: str) -> list[Found]:
         """Returns the files of a split that exist, official ones first."""
-        return self.source.find(task, split, language, substitutes=self.substitutes)
+        return self.source.find(task, split, language, substitutes=self.allow_missing)
+
+    def best(self, task: Task, split: str, language: str) -> ReadFile | None:
+        """Reads the first file of a split with labels, or else the first file."""
+        scored, key = self.files.scored, (task.name, split, language)
+        if key not in scored:
+            scored[key] = None
+            for found in self.find(*key):
+                examples = found.read(task.labels)
+                read = ReadFile(found, examples, has_labels(task, found, examples))
+                if read.labelled or scored[key] is None:
+                    scored[key] = read
+                if read.labelled:
+                    break
+        return scored[key]
 
     def dataset(
         self, task: Task, recipe: Recipe, split: str, found: Sequence[Found], most: int = 0
@@ -105,45 +120,60 @@ class Reader:
         Raises:
             DataError: an example without a label, or a fault in a file.
         """
-        if most:
-            counts, narrowed = self._narrowed(task, found, most)
-            chosen = [f"spaced {most}, {counts}"] * len(found)
-            loads = [lambda examples=e: examples for e in narrowed]
-        else:
-            chosen = ["all"] * len(found)
-            loads = [functools.partial(labelled_examples, task, f) for f in found]
-        parts = [
-            self._part(task, recipe, split, *part)
-            for part in zip(found, loads, chosen, strict=True)
+        chosen = "all"
+        loads: list[Callable[[], list[Example]]] = [
+            functools.partial(labelled_examples, task, f) for f in found
         ]
-        return _join(parts)
-
-    def _narrowed(
-        self, task: Task, found: Sequence[Found], most: int
-    ) -> tuple[list[int], list[list[Example]]]:
-        """Returns each file's number of labelled examples, and at most `most`, evenly spaced."""
-        key = (task.name, *(f.where for f in found), most)
-        if key not in self.files.narrowed:
-            read = [labelled_examples(task, f) for f in found]
-            self.files.narrowed[key] = [len(examples) for examples in read], _spaced(read, most)
-        return self.files.narrowed[key]
+        if most:
+            key = (task.name, *(f.where for f in found), most)
+            if key not in self.files.narrowed:
+                read = [load() for load in loads]
+                self.files.narrowed[key] = [len(examples) for examples in read], _spaced(read, most)
+            counts, narrowed = self.files.narrowed[key]
+            chosen = f"spaced {most}, {counts}"
+            loads = [functools.partial(list, examples) for examples in narrowed]
+        return _join(
+            [
+                self._part(task, recipe, split, f, load, chosen)
+                for f, load in zip(found, loads, strict=True)
+            ]
+        )
 
     def given(
-        self,
-        task: Task,
-        recipe: Recipe,
-        split: str,
-        found: Found,
-        examples: list[Example],
-        most: int = 0,
+        self, task: Task, recipe: Recipe, split: str, file: ReadFile, most: int = 0
     ) -> Dataset:
         """Returns the data set of one file that is read already and may be unlabelled."""
+        found, examples, labelled = file
         (narrowed,) = _spaced([examples], most) if most else (examples,)
         part = self._part(task, recipe, split, found, lambda: narrowed, f"spaced {most}")
-        return dataclasses.replace(
-            part,
-            labelled=has_labels(task, found, narrowed),
-            official=len(narrowed) == len(examples) and not found.substitute,
+        official = len(narrowed) == len(examples) and not found.substitute
+        return dataclasses.replace(part, labelled=labelled, official=official)
+
+    def missing(self, task: Task, source: str, split: str, languages: Sequence[str]) -> None:
+        """Logs the files of `source` that a task lacks, or raises an error where none may be.
+
+        Raises:
+            DataError: without `allow_missing`.
+        """
+        files = [self.source.expected(source, split, language) for language in languages]
+        problem = f"{task.name}: no labelled {split} data for {', '.join(languages)}."
+        if self.allow_missing:
+            logging.warning("%s Continuing without: %s", problem, ", ".join(files))
+            return
+        substitutes = [
+            found.where
+            for language in languages
+            for found in self.source.find(source, split, language, substitutes=True)
+            if found.substitute
+        ]
+        without = f"use substitutes such as {substitutes[0]}" if substitutes else "do without them"
+        remedy = f"put the files there, or {without}: --config.allow_missing=true"
+        if not any(files):
+            remedy = "leave the task out, or use --config.data.eval_split=auto"
+        raise DataError(
+            problem,
+            where=", ".join(file or f"({split} is not part of the task)" for file in files),
+            remedy=remedy,
         )
 
     def _part(
@@ -244,25 +274,25 @@ def _join(parts: Sequence[Dataset]) -> Dataset:
 
 
 def _spaced(parts: Sequence[list[Example]], most: int) -> list[list[Example]]:
-    """Returns at most `most` of all examples, evenly spaced as files are often sorted by label."""
+    """Returns at most `most` of all examples, evenly spaced as files are often sorted by label.
+
+    The matches of sentences are renumbered: they count within the examples kept of their file.
+    """
     total = sum(len(part) for part in parts)
     if total <= most:
         return list(parts)
     picks = np.linspace(0, total - 1, most).round().astype(int)
     narrowed, first = [], 0
     for part in parts:
-        lines = picks[(picks >= first) & (picks < first + len(part))] - first
-        narrowed.append(_among([part[i] for i in lines], lines.tolist()))
+        lines = (picks[(picks >= first) & (picks < first + len(part))] - first).tolist()
+        place = {line: i for i, line in enumerate(lines)}
+        narrowed.append(
+            [
+                e._replace(match=place[e.match])
+                if isinstance(e, SentenceExample) and e.match is not None
+                else e
+                for e in (part[line] for line in lines)
+            ]
+        )
         first += len(part)
     return narrowed
-
-
-def _among(examples: list[Example], lines: list[int]) -> list[Example]:
-    """Renumbers the matches of the examples kept of a file: lines count within `lines`."""
-    place = {line: i for i, line in enumerate(lines)}
-    return [
-        e._replace(match=place[e.match])
-        if isinstance(e, SentenceExample) and e.match is not None
-        else e
-        for e in examples
-    ]

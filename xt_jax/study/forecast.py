@@ -23,11 +23,12 @@ from xt_jax.model.config import EncoderConfig
 from xt_jax.model.hf_files import read_json
 from xt_jax.records.progress import clock
 from xt_jax.records.results import Results
-from xt_jax.study.build import build_studies, check_models
-from xt_jax.study.cost import Cost, planned, shard_of, total_cost
-from xt_jax.study.plan import Job, graph
+from xt_jax.study.build import build_studies
+from xt_jax.study.check import check, wanted_targets
+from xt_jax.study.jobs import Cost, Job, graph, planned, share, total_cost
 from xt_jax.tasks import recipes
-from xt_jax.tasks.table import DIRECT, NONE, TARGETS, TASKS
+from xt_jax.tasks.family import INTERMEDIATE
+from xt_jax.tasks.table import DIRECT, TASKS, get, names
 from xt_jax.train.throughput import PEAK_TFLOPS, train_flops
 
 # The number of training examples (from the releases; where these were not at hand, unverified), and
@@ -95,17 +96,18 @@ def _counted(config: Config, workdir: epath.Path) -> Counted:
 
 
 def _official(config: Config) -> Counted:
-    check_models(config)
+    check(config)
     names = config.models or (config.model.name,)
-    targets = () if NONE in config.targets else config.targets or TARGETS
-    jobs = graph(config, names, config.intermediates, targets, dict.fromkeys(names, 1))
+    jobs = graph(
+        config, dict.fromkeys(names, 1), config.intermediates, tuple(wanted_targets(config))
+    )
     encoders = {name: architecture_of(name) for name in names}
     params = {
         name: models.count_params(models.abstract_encoder(encoder))[1]
         for name, encoder in encoders.items()
     }
     costs = [_official_cost(of_model(config, job.model), encoders[job.model], job) for job in jobs]
-    return *shard_of(jobs, costs, config.shard), params
+    return *share(jobs, costs, config.shard), params
 
 
 def architecture_of(name: str) -> EncoderConfig:
@@ -119,17 +121,16 @@ def _official_cost(config: Config, encoder: EncoderConfig, job: Job) -> Cost:
     if job.targets:
         trained = TASKS[job.targets[0]].train
         return _trained(trained, job.targets[0], config.target, encoder) if trained else Cost()
-    total, names = Cost(), job.intermediate.split("+")
-    for name in names:
-        if name not in TASKS:
-            raise ConfigError(f"There is no task `{name}`.", where="--config.intermediates")
-        cost = _trained(TASKS[name].train, name, config.intermediate, encoder)
-        total = total.plus(cost.times(len(config.data.intermediate_languages)))
-    if len(names) > 1 and config.mixture.steps:
+    tasks = [
+        get(n, names(INTERMEDIATE), "--config.intermediates") for n in job.intermediate.split("+")
+    ]
+    costs = [_trained(task.train, task.name, config.intermediate, encoder) for task in tasks]
+    total = total_cost(costs).times(len(config.data.intermediate_languages))
+    if len(tasks) > 1 and config.mixture.steps:
         # The configured number of steps, at the average cost of the tasks' examples.
         examples = config.mixture.steps * recipes.MIXTURE.batch_size
-        share = examples / max(1, total.examples)
-        return Cost(examples, int(total.tokens * share), total.flops * share)
+        part = examples / max(1, total.examples)
+        return Cost(examples, int(total.tokens * part), total.flops * part)
     return total
 
 
@@ -157,11 +158,11 @@ def _trained(names: Sequence[str], task: str, overrides, encoder: EncoderConfig)
 def _graph(config: Config, jobs: Sequence[Job]) -> str:
     """Describes in words which job waits for which, and how often the graph is repeated."""
     following = list(dict.fromkeys("+".join(p.targets) for p in jobs if p.targets))
-    names = dict.fromkeys(job.intermediate for job in jobs)
+    starts = dict.fromkeys(job.intermediate for job in jobs)
     lines = [f"{len(jobs)} jobs" + (f", part {config.shard}" if config.shard else "")]
     targets = ", ".join(following) or "(no target)"
-    width = max(map(len, names))
-    for name in names:
+    width = max(map(len, starts))
+    for name in starts:
         start = "the encoder" if name == DIRECT else f"train {name}"
         lines.append(f"  {start:<{max(width + 6, 11)}} -> {targets}")
     seeds = sorted({seed for job in jobs for seed in job.seeds})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from absl import logging
+
+from xt_jax import hosts
 from xt_jax.study.build import Study
-from xt_jax.study.evaluate import evaluate_target
+from xt_jax.study.jobs import Job
 from xt_jax.study.phases import Checkpoint
-from xt_jax.study.plan import Job
-from xt_jax.study.record import AppendRows, TargetRecord
+from xt_jax.study.record import AppendRows, Names, TargetRecord
+from xt_jax.study.scoring import load_scorer
 from xt_jax.study.task_data import target_phase
 from xt_jax.study.train import train_phase
 from xt_jax.tasks.table import DIRECT
@@ -48,3 +51,27 @@ def intermediate_checkpoints(study: Study, job: Job) -> list[Checkpoint]:
         return starts
     phase = study.intermediates[job.intermediate]
     return train_phase(study.trainer, phase, starts, "", job.seeds)
+
+
+def evaluate_target(record: TargetRecord) -> None:
+    """Predicts and scores what is not recorded yet, then writes the submission's files.
+
+    Of several processes all predict, and the first writes.
+    """
+    recorded: Names = set()
+    missing: set[str] = set()
+    if hosts.is_first():
+        recorded = record.recorded()
+        missing = record.missing(recorded)
+    missing = set(hosts.agree(sorted(missing)))
+    if missing:
+        logging.info("%s: scoring %d languages", record.name, len(missing))
+        data, datasets = record.data, record.datasets
+        scorer, params = load_scorer(record.study.trainer, data, record.checkpoint)
+        for dataset, predictions, scores in scorer.predictions(
+            params, datasets, missing, data.fitted
+        ):
+            if hosts.is_first():
+                record.write(dataset, predictions, scores, recorded)
+    if hosts.is_first():
+        record.write_submission()

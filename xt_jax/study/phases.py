@@ -1,25 +1,41 @@
-"""Names the phases of training, and finds their folders and finished checkpoints."""
+"""Names the phases of training, and finds and describes what is in their folders."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
 from xt_jax import hosts
 from xt_jax.config import TrainConfig, digest
+from xt_jax.data.packing import Plan
+from xt_jax.files import atomic_write_text
+from xt_jax.model.config import EncoderConfig
 from xt_jax.model.pretrained import Pretrained
-from xt_jax.study.schedule import Planner, phase_seed
-from xt_jax.study.seeds import sensible_seeds
+from xt_jax.study.schedule import PhasePlan, Planner, phase_seed
 from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.train.loop import Progress
 
+FILE = "phase.json"
 FORMAT = 5  # raise it when the same settings give other numbers than before
+
+# Number of weights in the layers below which one seed leaves an accelerator idle, an estimate: base
+# (85 M) at 32 examples a step is bound by kernel launches. A CPU is never idle: three seeds of
+# mini-48 (55 k) take 1.3 times as long together as one by one.
+IDLE_BELOW = 100_000_000
+MOST = 8
+SHARE = 1 / 3  # of the device's memory that parameters, gradients and moments may take
+BYTES = 16  # per parameter, with its gradient and moments
 
 
 @dataclass(frozen=True)
@@ -147,6 +163,63 @@ class Trainer:
 def selecting(phase: Phase) -> list[TaskData]:
     """Returns the tasks that select the checkpoint by dev score: all but plain-text ones."""
     return [part for part in phase.parts if not part.is_text] or list(phase.parts)
+
+
+def write_phase(
+    trainer: Trainer, phase: Phase, member: Member, plan: PhasePlan, steps: int
+) -> None:
+    """Writes `phase.json` for model cards: the last command that trained it, settings, tokens.
+
+    Args:
+        steps: the steps made, fewer than planned where patience ran out.
+    """
+    parts, plans = phase.parts, plan.plans
+    steps_of = np.bincount(plan.order[:steps], minlength=len(plans))
+    record = {
+        "model": trainer.pretrained.name,
+        "seed": str(member.seed),
+        "phase": phase.name,
+        "role": phase.role,
+        "command": f"python {shlex.join(sys.argv)}",
+        "recipe": dataclasses.asdict(phase.recipe),
+        "steps": steps,
+        "rows": {part.task.name: [p.rows, p.length] for part, p in zip(parts, plans, strict=True)},
+        "tokens": sum(map(_tokens, parts, plans, steps_of.tolist())),
+        "machine": machine(),
+    }
+    atomic_write_text(member.directory / FILE, json.dumps(record, indent=1) + "\n")
+
+
+def machine() -> str:
+    """Returns the hardware as text: `2 CPU cores` or `4 TPU v5p`."""
+    if jax.default_backend() == "cpu":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return f"{cores} CPU cores"
+    return f"{jax.device_count()} {jax.devices()[0].device_kind}"
+
+
+def sensible_seeds(config: EncoderConfig) -> int:
+    """Returns how many seeds of this model fit one program and are faster that way."""
+    if jax.default_backend() == "cpu":
+        return 1
+    return seeds_within(config, (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit"))
+
+
+def seeds_within(config: EncoderConfig, room: float | None) -> int:
+    """Returns `sensible_seeds` for an accelerator with `room` bytes (None: unknown)."""
+    dim = config.hidden_size
+    layers = config.num_layers * dim * (4 * dim + 2 * config.intermediate_size)
+    if layers > IDLE_BELOW:
+        return 1
+    if room is None:
+        return MOST
+    return max(1, min(MOST, int(room * SHARE / (BYTES * (layers + config.vocab_size * dim)))))
+
+
+def _tokens(part: TaskData, plan: Plan, steps: int) -> int:
+    """Returns the tokens without padding that the first `steps` steps train on."""
+    assert part.train is not None
+    return int(part.train.features.lengths[plan.feature[: plan.splits[steps]]].sum(dtype=np.int64))
 
 
 def _read_done(member: Member) -> Progress | None:

@@ -1,34 +1,26 @@
-"""Writes what a study records: rows, scores and predictions of targets, and `phase.json`."""
+"""Writes what is recorded of a target: rows, scores of examples, predictions, submission files."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
-import shlex
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import jax
-import numpy as np
 from absl import logging
 from etils import epath
 
-from xt_jax.data.packing import Plan
 from xt_jax.files import atomic_write_text
 from xt_jax.records import example_scores as score_files
 from xt_jax.records.results import Row
 from xt_jax.study.build import Study
 from xt_jax.study.datasets import Dataset
 from xt_jax.study.phases import Checkpoint
-from xt_jax.study.predictions import has_predictions, write_predictions, write_submission
-from xt_jax.study.task_data import Phase, TaskData
+from xt_jax.study.task_data import TaskData
+from xt_jax.tasks.benchmarks import XTREME
 from xt_jax.tasks.family import AT_LAYER
+from xt_jax.tasks.submission import write as submission
 from xt_jax.tasks.table import FAMILIES
 
-FILE = "phase.json"
 AppendRows = Callable[[list[Row]], None]
 Names = set[tuple[str, str]]  # (language, data) of data sets, as rows name them
 
@@ -78,7 +70,7 @@ class TargetRecord:
         return {
             dataset.key
             for dataset in self.datasets
-            if not has_predictions(self._home, self.data.task, dataset)
+            if not self._predictions(dataset).exists()
             or (dataset.labelled and not self._is_scored(dataset, recorded))
         }
 
@@ -91,16 +83,27 @@ class TargetRecord:
     ) -> None:
         """Writes predictions, per-example scores, and last the rows, which mark them complete.
 
+        Predictions are lines of JSON, one for each example, or for each pair under its foreign id.
+
         Args:
             scores: the score of each metric; None where the data set is unlabelled.
         """
-        write_predictions(self._home, self.data.task, dataset, predictions)
-        summary = "predicted for submission"
-        example_scores = FAMILIES[self.data.task.family].example_scores
-        if dataset.labelled and example_scores is not None:
-            task, examples = self.data.task, dataset.examples
-            per_example = example_scores(task, examples, predictions, dataset.language)
+        task, family = self.data.task, FAMILIES[self.data.task.family]
+        if family.whole:
+            pairs = [tuple(pair) for pair in predictions]
+        else:
+            pairs = [(e.id, p) for e, p in zip(dataset.examples, predictions, strict=True)]
+        lines = (
+            json.dumps({"id": id_, "prediction": prediction}, ensure_ascii=False) + "\n"
+            for id_, prediction in pairs
+        )
+        atomic_write_text(self._predictions(dataset), "".join(lines))
+        if dataset.labelled and family.example_scores is not None:
+            per_example = family.example_scores(
+                task, dataset.examples, predictions, dataset.language
+            )
             score_files.write(self._folder, self._run, _short(dataset.key), per_example)
+        summary = "predicted for submission"
         if scores is not None:
             named = [f"{name} {value:.1f}" for name, value in scores.items() if "@" not in name]
             summary = "  ".join(named)
@@ -109,25 +112,42 @@ class TargetRecord:
         logging.info("%s, %s: %s", self.name, dataset.language, summary)
 
     def write_submission(self) -> None:
-        """Writes each test split's official file from predictions, and its labels."""
+        """Writes the official file of each complete test split, and its labels if they are known.
+
+        The predictions are those on disk. Labels of a data set are written once in a run.
+        """
+        task, labels = self.data.task, self.study.labels
         name = f"{self.study.trainer.pretrained.name}-{self.intermediate}-s{self.seed}"
         folder = self._folder / "submissions" / name.replace("/", "_")
         for dataset in self.datasets:
-            labels = self._folder / "labels" if dataset.key not in self.study.labels else None
-            write_submission(folder, labels, self._home, self.data.task, dataset)
-            self.study.labels.add(dataset.key)
+            if dataset.split != "test" or not dataset.official or task.name not in XTREME.tasks:
+                continue
+            lines = self._predictions(dataset).read_text().removesuffix("\n")
+            rows = [json.loads(line) for line in lines.split("\n")] if lines else []
+            if FAMILIES[task.family].whole:
+                predictions = [(row["id"], row["prediction"]) for row in rows]
+            else:
+                predictions = [row["prediction"] for row in rows]
+            submission.write(folder, task.name, dataset.language, dataset.examples, predictions)
+            if dataset.labelled and dataset.key not in labels:
+                submission.write_labels(
+                    self._folder / "labels", task.name, dataset.language, dataset.examples
+                )
+                labels.add(dataset.key)
 
     @property
     def _folder(self) -> epath.Path:
         return self.study.results.folder
 
     @property
-    def _home(self) -> epath.Path:
-        return self.study.trainer.home(self.checkpoint)
-
-    @property
     def _run(self) -> str:
         return _short(self.checkpoint.key)
+
+    def _predictions(self, dataset: Dataset) -> epath.Path:
+        """Returns the file of the predictions for a data set."""
+        name = f"{dataset.split}-{dataset.language}-{dataset.key[:8]}.jsonl"
+        home = self.study.trainer.home(self.checkpoint)
+        return home / "predictions" / self.data.task.name / name
 
     def _is_scored(self, dataset: Dataset, recorded: Names) -> bool:
         return _row_name(dataset) in recorded and score_files.exists(
@@ -181,50 +201,3 @@ def _row_name(dataset: Dataset) -> tuple[str, str]:
 
 def _short(key: str) -> str:
     return key[:12]
-
-
-def write_phase(
-    directory: epath.Path,
-    phase: Phase,
-    order: np.ndarray,
-    plans: Sequence[Plan],
-    steps: int,
-    **names: Any,
-) -> None:
-    """Writes `phase.json` for model cards: the last command that trained it, settings, tokens.
-
-    Args:
-        order: [steps planned] the task of each step.
-        plans: the batches of each task.
-        steps: the steps made, fewer than planned where patience ran out.
-        names: further entries of the file.
-    """
-    steps_of = np.bincount(order[:steps], minlength=len(plans))
-    record = {
-        **names,
-        "phase": phase.name,
-        "role": phase.role,
-        "command": f"python {shlex.join(sys.argv)}",
-        "recipe": dataclasses.asdict(phase.recipe),
-        "steps": steps,
-        "rows": {
-            part.task.name: [p.rows, p.length] for part, p in zip(phase.parts, plans, strict=True)
-        },
-        "tokens": sum(map(_tokens, phase.parts, plans, steps_of.tolist())),
-        "machine": machine(),
-    }
-    atomic_write_text(directory / FILE, json.dumps(record, indent=1) + "\n")
-
-
-def machine() -> str:
-    """Returns the hardware as text: `2 CPU cores` or `4 TPU v5p`."""
-    if jax.default_backend() == "cpu":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return f"{cores} CPU cores"
-    return f"{jax.device_count()} {jax.devices()[0].device_kind}"
-
-
-def _tokens(part: TaskData, plan: Plan, steps: int) -> int:
-    """Returns the tokens without padding that the first `steps` steps train on."""
-    assert part.train is not None
-    return int(part.train.features.lengths[plan.feature[: plan.splits[steps]]].sum(dtype=np.int64))

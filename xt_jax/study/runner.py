@@ -19,9 +19,8 @@ from xt_jax.records.results import Results
 from xt_jax.report.write import write_report
 from xt_jax.study import cluster
 from xt_jax.study.build import Study, build_studies
-from xt_jax.study.cost import planned
 from xt_jax.study.job import Settings, intermediate_checkpoints, run_job
-from xt_jax.study.plan import Job
+from xt_jax.study.jobs import Job, planned
 from xt_jax.tasks.table import NONE
 
 Failures = dict[Job, UserError]

@@ -10,11 +10,15 @@ from typing import Any
 from flax import nnx
 from jax.sharding import Mesh
 
+from xt_jax import model as models
 from xt_jax.model.predict import Predictor
 from xt_jax.model.pretrained import Pretrained
+from xt_jax.model.sharding import place_param, place_params
 from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.study.datasets import Dataset
+from xt_jax.study.phases import Checkpoint, Trainer
+from xt_jax.study.task_data import TaskData
 from xt_jax.tasks.family import Evaluation, Outputs, Scores, Task
 from xt_jax.tasks.table import FAMILIES
 
@@ -86,3 +90,26 @@ class Scorer:
             self.all_layers,
             functools.partial(cosine_topk, mesh=self.mesh.local_mesh),
         )
+
+
+def load_scorer(
+    trainer: Trainer, data: TaskData, checkpoint: Checkpoint
+) -> tuple[Scorer, nnx.State]:
+    """Loads the model to score, with its head or for retrieval the encoder alone."""
+    layout, pretrained = trainer.config.sharding, trainer.pretrained
+    place = functools.partial(place_param, mesh=trainer.mesh, layout=layout)
+    model: nnx.Module
+    if data.train is None or checkpoint.folder is None:
+        model = pretrained.load(checkpoint.folder, place)
+    else:
+        model, _ = models.load_model(
+            checkpoint.folder,
+            dtype=pretrained.config.dtype,
+            attention=pretrained.config.attention,
+            put=place,
+        )
+    graphdef, params = nnx.split(model)
+    scorer = Scorer(
+        data.task, graphdef, pretrained, trainer.mesh, trainer.config.packing, data.all_layers
+    )
+    return scorer, place_params(params, trainer.mesh, layout)

@@ -6,31 +6,36 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
-import optax
 from absl import logging
 from etils import epath
 from flax import nnx
 
 from xt_jax import hosts
 from xt_jax import model as models
+from xt_jax.config import digest
 from xt_jax.data.tokenize import save_tokenizer
 from xt_jax.files import atomic_write_text
+from xt_jax.model.encoder import Encoder, param_path
+from xt_jax.model.heads import Head, Model
+from xt_jax.model.pretrained import Pretrained
+from xt_jax.model.sharding import place_param, place_params
 from xt_jax.study.datasets import Dataset
-from xt_jax.study.heads import Models, new_models
-from xt_jax.study.phases import Checkpoint, Member, Trainer, selecting
-from xt_jax.study.record import write_phase
+from xt_jax.study.phases import Checkpoint, Member, Trainer, selecting, write_phase
 from xt_jax.study.schedule import PhasePlan
 from xt_jax.study.scoring import Scorer
-from xt_jax.study.task_data import Phase, TaskData
-from xt_jax.tasks.table import FAMILIES
+from xt_jax.study.task_data import Phase
+from xt_jax.tasks.table import FAMILIES, Task
 from xt_jax.train.batches import TrainedTask
 from xt_jax.train.loop import Run, fit
 from xt_jax.train.optim import make_optimizer
-from xt_jax.train.pruning import decayed, occurring_words, renumber
+from xt_jax.train.pruning import decayed, occurring_words, renumber, whole_table
 from xt_jax.train.step import StepSpec, model_of, stack_params, task_params
+
+WORDS = "encoder/embeddings/word/embedding"
 
 
 def train_phase(
@@ -87,83 +92,51 @@ def _train_group(trainer: Trainer, phase: Phase, group: Sequence[PlannedMember])
     """Trains seeds as one program, writes their results, and marks them done last."""
     members = [member for member, _ in group]
     words = _words(trainer, phase)
+    tasks = [part.task for part in phase.parts]
     phase_models = [
-        new_models(
-            [part.task for part in phase.parts],
-            trainer.pretrained,
-            member.start.folder,
-            member.phase_seed,
-            trainer.mesh,
-            trainer.config.sharding,
-            shared=trainer.shared_heads,
-            words=words,
-        )
+        new_models(trainer, tasks, member.start.folder, member.phase_seed, words)
         for member in members
     ]
     order = group[0].plan.order
     optimizer = make_optimizer(phase.recipe, len(order))
+    trained = []
+    for i, part in enumerate(phase.parts):
+        name, family = part.task.name, FAMILIES[part.task.family]
+        assert part.train is not None
+        assert family.loss is not None
+        graphdef, head = phase_models[0].graphdefs[name], phase_models[0].heads[name]
+        spec = StepSpec(graphdef, family.loss, optimizer, trainer.config.accumulate, head=head)
+        plans = tuple(plan.plans[i] for _, plan in group)
+        trained.append(TrainedTask(name, spec, plans, _in_words(part.train, words).features))
+    scorers = _dev_scorers(trainer, phase, phase_models[0], words)
     run = Run(
         folders={member.directory.name: member.directory for member in members},
         seeds=tuple(member.phase_seed for member in members),
-        tasks=tuple(
-            _trained_task(
-                part, phase_models[0], optimizer, trainer.config.accumulate, words,
-                [plan.plans[i] for _, plan in group],
-            )
-            for i, part in enumerate(phase.parts)
-        ),
+        tasks=tuple(trained),
         order=order,
         recipe=phase.recipe,
-        selection=PhaseSelection(
-            phase,
-            members,
-            phase_models,
-            _dev_scorers(trainer, phase, phase_models[0], words),
-            len(order),
-        ),
+        selection=PhaseSelection(phase, members, phase_models, scorers, len(order)),
         states=trainer.states(members),
         pad_id=trainer.pretrained.pad_id,
-    )  # fmt: skip
-    _log_shapes(run)
+    )
+    for task in run.tasks:
+        plan = task.plans[0]
+        logging.info(
+            "%s: %s, %d steps of %d x %d tokens, fill %.3f",
+            members[0].directory.name, task.name, plan.steps, plan.rows, plan.length,
+            plan.fill(task.features.lengths),
+        )  # fmt: skip
     params = stack_params([member_models.params for member_models in phase_models])
     progress = fit(run, params, trainer.pretrained.config, trainer.config, trainer.mesh)
     if hosts.is_first():
-        for (member, plan), reached in zip(group, progress, strict=True):
+        for (member, planned), reached in zip(group, progress, strict=True):
             save_tokenizer(trainer.pretrained.tokenizer, member.best(reached["best_step"]))
-            names = {"model": trainer.pretrained.name, "seed": str(member.seed)}
-            write_phase(member.directory, phase, plan.order, plan.plans, reached["steps"], **names)
+            write_phase(trainer, phase, member, planned, reached["steps"])
     hosts.meet("the best parameters are there")
     if hosts.is_first():
         for member, reached in zip(members, progress, strict=True):
             atomic_write_text(member.done, json.dumps(reached, sort_keys=True) + "\n")
         run.states.rmtree(missing_ok=True)
-
-
-def _trained_task(
-    part: TaskData,
-    phase_models: Models,
-    optimizer: optax.GradientTransformation,
-    accumulate: int,
-    words: np.ndarray | None,
-    plans: Sequence,
-) -> TrainedTask:
-    """Returns one task of a phase in the form that the training loop takes."""
-    assert part.train is not None
-    name, loss = part.task.name, FAMILIES[part.task.family].loss
-    assert loss is not None
-    graphdef, head = phase_models.graphdefs[name], phase_models.heads[name]
-    spec = StepSpec(graphdef, loss, optimizer, accumulate, head=head)
-    return TrainedTask(name, spec, tuple(plans), _in_words(part.train, words).features)
-
-
-def _log_shapes(run: Run) -> None:
-    for task in run.tasks:
-        plan = task.plans[0]
-        logging.info(
-            "%s: %s, %d steps of %d x %d tokens, fill %.3f",
-            next(iter(run.folders)), task.name, plan.steps, plan.rows, plan.length,
-            plan.fill(task.features.lengths),
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -251,3 +224,93 @@ def _in_words(dataset: Dataset, words: np.ndarray | None) -> Dataset:
     if words is None:
         return dataset
     return replace(dataset, features=renumber(dataset.features, words))
+
+
+@dataclass(frozen=True)
+class Models:
+    """The encoder and heads that one member of a phase trains.
+
+    Attributes:
+        graphdefs: each task's model without its parameters.
+        heads: each task's head in `params["heads"]`; "" where a single task has `params["head"]`.
+        params: the parameters, on the mesh.
+        words: [K] ids of the word embeddings in `params`; None if `params` has all.
+        table: [V, D] all word embeddings before training, on the host; None if `params` has all.
+    """
+
+    graphdefs: dict[str, Any]
+    heads: dict[str, str]
+    params: nnx.State
+    words: np.ndarray | None = None
+    table: np.ndarray | None = None
+
+    def with_all_words(self, params: nnx.State, decay: float) -> nnx.State:
+        """Returns `params` with all word embeddings; untrained rows have decayed by `decay`."""
+        if self.table is None or self.words is None:
+            return params
+        table, words = self.table, self.words
+
+        def whole(path: tuple, leaf: jax.Array) -> jax.Array | np.ndarray:
+            if param_path(path) != WORDS:
+                return leaf
+            return whole_table(table, words, hosts.get(leaf), decay)
+
+        return jax.tree_util.tree_map_with_path(whole, params)
+
+
+def new_models(
+    trainer: Trainer,
+    tasks: Sequence[Task],
+    folder: epath.Path | None,
+    seed: int,
+    words: np.ndarray | None = None,
+) -> Models:
+    """Creates new heads on the encoder of `folder` (None: the pretrained one).
+
+    Masked language modelling continues with the pretrained head where its folder has one.
+
+    Args:
+        words: [K] ids of the word embeddings to train; None: all.
+    """
+    source, mesh, layout = trainer.pretrained, trainer.mesh, trainer.config.sharding
+    table = None
+
+    def place(path: str, array: Any) -> jax.Array:
+        nonlocal table
+        if words is not None and path == WORDS:
+            table = np.asarray(array)
+            array = table[words]
+        return place_param(path, array, mesh, layout)
+
+    encoder = source.load(folder, place)
+    if len(tasks) == 1:
+        (task,) = tasks
+        graphdef, params = nnx.split(Model(encoder, _new_head(task, encoder, source, seed)))
+        params = place_params(params, mesh, layout)
+        return Models({task.name: graphdef}, {task.name: ""}, params, words, table)
+    alike: dict[tuple, str] = {}
+    heads = {
+        task.name: alike.setdefault((task.family, task.labels), task.name)
+        if trainer.shared_heads
+        else task.name
+        for task in tasks
+    }
+    graphdefs: dict[str, Any] = {}
+    states: dict[str, nnx.State] = {}
+    for task in tasks:
+        name = heads[task.name]
+        head = _new_head(task, encoder, source, int(digest(seed, name)[:7], 16))
+        graphdefs[task.name], params = nnx.split(Model(encoder, head))
+        states.setdefault(name, params["head"])
+    together = nnx.State({"encoder": params["encoder"], "heads": nnx.State(states)})
+    return Models(graphdefs, heads, place_params(together, mesh, layout), words, table)
+
+
+def _new_head(task: Task, encoder: Encoder, source: Pretrained, seed: int) -> Head:
+    family = FAMILIES[task.family]
+    assert family.head is not None
+    if family.published_head is not None and source.folder is not None:
+        published = family.published_head(source.folder)
+        if published is not None:
+            return published
+    return family.head(encoder.config, len(task.labels), nnx.Rngs(seed))
