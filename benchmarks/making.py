@@ -64,7 +64,7 @@ def prepare(
 def read_examples(task: str, path: str) -> list:
     """Reads the examples of an official file."""
     if task == "squad":
-        return formats.read_squad(path)
+        return formats.squad([path], "en", ())
     if task == "xnli":
-        return formats.read_xtreme_pairs(path, NLI)
-    return formats.read_mnli(path, NLI)
+        return formats.xtreme_pairs([path], "en", NLI)
+    return formats.mnli([path], "en", NLI)

@@ -27,7 +27,7 @@ from xt_jax.tasks.table import NLI
 
 def write_pairs(source: str, target: Path, count: int) -> None:
     """Writes an MNLI file of `count` rows whose texts all come from `source`."""
-    rows = formats.read_mnli(source, NLI)
+    rows = formats.mnli([source], "en", NLI)
     rng = random.Random(0)
     mini_formats.write_mnli(
         target,

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from released import NLI_LANGUAGES, TYDIQA
 
-from xt_jax.data.conllu import _sentences
 from xt_jax.data.examples import SpanExample
+from xt_jax.data.treebanks import read_sentences
 from xt_jax.languages import ISO3, UD_NAMES
 
 NLI = ("entailment", "neutral", "contradiction")
@@ -248,7 +248,7 @@ def write_treebank(root: Path, releases: Path, language: str, bank: str, split: 
             "tokens": [word.form for word in words],
             "pos_tags": [UPOS.index(word.tag) for word in words],
         }
-        for words, _ in _sentences(path, tuple(UPOS))
+        for words, _ in read_sentences(path, tuple(UPOS))
     ]
     published = "validation" if split == "dev" else split
     file = shard(root / f"google/xtreme/udpos.{name}", published)

@@ -10,10 +10,9 @@ import sys
 
 import numpy as np
 import pytest
+import readers
 
-from xt_jax.data.formats import read_mnli
 from xt_jax.mini import formats as mini_formats
-from xt_jax.tasks.table import NLI
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +47,7 @@ def run(benchmarks, repository):
 @pytest.fixture
 def inputs(world, tmp_path, mini_tokenizer_folder):
     """(an MNLI file, a folder of XNLI in two languages, the tokenizer), all of the mini world."""
-    rows = read_mnli(world / "mnli" / "train.tsv", NLI)[:80]
+    rows = readers.mnli(world / "mnli" / "train.tsv")[:80]
     for start, language in enumerate(("en", "de")):
         mini_formats.write_xtreme_pairs(
             tmp_path / f"dev-{language}.tsv", rows[40 * start : 40 * start + 40]

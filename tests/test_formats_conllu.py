@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from readers import treebank
+from readers import pos, treebank
 
-from xt_jax.data import formats
 from xt_jax.data.examples import TagExample
-from xt_jax.tasks.table import UPOS
+from xt_jax.errors import DataError
 
 
 def word(number, form="a", tag="NOUN", head="0", deps="_"):
@@ -28,7 +27,7 @@ def word(number, form="a", tag="NOUN", head="0", deps="_"):
 )
 def test_conllu_becomes_what_xtreme_made_of_it(name, split, overlap, shared):
     ours = treebank(shared / "data/udpos/ud-treebanks-v2.5" / f"{name}.conllu")[:overlap]
-    theirs = formats.read_tags(shared / f"data/udpos/{split}.tsv", UPOS)[:overlap]
+    theirs = pos(shared / f"data/udpos/{split}.tsv")[:overlap]
     if theirs[0].tags is None:
         ours = [example._replace(tags=None) for example in ours]
     assert len(ours) == overlap
@@ -85,4 +84,5 @@ def test_conllu_cleans_words_and_drops_withheld_sentences(tmp_path):
         TagExample("1", ("_", "b", "c"), ("PUNCT", "NOUN", "NOUN")),
     ]
     path.write_text("".join(withheld))
-    assert treebank(path) == []
+    with pytest.raises(DataError, match="no example"):
+        treebank(path)

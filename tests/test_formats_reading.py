@@ -5,7 +5,29 @@ from __future__ import annotations
 import json
 
 import pytest
-from readers import BINARY, mnli, ner, pawsx, xnli
+from readers import (
+    ccg,
+    cosmos,
+    german_xnli,
+    mnli,
+    ner,
+    nli_jsonl,
+    nli_text,
+    one_file,
+    panx,
+    parallel,
+    pawsx,
+    qqp,
+    snli,
+    squad,
+    squad_v2,
+    texts,
+    translated,
+    translated_squad,
+    tydiqa_train,
+    xnli,
+    xnli_mt,
+)
 
 from xt_jax.data import formats
 from xt_jax.data.examples import (
@@ -16,12 +38,12 @@ from xt_jax.data.examples import (
     TextExample,
 )
 from xt_jax.errors import DataError
-from xt_jax.tasks.table import ENTITIES, NLI
+from xt_jax.tasks.table import NLI
 
 QQP_HEADER = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
 
 
-def squad(*questions, context="one two"):
+def squad_json(*questions, context="one two"):
     paragraph = {"context": context, "qas": list(questions)}
     return json.dumps({"data": [{"title": "t", "paragraphs": [paragraph]}]}, indent=0)
 
@@ -71,20 +93,20 @@ def test_mnli_finds_columns_by_name_and_drops_rows_without_consensus(tmp_path):
 
 def test_squad_keeps_all_answers_and_reads_blanks_as_unlabelled(tmp_path):
     path = tmp_path / "dev.json"
-    content = squad(
+    content = squad_json(
         question("a", [("two", 4), ("one", 0), ("two", 4)], is_impossible=False),
         question("b", [("", 0)]),
         question("c", []),
     )
     path.write_bytes(b"\xef\xbb\xbf" + content.encode())
-    answers = [(example.id, example.answers) for example in formats.read_squad(path)]
+    answers = [(example.id, example.answers) for example in squad(path)]
     assert answers == [("a", (("two", 4), ("one", 0), ("two", 4))), ("b", None), ("c", None)]
 
 
 def test_squad_renumbers_ids_that_xtreme_cut_short(tmp_path):
     path = tmp_path / "tydiqa.goldp.en.train.json"
-    path.write_text(squad(question("0"), question("0"), question("12")))
-    examples = formats.read_squad(path, renumber=True)
+    path.write_text(squad_json(question("0"), question("0"), question("12")))
+    examples = tydiqa_train(path)
     assert [example.id for example in examples] == ["0", "1", "2"]
 
 
@@ -103,30 +125,34 @@ def test_squad_v2_tells_no_answer_from_no_label(tmp_path):
     path = tmp_path / "dev-v2.0.json"
     plausible = {"plausible_answers": [{"text": "one", "answer_start": 0}]}
     path.write_text(
-        squad(
+        squad_json(
             question("a", is_impossible=False),
             question("b", (), is_impossible=True) | plausible,
         )
     )
-    answers = {example.id: example.answers for example in formats.read_squad_v2(path)}
+    answers = {example.id: example.answers for example in squad_v2(path)}
     assert answers == {"a": (("two", 4),), "b": ()}
 
 
 def test_tydiqa_as_released_holds_all_languages(tmp_path):
     path = tmp_path / "tydiqa-goldp-v1.1-train.json"
-    path.write_text(squad(question("english-1-2"), question("swahili-1-2"), question("swahili-3")))
-    actual = formats.read_squad(path, id_start="swahili-")
+    path.write_text(
+        squad_json(question("english-1-2"), question("swahili-1-2"), question("swahili-3"))
+    )
+    actual = formats.tydiqa([path], "sw", ())
     assert [example.id for example in actual] == ["swahili-1-2", "swahili-3"]
-    assert len(formats.read_squad(path)) == 3
+    assert len(squad(path)) == 3
 
 
 def test_misplaced_answers_of_a_translation_are_left_out(tmp_path):
     path = tmp_path / "squad.translate.train.en-de.json"
-    path.write_text(squad(question("a", [("two", 3)]), question("b"), question("c", [("", 3)])))
+    path.write_text(
+        squad_json(question("a", [("two", 3)]), question("b"), question("c", [("", 3)]))
+    )
     with pytest.raises(DataError):
-        formats.read_squad(path, translated=True)
-    path.write_text(squad(question("a", [("two", 3)]), question("b")))
-    assert [example.id for example in formats.read_squad(path, translated=True)] == ["b"]
+        translated_squad(path)
+    path.write_text(squad_json(question("a", [("two", 3)]), question("b")))
+    assert [example.id for example in translated_squad(path)] == ["b"]
 
 
 def test_snli_takes_the_last_column_as_gold_and_drops_rows_without_consensus(tmp_path):
@@ -137,7 +163,7 @@ def test_snli_takes_the_last_column_as_gold_and_drops_rows_without_consensus(tmp
         "2\tq\ta\tb\tneutral\tcontradiction\tneutral\tneutral\tneutral\tentailment\r\n"
         "3\tr\ta\tb\tneutral\tcontradiction\t-\n"
     )
-    assert formats.read_snli(path, NLI) == [
+    assert snli(path) == [
         PairExample("p", '"a', "b", "neutral"),
         PairExample("q", "a", "b", "entailment"),
     ]
@@ -151,7 +177,7 @@ def test_the_text_files_of_multinli_may_lack_annotators(tmp_path):
         "-\ta\tb\t2n\tfiction\tneutral\tentailment\t\n"
         "entailment\ta\t'b'\t3e\tfiction\n"
     )
-    assert formats.read_nli_text(path, NLI) == [
+    assert nli_text(path) == [
         PairExample("1n", "a", "b", "neutral"),
         PairExample("3e", "a", "'b'", "entailment"),
     ]
@@ -163,7 +189,7 @@ def test_json_lines_end_at_line_feeds_alone(tmp_path):
     unsure = record | {"gold_label": "-"}
     text = "".join(json.dumps(r, ensure_ascii=False) + "\r\n" for r in (record, unsure))
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert formats.read_nli_jsonl(path, NLI) == [PairExample("1", "a\u2028b", "c\x85", "neutral")]
+    assert nli_jsonl(path) == [PairExample("1", "a\u2028b", "c\x85", "neutral")]
 
 
 def test_xnli_keeps_one_language_of_a_file(tmp_path):
@@ -172,7 +198,7 @@ def test_xnli_keeps_one_language_of_a_file(tmp_path):
         "language\tgold_label\tsentence1\tsentence2\tpairID\n"
         "de\tneutral\tA\tB\t7\nen\tneutral\ta\tb\t7\nde\tcontradictory\tC\tD\t8\n"
     )
-    assert formats.read_xnli(path, "de", NLI) == [
+    assert german_xnli(path) == [
         PairExample("7", "A", "B", "neutral"),
         PairExample("8", "C", "D", "contradiction"),
     ]
@@ -181,7 +207,7 @@ def test_xnli_keeps_one_language_of_a_file(tmp_path):
 def test_xnlis_copy_of_multinli_has_no_ids(tmp_path):
     path = tmp_path / "multinli.train.sw.tsv"
     path.write_text('premise\thypo\tlabel\n"A" .\tB\tcontradictory\nC\tD\tneutral\n')
-    assert formats.read_xnli_mt(path, NLI) == [
+    assert xnli_mt(path) == [
         PairExample("0", '"A" .', "B", "contradiction"),
         PairExample("1", "C", "D", "neutral"),
     ]
@@ -200,7 +226,7 @@ def test_qqp_leaves_out_the_lines_that_glue_tore_apart_and_empty_questions(tmp_p
         "5\t6\t7\ta\tb\t1",
     ]
     path.write_text(QQP_HEADER + "\n".join(rows) + "\n")
-    assert formats.read_qqp(path, BINARY) == [
+    assert qqp(path) == [
         PairExample("133273", 'How is "it"?', "Why?", "0"),
         PairExample("5", "a", "b", "1"),
     ]
@@ -211,19 +237,19 @@ def test_translated_pairs_have_three_or_five_columns_and_few_unusable_rows(tmp_p
     path.write_text(
         "a\tb\tA\tB\tcontradictory\r\n" + "a\tb\tA\tB\tneutral\n" * 200 + "a\t\t\tB\tx\n"
     )
-    examples = formats.read_translated_pairs(path, NLI)
+    examples = one_file(formats.translated_pairs, NLI)(path)
     assert len(examples) == 201
     assert examples[:2] == [
         PairExample("0", "A", "B", "contradiction"),
         PairExample("1", "A", "B", "neutral"),
     ]
     path.write_text('A\t"B"\t0\nA\tsay ""B\t1\n')
-    assert formats.read_translated_pairs(path, BINARY) == [
+    assert translated(path) == [
         PairExample("0", "A", '"B"', "0"),
         PairExample("1", "A", 'say ""B', "1"),
     ]
     path.write_text('A\t"B"\t0\nA\t"say ""B"""\t1\n')
-    assert formats.read_translated_pairs(path, BINARY) == [
+    assert translated(path) == [
         PairExample("0", "A", "B", "0"),
         PairExample("1", "A", 'say "B"', "1"),
     ]
@@ -236,7 +262,7 @@ def test_cosmos_qa_reads_quoted_fields_and_the_unlabelled_json(tmp_path):
     expected = ChoiceExample(
         "i", 'c, "d"\n\u2028e', ("why ? a", "why ? b,", "why ? c", "why ? d"), "1"
     )
-    assert formats.read_cosmos_qa(path, tuple("0123")) == [expected]
+    assert cosmos(path) == [expected]
     path = tmp_path / "test.jsonl"
     record = {"id": "i", "context": expected.text, "question": "why ?"}
     path.write_text(
@@ -249,14 +275,14 @@ def test_cosmos_qa_reads_quoted_fields_and_the_unlabelled_json(tmp_path):
             )
         )
     )
-    assert formats.read_cosmos_qa(path, tuple("0123")) == [expected._replace(label=None)]
+    assert cosmos(path) == [expected._replace(label=None)]
 
 
 def test_hellaswag_joins_the_beginning_of_the_second_sentence_to_every_ending(tmp_path):
     path = tmp_path / "hellaswag_test.jsonl"
     rows = [{"ctx_a": "a.", "ctx_b": b, "endings": ["x", ", y"]} for b in ("the man", "")]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert formats.read_hellaswag(path, ()) == [
+    assert one_file(formats.hellaswag)(path) == [
         ChoiceExample("0", "a.", ("the man x", "the man , y"), None),
         ChoiceExample("1", "a.", ("x", ", y"), None),
     ]
@@ -271,7 +297,7 @@ def test_ccg_leaves_give_words_and_categories(tmp_path):
         "ID=wsj_0001.2 PARSER=GOLD NUMPARSE=0\n"
         "ID=wsj_0001.3 PARSER=GOLD NUMPARSE=1\n(<L N NN NN -LRB- N>)\n"
     )
-    assert formats.read_ccg(path, ()) == [
+    assert ccg(path) == [
         TagExample("wsj_0001.1", ("Vinken", ")"), ("N", "S[dcl]\\NP")),
         TagExample("wsj_0001.3", ("-LRB-",), ("N",)),
     ]
@@ -280,7 +306,7 @@ def test_ccg_leaves_give_words_and_categories(tmp_path):
 def test_raw_panx_cuts_the_language_off_each_word(tmp_path):
     path = tmp_path / "train"
     path.write_text("\nen:a:b\tO\nen: \u200f\tB-PER\n\n\nen:\tO\n\n")
-    assert formats.read_panx(path, ENTITIES) == [
+    assert panx(path) == [
         TagExample("0", ("a:b", "\u200f"), ("O", "B-PER")),
         TagExample("1", ("",), ("O",)),
     ]
@@ -290,12 +316,12 @@ def test_xtreme_sorts_the_english_side_of_tatoeba(tmp_path):
     english, foreign = tmp_path / "de-en.en", tmp_path / "de-en.de"
     english.write_text("a\nb\n")
     foreign.write_text("B\nA\n")
-    actual = formats.read_parallel(english, foreign, aligned=False)
+    actual = formats.sorted_parallel([english, foreign], "de", ())
     assert actual == [SentenceExample("0", "a", "B", None), SentenceExample("1", "b", "A", None)]
-    assert [example.match for example in formats.read_parallel(english, foreign)] == [0, 1]
+    assert [example.match for example in parallel(english, foreign)] == [0, 1]
 
 
 def test_plain_text_skips_blank_lines(tmp_path):
     path = tmp_path / "de.txt"
     path.write_bytes("a\u2028b\r\n\n \n c\n".encode())
-    assert formats.read_texts(path) == [TextExample("0", "a\u2028b"), TextExample("1", " c")]
+    assert texts(path) == [TextExample("0", "a\u2028b"), TextExample("1", " c")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from xt_jax.data.sources.candidates import Candidate, fill, language_of, serves
+from xt_jax.data.sources.candidates import Candidate, language_of, serves
+from xt_jax.data.sources.source import fill
 from xt_jax.languages import (
     LANGUAGES,
     UNKNOWN,

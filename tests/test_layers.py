@@ -14,7 +14,7 @@ BELOW_STUDY = BASE | {"records", "data", "model", "retrieval", "tasks", "train"}
 ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
     "mini": BASE | {"data.examples"},
-    "mini.formats": BASE | {"data.examples", "data.formats.spans"},  # sources write SQuAD too
+    "mini.formats": BASE | {"data.examples", "data.squad"},  # sources write SQuAD too
     "records": BASE,
     "data": BASE,
     "data.sources": BASE | {"mini"},

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import readers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xt_jax.data import shape
 from xt_jax.data.bins import best_fit, pack
-from xt_jax.data.formats import read_mnli, read_squad
 from xt_jax.data.order import step_order
 from xt_jax.data.packing import Features, Plan, materialise, plan_training
 from xt_jax.tasks import pairs, spans
@@ -379,7 +379,7 @@ def test_rows_are_full_on_nli_like_lengths(batch_size):
 
 @pytest.mark.parametrize(("row_multiple", "devices"), [(8, 1), (8, 4), (128, 1), (128, 4)])
 def test_rows_are_full_on_the_real_mnli(row_multiple, devices, shared, xlmr_tokenizer):
-    examples = read_mnli(shared / "data" / "mnli" / "train.tsv", NLI)
+    examples = readers.mnli(shared / "data" / "mnli" / "train.tsv")
     features = pairs.tokenize(examples, xlmr_tokenizer, NLI, max_length=256)
     plan = plan_training(
         features.lengths, 32, 2, 0, row_multiple=row_multiple, rows_multiple=devices
@@ -389,7 +389,7 @@ def test_rows_are_full_on_the_real_mnli(row_multiple, devices, shared, xlmr_toke
 
 @pytest.mark.parametrize(("row_multiple", "devices"), [(8, 1), (8, 8), (128, 1), (128, 4)])
 def test_rows_are_full_on_the_real_squad(row_multiple, devices, shared, xlmr_tokenizer):
-    examples = read_squad(shared / "data" / "squad_v1" / "derived" / "train-v1.1-from-v2.0.json")
+    examples = readers.squad(shared / "data" / "squad_v1" / "derived" / "train-v1.1-from-v2.0.json")
     features = spans.tokenize(examples, xlmr_tokenizer, (), max_length=384, doc_stride=128)
     plan = plan_training(
         features.lengths, 16, 2, 0, row_multiple=row_multiple, rows_multiple=devices

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 import pytest
 from etils import epath
+from readers import parallel
 
 from xt_jax.config import Config, DataConfig, ModelConfig
-from xt_jax.data import formats
 from xt_jax.data.examples import MiningExample
 from xt_jax.data.sources import open_source
 from xt_jax.errors import DataError
@@ -33,7 +33,7 @@ from xt_jax.tasks.table import FAMILIES, TASKS
 def data(world, tmp_path) -> Path:
     """The embedded world with another BUCC, of its parallel sentences, in XTREME's names."""
     root = Path(shutil.copytree(world, tmp_path / "data"))
-    pairs = formats.read_parallel(
+    pairs = parallel(
         root / "tatoeba" / "tatoeba.deu-eng.eng", root / "tatoeba" / "tatoeba.deu-eng.deu"
     )
     shutil.rmtree(root / "bucc2018")
@@ -166,7 +166,7 @@ def _no_tokenizer(texts, others=None, **_):
 
 
 def test_sorted_translations_are_predicted_and_not_scored(config, data, tmp_path):
-    pairs = formats.read_parallel(
+    pairs = parallel(
         data / "tatoeba" / "tatoeba.deu-eng.eng", data / "tatoeba" / "tatoeba.deu-eng.deu"
     )
     for path in (data / "tatoeba").iterdir():

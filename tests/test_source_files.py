@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from readers import squad
 from real_pieces import SHARED, spelled
 
-from xt_jax.data import formats
 from xt_jax.data.examples import PairExample, is_labelled
 from xt_jax.data.sources.files import FileSource
 from xt_jax.errors import ConfigError
@@ -95,7 +95,7 @@ def downloads(shared, tmp_path_factory) -> Path:
         copy(path, root / "tydiqa/tydiqa-goldp-v1.1-train" / path.name)
     for code, name in {"en": "english", "te": "telugu"}.items():
         folder = "tydiqa/tydiqa-goldp-v1.1-dev"
-        examples = formats.read_squad(data / folder / f"tydiqa-goldp-dev-{name}.json")
+        examples = squad(data / folder / f"tydiqa-goldp-dev-{name}.json")
         blank = [example._replace(answers=None) for example in examples]
         mini_formats.write_squad(root / folder / f"tydiqa.goldp.{code}.dev.json", blank)
     for name in ("dev.zh", "dev.en", "dev.gold"):

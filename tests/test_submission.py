@@ -7,10 +7,10 @@ import shutil
 from typing import NamedTuple
 
 import pytest
+from readers import ner, parallel, squad
 from submissions import MADE_UP, TOLERANCE, assert_equal, made_up, ref, verdict
 
 from xt_jax import score as command
-from xt_jax.data import formats
 from xt_jax.data.examples import (
     MiningExample,
     PairExample,
@@ -100,7 +100,7 @@ def test_layout(tmp_path, task):
     assert label == submission.path(tmp_path / "labels", task, "de")
     if case.text is None:
         assert json.loads(path.read_bytes()) == {"q-1": "Katze", "q-2": "", "q-3": "「猫」"}
-        assert formats.read_squad(label) == case.examples
+        assert squad(label) == case.examples
     else:
         assert path.read_bytes().decode() == case.text
         assert label.read_bytes().decode() == case.labels
@@ -136,13 +136,11 @@ def test_real_files_written_as_the_official_ones(shared, tmp_path, task):
     gold = {(t, lang): g for t, lang, g in ref.read_gold(shared) if t == task}
     for (_, language), labels in list(gold.items())[:8]:
         if task == "panx":
-            examples = formats.read_tags(
-                data / "panx" / f"dev-{language}.tsv", TASKS["panx"].labels
-            )
+            examples = ner(data / "panx" / f"dev-{language}.tsv")
         elif task == "tatoeba":
             three = {two: three for three, two in ref.TATOEBA.items()}[language]
             stem = f"{data / 'tatoeba'}/tatoeba.{three}-eng"
-            examples = formats.read_parallel(f"{stem}.eng", f"{stem}.{three}")
+            examples = parallel(f"{stem}.eng", f"{stem}.{three}")
         else:
             partners = dict(labels)
             examples = [MiningExample(k, "x", False, (v,)) for k, v in partners.items()]

@@ -193,7 +193,7 @@ def test_test_sets_that_are_not_scored_are_predicted_and_written(config, data, t
     examples = {}
     for language in ("en", "de"):
         path = data / "xnli" / f"test-{language}.tsv"
-        examples[language] = formats.read_xtreme_pairs(path, NLI)
+        examples[language] = formats.xtreme_pairs([path], language, NLI)
     # With the labels of one language, dev is the split that more languages have.
     mini_formats.write_xtreme_pairs(path, [e._replace(label=None) for e in examples["de"]])
     config.intermediates = ("direct",)

@@ -16,9 +16,8 @@ LANGUAGE = "deu"
 @pytest.fixture(scope="module")
 def pairs(shared):
     folder = shared / "data" / "tatoeba"
-    return formats.read_parallel(
-        folder / f"tatoeba.{LANGUAGE}-eng.eng", folder / f"tatoeba.{LANGUAGE}-eng.{LANGUAGE}"
-    )
+    sides = [folder / f"tatoeba.{LANGUAGE}-eng.{side}" for side in ("eng", LANGUAGE)]
+    return formats.parallel(sides, "de", ())
 
 
 @pytest.fixture(scope="module")

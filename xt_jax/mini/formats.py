@@ -23,7 +23,7 @@ from xt_jax.data.examples import (
     TagExample,
     TextExample,
 )
-from xt_jax.data.formats.spans import write_squad
+from xt_jax.data.squad import write_squad
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 

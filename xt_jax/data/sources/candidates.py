@@ -1,22 +1,16 @@
 """Candidate files for one split of one task: patterns of file names with the language in them.
 
-Patterns are relative paths with `*` and `[...]` as in a shell, and these fields: `{lang}` the
-language's code, `{iso3}` Tatoeba's code, `{name}` the English name, and for a pair such as `de-en`
-`{context}` (de) and `{question}` (en). A file whose pattern has no field is in English.
+Patterns are relative paths with `*` and `[...]` as in a shell, and with the fields of
+`xt_jax.data.sources.source.fill`. A file whose pattern has no field is in English.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from etils import epath
-
-from xt_jax.data.examples import Example
+from xt_jax.data.formats import Read
 from xt_jax.languages import ISO3, TYDIQA_NAMES, Pair, is_code, pair
-
-ReadFiles = Callable[[Sequence[epath.Path], str, Sequence[str]], list[Example]]
 
 ENGLISH = "en"
 
@@ -34,7 +28,7 @@ class Candidate(NamedTuple):
     """
 
     patterns: tuple[str, ...]
-    read: ReadFiles
+    read: Read
     substitute: bool = False
     optional: str = ""
     mixed: tuple[str, ...] = ()
@@ -51,23 +45,11 @@ def serves(candidate: Candidate, language: str) -> bool:
         return both is not None and both.context != both.question
     if "{iso3}" in first:
         return language in ISO3
-    if "{name}" in first:
+    if "{tydiqa}" in first:
         return language in TYDIQA_NAMES
     if "{lang}" in first:
         return is_code(language) and not (candidate.translated and language == ENGLISH)
     return language == ENGLISH
-
-
-def fill(pattern: str, language: str) -> str:
-    """Replaces the fields of the pattern for a language."""
-    context, question = pair(language) or ("", "")
-    return pattern.format(
-        lang=language,
-        iso3=ISO3.get(language, ""),
-        name=TYDIQA_NAMES.get(language, ""),
-        context=context,
-        question=question,
-    )
 
 
 def first_field(pattern: str) -> tuple[str, str]:
@@ -97,7 +79,7 @@ def language_of(component: str, name: str) -> str:
     fields = match.groupdict()
     if "context" in fields:
         return str(Pair(fields["context"], fields["question"]))
-    for key, names in (("iso3", ISO3), ("name", TYDIQA_NAMES)):
+    for key, names in (("iso3", ISO3), ("tydiqa", TYDIQA_NAMES)):
         if key in fields:
             return next((code for code, called in names.items() if called == fields[key]), "")
     return fields["lang"] if is_code(fields["lang"]) else ""

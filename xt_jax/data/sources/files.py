@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from etils import epath
 
 from xt_jax.data.examples import Example
+from xt_jax.data.formats import Read
 from xt_jax.data.sources.candidates import (
     ENGLISH,
     Candidate,
-    ReadFiles,
-    fill,
     first_field,
     language_of,
     serves,
 )
 from xt_jax.data.sources.layout import candidates
-from xt_jax.data.sources.source import Found, content_digest
+from xt_jax.data.sources.source import Found, content_digest, fill
 from xt_jax.errors import ConfigError
 
 
@@ -54,7 +53,7 @@ class FileSource:
 
     def expected(self, task: str, split: str, language: str) -> str:
         """Returns the first expected path of each of the first two formats, for messages."""
-        places: dict[ReadFiles, str] = {}
+        places: dict[Read, str] = {}
         for candidate in candidates(task, split):
             if serves(candidate, language) and not candidate.substitute:
                 place = self._root / fill(candidate.patterns[0], language)

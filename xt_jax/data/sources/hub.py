@@ -3,7 +3,7 @@
 Where the published tables differ from the releases:
 
 - `google/xtreme` lost the white space around contexts, questions and answers but kept the answers'
-  offsets; `records.spans` corrects them. Its PAWS-X was read with CSV quoting, which lost rows
+  offsets; `converters.spans` corrects them. Its PAWS-X was read with CSV quoting, which lost rows
   (49,175 of 49,401 English training pairs are left), so PAWS-X comes from its own data set.
 - Its UD-POS holds syntactic words where XTREME scores the fused token, and its BUCC the gold pairs
   without the corpora that they are mined from: both are substitutes.
@@ -20,9 +20,10 @@ from typing import Any
 
 from etils import epath
 
+from xt_jax.data import converters
+from xt_jax.data.converters import Convert
 from xt_jax.data.examples import Example
-from xt_jax.data.sources import records
-from xt_jax.data.sources.records import Convert, Row
+from xt_jax.data.rows import Row, nonempty
 from xt_jax.data.sources.source import Found, check_complete, content_digest
 from xt_jax.data.sources.tables import (
     ENGLISH,
@@ -34,6 +35,7 @@ from xt_jax.data.sources.tables import (
     Table,
     TableSource,
 )
+from xt_jax.data.treebanks import treebank_word
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.languages import (
     BUCC,
@@ -117,7 +119,7 @@ class HubSplit(Found):
     def read(self, labels: Sequence[str]) -> list[Example]:
         paths = self._paths()
         rows = (row for path in paths for row in _rows(path, self.table.classes))
-        return self.table.examples(rows, self.language, labels, paths[0])
+        return nonempty(self.table.convert(rows, self.language, labels), self.language, paths[0])
 
     def digest(self) -> str:
         if self.folder is not None:
@@ -168,7 +170,7 @@ def _rows(path: epath.Path, classes: Mapping[str, Sequence[str]]) -> Iterator[tu
                     where = f"{path}, row {number}"
                     for column, names in {**classes, **stated}.items():
                         if row.get(column) is not None:
-                            row[column] = records.named(row[column], names, where)
+                            row[column] = converters.named(row[column], names, where)
                     yield where, row
                     number += 1
     except (ArrowException, OSError) as error:
@@ -210,14 +212,14 @@ _UPOS = {
     )
 }
 
-_xnli = records.of_language(records.pairs("sentence1", "sentence2", "gold_label"), "language")
-_pawsx = records.pairs("sentence1", "sentence2", id_="id")
-_anli = records.pairs("premise", "hypothesis", id_="uid")
-_stripped = records.spans(stripped=True)
-_tydiqa = records.spans(stripped=True, all_languages=True)
-_panx = records.tags("tokens", "ner_tags")
-_udpos = records.tags("tokens", "pos_tags", records.treebank_word)
-_bucc = records.gold_pairs("source_lang", "target_lang")
+_xnli = converters.of_language(converters.pairs("sentence1", "sentence2", "gold_label"), "language")
+_pawsx = converters.pairs("sentence1", "sentence2", id_="id")
+_anli = converters.pairs("premise", "hypothesis", id_="uid")
+_stripped = converters.spans(stripped=True)
+_tydiqa = converters.spans(stripped=True, all_languages=True)
+_panx = converters.tags("tokens", "ner_tags")
+_udpos = converters.tags("tokens", "pos_tags", treebank_word)
+_bucc = converters.gold_pairs("source_lang", "target_lang")
 
 
 def _table(place: str, convert: Convert, splits: Mapping[str, str] = SPLITS, **more: Any) -> Table:
@@ -234,13 +236,13 @@ def _xtreme(
 def _treebanks(split: str, without: Sequence[str] = ()) -> Table:
     languages = [language for language in UDPOS if language not in without]
     published = {split: SPLITS[split]}
-    return _xtreme("udpos.{name}", _udpos, published, languages, substitute=True, classes=_UPOS)
+    return _xtreme("udpos.{ud}", _udpos, published, languages, substitute=True, classes=_UPOS)
 
 
-_MNLI = _table("nyu-mll/glue/mnli", records.nli, MNLI_SPLITS, classes=_NLI)
+_MNLI = _table("nyu-mll/glue/mnli", converters.nli, MNLI_SPLITS, classes=_NLI)
 LAYOUT: dict[str, tuple[Table, ...]] = {
     "mnli": (_MNLI,),
-    "snli": (_table("stanfordnlp/snli/plain_text", records.nli_with_consensus, classes=_NLI),),
+    "snli": (_table("stanfordnlp/snli/plain_text", converters.nli_with_consensus, classes=_NLI),),
     **{
         f"anli_r{r}": (
             Table(
@@ -252,12 +254,12 @@ LAYOUT: dict[str, tuple[Table, ...]] = {
         )
         for r in (1, 2, 3)
     },
-    "qqp": (_table("nyu-mll/glue/qqp", records.qqp, classes=_DUPLICATE),),
-    "squad": (_table("rajpurkar/squad/plain_text", records.squad, TRAIN_AND_DEV),),
-    "squad_v2": (_table("rajpurkar/squad_v2/squad_v2", records.squad_v2, TRAIN_AND_DEV),),
-    "hellaswag": (_table("Rowan/hellaswag/data", records.hellaswag),),
-    "commonsense_qa": (_table("tau/commonsense_qa/data", records.commonsense_qa),),
-    "cosmos_qa": (Table("allenai/cosmos_qa/default/{split}/*.parquet", records.cosmos_qa),),
+    "qqp": (_table("nyu-mll/glue/qqp", converters.qqp, classes=_DUPLICATE),),
+    "squad": (_table("rajpurkar/squad/plain_text", converters.squad, TRAIN_AND_DEV),),
+    "squad_v2": (_table("rajpurkar/squad_v2/squad_v2", converters.squad_v2, TRAIN_AND_DEV),),
+    "hellaswag": (_table("Rowan/hellaswag/data", converters.hellaswag),),
+    "commonsense_qa": (_table("tau/commonsense_qa/data", converters.commonsense_qa),),
+    "cosmos_qa": (Table("allenai/cosmos_qa/default/{split}/*.parquet", converters.cosmos_qa),),
     "xnli": (
         _MNLI._replace(splits={"train": "train"}),  # XNLI's English training text is MNLI's
         _xtreme("XNLI", _xnli, HELD_OUT, XNLI),
@@ -284,5 +286,5 @@ LAYOUT: dict[str, tuple[Table, ...]] = {
         _xtreme("tydiqa", _tydiqa, {"dev": "validation"}, ENGLISH),
     ),
     "bucc": (_xtreme("bucc18.{lang}", _bucc, HELD_OUT, BUCC, substitute=True),),
-    "tatoeba": (_xtreme("tatoeba.{iso3}", records.sentences, {"test": "validation"}, TATOEBA),),
+    "tatoeba": (_xtreme("tatoeba.{iso3}", converters.sentences, {"test": "validation"}, TATOEBA),),
 }

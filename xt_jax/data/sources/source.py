@@ -12,7 +12,9 @@ from etils import epath
 
 from xt_jax.data.examples import Example
 from xt_jax.errors import DataError
+from xt_jax.languages import ISO3, TYDIQA_NAMES, UD_NAMES, pair
 
+_SWAPPED = {"ta": "tl", "tl": "ta"}
 _CHUNK = 1 << 20  # bytes hashed at a time
 
 
@@ -56,6 +58,27 @@ class Source(Protocol):
 
     def languages(self, task: str, split: str) -> list[str]:
         """Returns the languages in which the source holds a split, sorted, without substitutes."""
+
+
+def fill(pattern: str, language: str, **more: str) -> str:
+    """Replaces the fields of a pattern, which are those named in `more` and of the language.
+
+    These are `{lang}`, the code; `{iso3}`, Tatoeba's code; `{ud}` and `{tydiqa}`, the name in
+    Universal Dependencies and in TyDiQA; `{swapped}`, the code, with Tamil and Tagalog each under
+    the other's; for a pair such as `de-en`, `{context}` (de) and `{question}` (en). A field that
+    the language does not have becomes empty.
+    """
+    context, question = pair(language) or ("", "")
+    return pattern.format(
+        lang=language,
+        iso3=ISO3.get(language, ""),
+        ud=UD_NAMES.get(language, ""),
+        tydiqa=TYDIQA_NAMES.get(language, ""),
+        swapped=_SWAPPED.get(language, language),
+        context=context,
+        question=question,
+        **more,
+    )
 
 
 def content_digest(paths: Iterable[epath.Path], part: str) -> str:

@@ -6,11 +6,8 @@ import abc
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from xt_jax.data.examples import Example
-from xt_jax.data.sources.records import Convert, Rows
-from xt_jax.data.sources.source import Found
-from xt_jax.errors import DataError
-from xt_jax.languages import ISO3, UD_NAMES, pair
+from xt_jax.data.converters import Convert
+from xt_jax.data.sources.source import Found, fill
 
 # The names that published data sets give to our splits.
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
@@ -19,15 +16,13 @@ TRAIN_AND_DEV = {"train": "train", "dev": "validation"}
 MNLI_SPLITS = {"train": "train", "dev": "validation_matched"}
 OUR_NAMES = {"train": "train", "dev": "dev", "test": "test"}
 ENGLISH = ("en",)
-_SWAPPED = {"ta": "tl", "tl": "ta"}
 
 
 class Table(NamedTuple):
     """The tables of one data set that hold splits of one task in the same columns.
 
-    `place` and the names of splits may contain the fields `{split}` (the published name) and, for
-    the language, `{lang}` (the code), `{iso3}`, `{name}` (English), `{swapped}` (Tamil and Tagalog
-    each under the other's code), `{context}` and `{question}` (of a pair).
+    `place` and the names of splits may contain the fields of `source.fill` and `{split}`, the
+    published name.
 
     Attributes:
         place: on the hub the repository, `/` and a pattern of parquet files; in TFDS `name/config`.
@@ -49,27 +44,7 @@ class Table(NamedTuple):
     classes: Mapping[str, Sequence[str]] = {}
 
     def filled(self, text: str, split: str, language: str) -> str:
-        """Replaces the fields of `text` (the place, or a split's name)."""
-        context, question = pair(language) or ("", "")
-        return text.format(
-            split=self.splits[split],
-            lang=language,
-            iso3=ISO3.get(language, language),
-            name=UD_NAMES.get(language, language),
-            swapped=_SWAPPED.get(language, language),
-            context=context,
-            question=question,
-        )
-
-    def examples(
-        self, rows: Rows, language: str, labels: Sequence[str], where: object
-    ) -> list[Example]:
-        """Converts the rows to examples; raises a DataError if there are none."""
-        examples = self.convert(rows, language, labels)
-        if not examples:
-            problem = f"the table holds no example in {language!r}"
-            raise DataError(problem, where=str(where), remedy="fetch or prepare it again")
-        return examples
+        return fill(text, language, split=self.splits[split])
 
 
 class TableSource(abc.ABC):

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from xt_jax.data import converters
 from xt_jax.data.examples import Example
-from xt_jax.data.sources import records
-from xt_jax.data.sources.records import Row
+from xt_jax.data.rows import Row, nonempty
 from xt_jax.data.sources.source import Found, check_complete, content_digest
 from xt_jax.data.sources.tables import (
     HELD_OUT,
@@ -40,6 +40,7 @@ from xt_jax.data.sources.tables import (
     Table,
     TableSource,
 )
+from xt_jax.data.treebanks import treebank_word
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.languages import BUCC, MLQA, PANX, PAWSX, TATOEBA, TYDIQA, UDPOS, XNLI, XQUAD
 
@@ -93,7 +94,8 @@ class TfdsSplit(Found):
 
     def read(self, labels: Sequence[str]) -> list[Example]:
         self._shards()
-        return self.table.examples(self._rows(), self.language, labels, self.where)
+        examples = self.table.convert(self._rows(), self.language, labels)
+        return nonempty(examples, self.language, self.where)
 
     def digest(self) -> str:
         described = [self.folder / _INFO, self.folder / "features.json"]
@@ -191,7 +193,7 @@ def _plain(value: Any, feature: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         return {name: _plain(item, feature[name], where) for name, item in value.items()}
     if names := getattr(feature, "names", None):
-        return records.named(np.asarray(value).tolist(), names, where)
+        return converters.named(np.asarray(value).tolist(), names, where)
     if isinstance(value, (list, tuple, np.ndarray)):
         return [_plain(item, feature, where) for item in value]
     if isinstance(value, bytes):
@@ -211,34 +213,34 @@ def _command(title: str, root: epath.Path) -> str:
 _TRAIN = {"train": "train"}
 _XNLI_TRANSLATED, _PAWSX_TRANSLATED = ([x for x in codes if x != "en"] for codes in (XNLI, PAWSX))
 
-_anli = records.pairs(
+_anli = converters.pairs(
     "context",
     "hypothesis",
     id_="uid",
     names={"e": "entailment", "n": "neutral", "c": "contradiction"},
 )
-_pawsx = records.pairs(
+_pawsx = converters.pairs(
     "sentence1", "sentence2", names={"different_meaning": "0", "paraphrase": "1"}
 )
-_tydiqa = records.spans(all_languages=True)
-_udpos = records.tags("tokens", "upos", records.treebank_word)
-_bucc = records.gold_pairs("source_id", "target_id")
+_tydiqa = converters.spans(all_languages=True)
+_udpos = converters.tags("tokens", "upos", treebank_word)
+_bucc = converters.gold_pairs("source_id", "target_id")
 
-_MNLI = Table("glue/mnli", records.nli, MNLI_SPLITS, order="idx")
-_MT_XNLI = Table("xtreme_xnli", records.parallel_pairs, _TRAIN, _XNLI_TRANSLATED, order=0)
+_MNLI = Table("glue/mnli", converters.nli, MNLI_SPLITS, order="idx")
+_MT_XNLI = Table("xtreme_xnli", converters.parallel_pairs, _TRAIN, _XNLI_TRANSLATED, order=0)
 LAYOUT: dict[str, tuple[Table, ...]] = {
     "mnli": (_MNLI, _MT_XNLI),
-    "snli": (Table("snli", records.nli_with_consensus, order=0),),
+    "snli": (Table("snli", converters.nli_with_consensus, order=0),),
     **{f"anli_r{r}": (Table(f"anli/r{r}", _anli),) for r in (1, 2, 3)},
-    "qqp": (Table("glue/qqp", records.qqp, order="idx"),),
-    "squad": (Table("squad/v1.1", records.squad, TRAIN_AND_DEV),),
-    "squad_v2": (Table("squad/v2.0", records.squad_v2, TRAIN_AND_DEV),),
-    "hellaswag": (Table("hellaswag", records.hellaswag),),
-    "cosmos_qa": (Table("cosmos_qa", records.cosmos_qa),),
+    "qqp": (Table("glue/qqp", converters.qqp, order="idx"),),
+    "squad": (Table("squad/v1.1", converters.squad, TRAIN_AND_DEV),),
+    "squad_v2": (Table("squad/v2.0", converters.squad_v2, TRAIN_AND_DEV),),
+    "hellaswag": (Table("hellaswag", converters.hellaswag),),
+    "cosmos_qa": (Table("cosmos_qa", converters.cosmos_qa),),
     "xnli": (
         _MNLI._replace(splits=_TRAIN),  # XNLI's English training text is MNLI's
         _MT_XNLI,
-        Table("xnli", records.parallel_pairs, HELD_OUT, XNLI, order=1),
+        Table("xnli", converters.parallel_pairs, HELD_OUT, XNLI, order=1),
     ),
     "pawsx": (
         Table("paws_x_wiki/en", _pawsx, _TRAIN),
@@ -250,16 +252,16 @@ LAYOUT: dict[str, tuple[Table, ...]] = {
             "xtreme_pos/xtreme_pos_{swapped}", _udpos, OUR_NAMES, UDPOS, substitute=True, order=0
         ),
     ),
-    "panx": (Table("wikiann/{lang}", records.tags("tokens", "tags"), SPLITS, PANX, order=1),),
-    "xquad": (Table("xquad/{lang}", records.squad, {"test": "test"}, XQUAD),),
-    "mlqa": (Table("mlqa/{lang}", records.squad, HELD_OUT, MLQA),),
+    "panx": (Table("wikiann/{lang}", converters.tags("tokens", "tags"), SPLITS, PANX, order=1),),
+    "xquad": (Table("xquad/{lang}", converters.squad, {"test": "test"}, XQUAD),),
+    "mlqa": (Table("mlqa/{lang}", converters.squad, HELD_OUT, MLQA),),
     "tydiqa": (
         Table("tydi_qa/goldp", _tydiqa, _TRAIN, TYDIQA),
-        Table("tydi_qa/goldp", records.squad, {"dev": "validation-{lang}"}),
-        Table("tydi_qa/goldp", records.squad, {"test": "validation-{lang}"}, TYDIQA),
+        Table("tydi_qa/goldp", converters.squad, {"dev": "validation-{lang}"}),
+        Table("tydi_qa/goldp", converters.squad, {"test": "validation-{lang}"}, TYDIQA),
     ),
     "bucc": (Table("bucc/bucc_{lang}", _bucc, HELD_OUT, BUCC, substitute=True, order=0),),
     "tatoeba": (
-        Table("tatoeba/tatoeba_{lang}", records.sentences, {"test": "train"}, TATOEBA, order=0),
+        Table("tatoeba/tatoeba_{lang}", converters.sentences, {"test": "train"}, TATOEBA, order=0),
     ),
 }

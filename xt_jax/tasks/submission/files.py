@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from xt_jax.data.formats import read_squad
+from xt_jax.data import formats
 from xt_jax.errors import DataError
 from xt_jax.files import read_text
 
@@ -64,10 +64,10 @@ def read_gold_answers(path: epath.PathLike) -> list[tuple[str, list[str]]]:
     """Reads (question id, gold answers) from SQuAD v1.1 JSON.
 
     Raises:
-        DataError: a question has no answer, among the faults that `formats.read_squad` finds.
+        DataError: a question has no answer, among the faults that `formats.squad` finds.
     """
     questions = []
-    for example in read_squad(path):
+    for example in formats.squad([path], "en", ()):
         if not example.answers:
             raise DataError(
                 f"question {example.id!r} has no answer to score against",

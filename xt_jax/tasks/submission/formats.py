@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from xt_jax.data.examples import MiningExample, SentenceExample, SpanExample, TagExample
-from xt_jax.data.formats import write_squad
+from xt_jax.data.squad import write_squad
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.tasks.metrics import squad

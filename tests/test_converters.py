@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from xt_jax.data.converters import commonsense_qa, hellaswag, named, pairs, spans, tags
 from xt_jax.data.examples import SpanExample
-from xt_jax.data.sources import records
+from xt_jax.data.treebanks import treebank_word
 from xt_jax.errors import DataError
 
 
@@ -33,101 +34,100 @@ HELLASWAG = {
 @pytest.mark.parametrize(
     ("convert", "row", "problem"),
     [
-        (records.pairs("premise", "hypothesis"), PAIR | {"label": "maybe"}, "label 'maybe'"),
-        (records.pairs("premise", "hypothesis"), PAIR | {"hypothesis": None}, "'hypothesis' holds"),
-        (records.pairs("premise", "other"), PAIR, "no column 'other'; there are premise"),
-        (records.pairs("premise", "hypothesis", "gold"), PAIR, "no column 'gold'"),
-        (records.spans(), QUESTION | {"question": ""}, "'1' or its context is empty"),
+        (pairs("premise", "hypothesis"), PAIR | {"label": "maybe"}, "label 'maybe'"),
         (
-            records.spans(),
+            pairs("premise", "hypothesis"),
+            PAIR | {"hypothesis": None},
+            "'hypothesis' holds",
+        ),
+        (pairs("premise", "other"), PAIR, "no column 'other'; there are premise"),
+        (pairs("premise", "hypothesis", "gold"), PAIR, "no column 'gold'"),
+        (spans(), QUESTION | {"question": ""}, "'1' or its context is empty"),
+        (
+            spans(),
             QUESTION | {"answers": {"text": ["two"], "answer_start": [5]}},
-            "does not stand at its character",
+            "does not stand at character",
         ),
         (
-            records.spans(stripped=True),
+            spans(stripped=True),
             QUESTION | {"answers": {"text": ["two", "one"], "answer_start": [6, 1]}},
-            "does not stand at its character",
+            "does not stand at character",
         ),
         (
-            records.spans(),
+            spans(),
             QUESTION | {"answers": {"text": ["two"], "answer_start": []}},
-            "1 answers at ()",
+            "1 answers at []",
         ),
-        (records.tags("w", "t"), {"w": ["a", "b"], "t": ["X"]}, "2 words but 1 tags"),
-        (records.tags("w", "t"), {"w": ["a"], "t": [None]}, "'t' holds [None]"),
-        (records.tags("w", "t"), {"w": ["a"], "t": ["ZZ"]}, "unknown label 'ZZ'"),
-        (records.hellaswag, HELLASWAG | {"label": 4}, "unknown label '4'"),
+        (tags("w", "t"), {"w": ["a", "b"], "t": ["X"]}, "2 words but 1 tags"),
+        (tags("w", "t"), {"w": ["a"], "t": [None]}, "'t' holds [None]"),
+        (tags("w", "t"), {"w": ["a"], "t": ["ZZ"]}, "unknown label 'ZZ'"),
+        (hellaswag, HELLASWAG | {"label": 4}, "unknown label '4'"),
+        (hellaswag, HELLASWAG | {"endings": ["a", ""]}, "choice 1 is empty"),
         (
-            records.commonsense_qa,
+            commonsense_qa,
             {
                 "id": "1",
                 "question": "q",
                 "choices": {"label": ["A"], "text": ["a"]},
                 "answerKey": "B",
             },
-            "the answer 'B' is not one of A",
+            "unknown label 'B'",
         ),
     ],
 )
 def test_faulty_rows(convert, row, problem):
-    allowed = ("neutral", "X", "0", "1")
-    good = {k: (v if k != "label" else HELLASWAG["label"]) for k, v in HELLASWAG.items()}
-    rows = [("table, row 0", row)] if convert is not records.hellaswag else [
-        ("table", good), ("table, row 0", row)
-    ]  # fmt: skip
-    error = fault_of(lambda: convert(rows, "en", allowed))
+    allowed = ("0", "1") if convert is hellaswag else ("neutral", "X")
+    error = fault_of(lambda: convert([("table, row 0", row)], "en", allowed))
     assert problem in error.problem
     assert error.where == "table, row 0"
 
 
 def test_a_question_that_occurs_twice():
     rows = [("row 0", QUESTION), ("row 1", QUESTION)]
-    error = fault_of(lambda: records.spans()(rows, "en", ()))
+    error = fault_of(lambda: spans()(rows, "en", ()))
     assert (error.problem, error.where) == ("question id '1' occurs twice", "row 1")
 
 
 def test_class_names():
-    assert records.named([0, -1, 1], ("a", "b"), "row 0") == ["a", None, "b"]
-    error = fault_of(lambda: records.named(2, ("a", "b"), "row 0"))
+    assert named([0, -1, 1], ("a", "b"), "row 0") == ["a", None, "b"]
+    error = fault_of(lambda: named(2, ("a", "b"), "row 0"))
     assert "label 2 is out of range" in error.problem
-    assert "'1' is not an integer" in fault_of(lambda: records.named("1", ("a",), "")).problem
+    assert "'1' is not an integer" in fault_of(lambda: named("1", ("a",), "")).problem
 
 
 def test_unlabelled_rows():
     rows = [("row 0", PAIR | {"label": None}), ("row 1", PAIR)]
-    kept = records.pairs("premise", "hypothesis")(rows, "en", ("neutral",))
-    dropped = records.pairs("premise", "hypothesis", only_labelled=True)(rows, "en", ("neutral",))
+    kept = pairs("premise", "hypothesis")(rows, "en", ("neutral",))
+    dropped = pairs("premise", "hypothesis", only_labelled=True)(rows, "en", ("neutral",))
     assert [pair.label for pair in kept] == [None, "neutral"]
     assert [pair.label for pair in dropped] == ["neutral"]
     none = QUESTION | {"answers": {"text": [], "answer_start": []}}
     blank = QUESTION | {"answers": {"text": [""], "answer_start": [0]}}
     for row in (none, blank):
-        assert records.spans()([("", row)], "en", ())[0].answers is None
-        assert records.spans(unanswerable=True)([("", row)], "en", ())[0].answers == ()
+        assert spans()([("", row)], "en", ())[0].answers is None
+        assert spans(unanswerable=True)([("", row)], "en", ())[0].answers == ()
 
 
 def test_offsets_of_stripped_contexts():
     answers = {"text": ["one", "two"], "answer_start": [3, 7]}
-    actual = records.spans(stripped=True)([("", QUESTION | {"answers": answers})], "en", ())
+    actual = spans(stripped=True)([("", QUESTION | {"answers": answers})], "en", ())
     assert actual == [SpanExample("1", "Which?", "one two", (("one", 0), ("two", 4)))]
     far = {"text": ["two"], "answer_start": [4 + 65]}
-    assert fault_of(
-        lambda: records.spans(stripped=True)([("", QUESTION | {"answers": far})], "en", ())
-    )
+    assert fault_of(lambda: spans(stripped=True)([("", QUESTION | {"answers": far})], "en", ()))
 
 
 def test_hellaswag_context_is_parted():
     text, start = 'He ran. "Go!" she  '[:13], "she  "
-    example = records.hellaswag([("", HELLASWAG)], "en", ())[0]
+    example = hellaswag([("", HELLASWAG)], "en", ())[0]
     assert (example.text, example.choices) == (text, (f"{start} a", f"{start} b"))
-    complete = records.hellaswag([("", HELLASWAG | {"source_id": "wikihow~1"})], "en", ())[0]
+    complete = hellaswag([("", HELLASWAG | {"source_id": "wikihow~1"})], "en", ())[0]
     assert (complete.text, complete.choices) == (HELLASWAG["context"], ("a", "b"))
 
 
 def test_words_are_cleaned():
     rows = [("", {"w": ["a\u00a0", "b c", "می\u200cشود", "\u200d"], "t": ["X"] * 4})]
-    kept = records.tags("w", "t")(rows, "fa", ("X",))[0]
+    kept = tags("w", "t")(rows, "fa", ("X",))[0]
     assert kept.words == ("a", "b c", "می\u200cشود", "\u200d")
-    treebank = records.tags("w", "t", records.treebank_word)(rows, "fa", ("X",))[0]
+    treebank = tags("w", "t", treebank_word)(rows, "fa", ("X",))[0]
     assert treebank.words == ("a", "bc", "میشود", "\u200d")
-    assert records.tags("w", "t")([("", {"w": [], "t": []}), *rows], "fa", ()) == [kept]
+    assert tags("w", "t")([("", {"w": [], "t": []}), *rows], "fa", ()) == [kept]

@@ -1,6 +1,6 @@
-"""Reads CoNLL-U treebanks as the tagged sentences of XTREME's UD-POS files.
+"""Reads treebanks as tagged sentences: CoNLL-U as XTREME's UD-POS has it, and CCGbank.
 
-Source of the rules: google-research/xtreme at 838c13b69daa, `conllu_to_conll.py
+Source of the rules for CoNLL-U: google-research/xtreme at 838c13b69daa, `conllu_to_conll.py
 --replace_subtokens_with_fused_forms` followed by `utils_preprocess.py --task udpos`.
 """
 
@@ -13,11 +13,11 @@ from typing import NamedTuple
 from etils import epath
 
 from xt_jax.data.examples import TagExample
+from xt_jax.data.rows import FETCH_AGAIN, check_label, nonempty
 from xt_jax.errors import DataError
 from xt_jax.files import read_lines
 
 COLUMNS = 10
-ZERO_WIDTH_NON_JOINER = "\u200c"
 
 # Which part gives a fused token its tag when several are equally near the root, first wins.
 PRECEDENCE = {
@@ -30,6 +30,7 @@ PRECEDENCE = {
 _WORD_ID = re.compile(r"[1-9]\d*")
 _RANGE_ID = re.compile(r"([1-9]\d*)-([1-9]\d*)")
 _EMPTY_NODE_ID = re.compile(r"\d+\.\d+")
+_LEAF = re.compile(r"\(<L ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)>\)(?= |$)")
 
 
 class _Word(NamedTuple):
@@ -45,18 +46,20 @@ class _Range(NamedTuple):
     line: int
 
 
-def read_conllu(path: epath.PathLike, language: str, labels: Sequence[str]) -> list[TagExample]:
-    """Reads one treebank file as XTREME prepares it; `id` counts the kept sentences from 0.
+def read_conllu(
+    paths: Sequence[epath.PathLike], language: str, labels: Sequence[str]
+) -> list[TagExample]:
+    """Reads the treebanks of a language as XTREME prepares them; `id` counts sentences from 0.
 
     A multiword token (`3-4`) becomes one word under its fused form. Its tag is that of the part
     nearest the root; among equally near parts `PRECEDENCE` for `language` decides, and a tag
     missing there ranks last (the original program stops at such a token). Empty nodes (`8.1`)
     are skipped, spaces and U+200C inside a word removed, and a sentence is dropped when all its
     words, or all but one, are `_` (text withheld for its licence). Should removal leave a word
-    empty, it stays, empty, with its tag. The list is empty if all sentences were dropped.
+    empty, it stays, empty, with its tag.
 
     Args:
-        path: a `.conllu` file.
+        paths: `.conllu` files.
         language: the two-letter code that chooses the precedence list.
         labels: the allowed tags (the UPOS column).
 
@@ -65,21 +68,22 @@ def read_conllu(path: epath.PathLike, language: str, labels: Sequence[str]) -> l
     """
     precedence = PRECEDENCE.get(language, PRECEDENCE["default"]).split()
     examples: list[TagExample] = []
-    sentences = list(_sentences(path, labels))
-    if not sentences:
-        raise DataError("the file holds no sentence", where=path, remedy="fetch it again")
-    for words, ranges in sentences:
+    for words, ranges in (s for path in paths for s in read_sentences(path, labels)):
         tokens = _fuse(words, ranges, precedence)
-        forms = [form.strip() for form, _ in tokens]
-        withheld = forms.count("_")
-        if withheld and withheld >= len(forms) - 1:
-            continue
-        kept = tuple(form.replace(ZERO_WIDTH_NON_JOINER, "").replace(" ", "") for form in forms)
-        examples.append(TagExample(str(len(examples)), kept, tuple(tag for _, tag in tokens)))
-    return examples
+        forms, tags = zip(*tokens, strict=True)
+        withheld = sum(form.strip() == "_" for form in forms)
+        if not withheld or withheld < len(forms) - 1:
+            cleaned = tuple(map(treebank_word, forms))
+            examples.append(TagExample(str(len(examples)), cleaned, tags))
+    return nonempty(examples, language, paths[0])
 
 
-def _sentences(
+def treebank_word(word: str) -> str:
+    """Removes the spaces and U+200C that XTREME removes from words of Universal Dependencies."""
+    return word.strip().replace("\u200c", "").replace(" ", "")
+
+
+def read_sentences(
     path: epath.PathLike, labels: Sequence[str]
 ) -> Iterator[tuple[list[_Word], list[_Range]]]:
     """Yields the words (in order, ids 1, 2, ...) and multiword ranges of every sentence."""
@@ -179,3 +183,40 @@ def _ancestors(words: list[_Word], number: int) -> int:
 
 def _id_error(problem: str, where: str) -> DataError:
     return DataError(f"broken numbering: {problem}", where=where, remedy="fetch the treebank again")
+
+
+def read_ccg(
+    paths: Sequence[epath.PathLike], language: str, labels: Sequence[str]
+) -> list[TagExample]:
+    """Reads CCGbank's machine-readable derivations (`.auto`) as words and their supertags.
+
+    An `ID=wsj_0001.1 ...` line precedes every derivation, a line whose leaves are
+    `(<L category pos pos word category>)`. Words keep their escapes (`-LRB-`). An `ID=` line
+    without a derivation (a sentence that was not parsed) is skipped.
+    """
+    examples = []
+    for path in paths:
+        id_ = ""
+        for number, line in enumerate(read_lines(path), start=1):
+            place = f"{path}:{number}"
+            if line.startswith("ID="):
+                id_ = line.split(" ")[0].removeprefix("ID=")
+            elif line:
+                examples.append(_derivation(id_, line, labels, place))
+                id_ = ""
+    return nonempty(examples, language, paths[0])
+
+
+def _derivation(id_: str, line: str, labels: Sequence[str], place: str) -> TagExample:
+    leaves = _LEAF.findall(line)
+    inner = _LEAF.sub("", line).split(" ")
+    problem = ""
+    if not id_:
+        problem = "no ID= line stands before the derivation"
+    elif not leaves or "(<L" in inner or inner.count("(<T") != inner.count(")"):
+        problem = "the brackets of the derivation do not match"
+    if problem:
+        raise DataError(problem, where=place, remedy=FETCH_AGAIN)
+    for leaf in leaves:
+        check_label(leaf[0], labels, place)
+    return TagExample(id_, tuple(leaf[3] for leaf in leaves), tuple(leaf[0] for leaf in leaves))
