@@ -23,11 +23,11 @@ from etils import epath
 import run
 from xt_jax.model import hf, predict
 from xt_jax.train import loop
-from xt_jax.train.checkpoint import Checkpoints
+from xt_jax.train.checkpoint import SavedStates
 
 MOMENTS: dict[str, tuple[Any, str]] = {
     "step": (loop, "place_batch"),
-    "save": (Checkpoints, "save"),
+    "save": (SavedStates, "save"),
     "evaluation": (predict, "place_batch"),
     "write": (type(epath.Path("/")), "replace"),
     "weights": (hf, "write_safetensors"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,8 @@ from training import CONFIG, new_params, run_in, spec_of
 from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
 from xt_jax.model.sharding import make_mesh, place_params
-from xt_jax.train.checkpoint import Checkpoints
-from xt_jax.train.loop import NOT_BEGUN, Position, SavedStates, fit
+from xt_jax.train.checkpoint import NOT_BEGUN, Position, SavedStates
+from xt_jax.train.loop import fit
 from xt_jax.train.step import TrainState, init_state
 
 
@@ -44,35 +45,39 @@ def assert_equal(a: TrainState, b: TrainState) -> None:
             np.testing.assert_array_equal(jax.device_get(x), jax.device_get(y))
 
 
-@pytest.mark.parametrize("layouts", [("fsdp", "fsdp"), ("fsdp", "replicated")])
-@pytest.mark.parametrize("shapes", [(8, 4), (8, 1), (4, 8), (1, 4)])
-def test_a_state_is_restored_onto_another_mesh(tmp_path, shapes, layouts):
-    before, after = shapes
-    saved = state_on(before, layouts[0], fill=1)
-    checkpoints = Checkpoints(epath.Path(tmp_path), 1, 1e9)
-    checkpoints.save(7, saved, {"done": 7})
-    checkpoints.close()
-    start = state_on(after, layouts[1])
-    restored = Checkpoints(epath.Path(tmp_path), 1, 1e9).restore(start)
-    assert restored is not None
-    assert restored[1] == {"done": 7}
-    assert_equal(restored[0], saved)
-    for array, like in zip(*map(jax.tree.leaves, (restored[0], start)), strict=True):
-        assert array.sharding == like.sharding
-
-
-def test_a_state_is_restored_from_two_to_a_model_to_one(tmp_path):
-    saved = state_on(8, "fsdp", fill=2, model_axis=2)
-    checkpoints = Checkpoints(epath.Path(tmp_path), 1, 1e9)
-    checkpoints.save(1, saved, {"done": 1})
-    checkpoints.close()
-    restored = Checkpoints(epath.Path(tmp_path), 1, 1e9).restore(state_on(4, "fsdp"))
-    assert restored is not None
-    assert_equal(restored[0], saved)
-
-
 def at_step(done: int) -> Position:
     return Position("", done, 0, [NOT_BEGUN])
+
+
+def save(folder, state: TrainState, at) -> None:
+    states = SavedStates(epath.Path(folder), TrainConfig())
+    states.save(state, at)
+    states.close()
+
+
+def restored(folder, start: TrainState) -> tuple[TrainState, Position]:
+    return SavedStates(epath.Path(folder), TrainConfig()).restored(start, at_step(0))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "layout", "model_axis"),
+    [
+        *[(8, 4, layout, 1) for layout in ("fsdp", "replicated")],
+        *[(8, 1, layout, 1) for layout in ("fsdp", "replicated")],
+        *[(4, 8, layout, 1) for layout in ("fsdp", "replicated")],
+        *[(1, 4, layout, 1) for layout in ("fsdp", "replicated")],
+        (8, 4, "fsdp", 2),
+    ],
+)
+def test_a_state_is_restored_onto_another_mesh(tmp_path, before, after, layout, model_axis):
+    saved = state_on(before, "fsdp", fill=1, model_axis=model_axis)
+    save(tmp_path, saved, at_step(7))
+    start = state_on(after, layout)
+    found, at = restored(tmp_path, start)
+    assert at == at_step(7)
+    assert_equal(found, saved)
+    for array, like in zip(*map(jax.tree.leaves, (found, start)), strict=True):
+        assert array.sharding == like.sharding
 
 
 def damage(folder: epath.Path) -> None:
@@ -109,15 +114,14 @@ def test_a_damaged_state_is_named_and_the_phase_begins_anew(tmp_path, caplog, wh
 
 @pytest.mark.parametrize(
     ("progress", "what"),
-    [({"done": 3}, "version"), (Position("others", 3, 0, [NOT_BEGUN])._asdict(), "batches")],
+    [({"done": 3}, "version"), (at_step(3)._replace(batches="others")._asdict(), "batches")],
 )
 def test_a_state_of_another_version_or_batches_is_not_taken(tmp_path, caplog, progress, what):
-    checkpoints = Checkpoints(epath.Path(tmp_path), 1, 1e9)
-    checkpoints.save(3, state_on(1, "replicated", fill=3), progress)
-    checkpoints.close()
-    start, at = state_on(1, "replicated"), at_step(0)
-    state, found = SavedStates(epath.Path(tmp_path), TrainConfig()).restored(start, at)
-    assert found == at
+    at = SimpleNamespace(done=3, members=[], _asdict=lambda: progress)
+    save(tmp_path, state_on(1, "replicated", fill=3), at)
+    start = state_on(1, "replicated")
+    state, found = restored(tmp_path, start)
+    assert found == at_step(0)
     assert_equal(state, start)
     assert what in caplog.text
 
@@ -125,29 +129,26 @@ def test_a_state_of_another_version_or_batches_is_not_taken(tmp_path, caplog, pr
 def test_numbers_that_are_not_finite_are_never_saved(tmp_path):
     """Not in place of the only state that is good."""
     states = SavedStates(epath.Path(tmp_path), TrainConfig())
-    good, start = state_on(4, "fsdp", fill=4), state_on(4, "fsdp")
+    good = state_on(4, "fsdp", fill=4)
     states.save(good, at_step(3))
     leaves, tree = jax.tree.flatten(good.opt_state)
     at = next(i for i, leaf in enumerate(leaves) if leaf.ndim == 3)
     leaves[at] = leaves[at].at[1, 0, 0].set(jnp.inf)
     with pytest.raises(UserError, match="After step 4 parameters or moments are not") as error:
-        states.save(
-            good._replace(opt_state=tree.unflatten(leaves)), Position("", 4, 0, [NOT_BEGUN])
-        )
+        states.save(good._replace(opt_state=tree.unflatten(leaves)), at_step(4))
     assert "the state of step 3 is kept" in error.value.remedy
     states.close()
-    restored, found = SavedStates(epath.Path(tmp_path), TrainConfig()).restored(
-        start, Position("", 0, 0, [])
-    )
+    state, found = restored(tmp_path, state_on(4, "fsdp"))
     assert found.done == 3
-    assert_equal(restored, good)
+    assert_equal(state, good)
 
 
 def test_a_state_is_due_after_so_many_steps_or_minutes(tmp_path):
-    checkpoints = Checkpoints(epath.Path(tmp_path), 10, 1 / 600)
-    assert [checkpoints.is_due(step) for step in (9, 10, 11)] == [False, True, False]
+    config = TrainConfig(save_every_steps=10, save_every_minutes=1 / 600)
+    states = SavedStates(epath.Path(tmp_path), config)
+    assert [states.is_due(step) for step in (9, 10, 11)] == [False, True, False]
     time.sleep(0.11)
-    assert checkpoints.is_due(11)
-    checkpoints.save(11, state_on(1, "replicated"), {"done": 11})
-    assert not checkpoints.is_due(12)
-    checkpoints.close()
+    assert states.is_due(11)
+    states.save(state_on(1, "replicated"), at_step(11))
+    assert not states.is_due(12)
+    states.close()

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import optax
 import pytest
-from flax import nnx
 
 from xt_jax.config import Config, DataConfig, ModelConfig
 from xt_jax.data.sources import layout
@@ -50,12 +49,8 @@ class TopicHead(Head):
     hf_class = "ForTopics"
     hf_entries = linear("topics", "out_proj")
 
-    def __init__(self, dim: int, labels: int, *, rngs: nnx.Rngs):
-        self.out_proj = Linear(dim, labels, 0.1, rngs=rngs)
-
-    @classmethod
-    def of(cls, config, labels, rngs, dropout=None):
-        return cls(config.hidden_size, labels, rngs=rngs)
+    def __init__(self, config, labels, rngs, dropout=None):
+        self.out_proj = Linear(config.hidden_size, labels, 0.1, rngs=rngs)
 
     def __call__(self, x):
         return self.out_proj(x.astype(jnp.float32))
@@ -97,7 +92,7 @@ FAMILY = Family(
     tokenize,
     predict,
     score,
-    head=TopicHead.of,
+    head=TopicHead,
     loss=loss,
     decode=lambda outputs, features, examples, labels: [labels[i] for i in outputs["label"]],
     example_scores=lambda task, examples, said, _: over_one(

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from xt_jax.errors import DataError
-from xt_jax.train.feed import AHEAD, made_ahead
+from xt_jax.train.batches import AHEAD, made_ahead
 
 
 def test_everything_comes_in_order():

@@ -24,9 +24,8 @@ def assert_equal_params(a: nnx.Module, b: nnx.Module) -> None:
     jax.tree.map(np.testing.assert_array_equal, nnx.state(a), nnx.state(b))
 
 
-def make_head(head_type, dim: int = 16):
-    arguments = {xm.SpanHead: (), xm.ChoiceHead: (0.25,), xm.MlmHead: (50, 1e-5)}
-    return head_type(dim, *arguments.get(head_type, (3, 0.25)), rngs=nnx.Rngs(1))
+def make_head(head_type, config=None):
+    return head_type(config or small_config(), 3, nnx.Rngs(1), 0.25)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -67,7 +66,7 @@ def test_model_round_trip_is_exact(model_type, head_type, tmp_path):
 @pytest.mark.parametrize("head_type", HEAD_TYPES)
 def test_table_is_complete_and_unambiguous(config, head_type):
     abstract = jax.eval_shape(
-        lambda: xm.Model(xm.Encoder(config, rngs=nnx.Rngs(0)), make_head(head_type, 768))
+        lambda: xm.Model(xm.Encoder(config, rngs=nnx.Rngs(0)), make_head(head_type, config))
     )
     paths = [xm.param_path(p) for p, _ in jax.tree_util.tree_leaves_with_path(nnx.state(abstract))]
     entries = hf_table.model_entries(config, head_type.entries(config))

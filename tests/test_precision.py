@@ -44,7 +44,7 @@ def equations(jaxpr):
 def program(config: xm.EncoderConfig, *, mlm: bool):
     """The equations of value and gradient of an encoder, with dropout, alone or in MLM."""
     encoder = xm.abstract_encoder(config)
-    head = jax.eval_shape(lambda: xm.MlmHead(config.hidden_size, 50, 1e-5, rngs=nnx.Rngs(0)))
+    head = jax.eval_shape(lambda: xm.MlmHead(config, 0, nnx.Rngs(0)))
     batch = packed_batch(np.random.default_rng(0), [[9, 5]], 16, 50)
 
     def loss(model):

@@ -15,7 +15,7 @@ from xt_jax import preemption
 from xt_jax.config import TrainConfig
 from xt_jax.preemption import Preempted
 from xt_jax.train import loop
-from xt_jax.train.checkpoint import Checkpoints
+from xt_jax.train.checkpoint import SavedStates
 from xt_jax.train.loop import fit
 
 EVERY = 4
@@ -92,7 +92,7 @@ def test_in_an_evaluation_it_ends_at_once_and_the_step_is_saved(tmp_path):
 
 def test_a_save_in_progress_is_waited_for(tmp_path, monkeypatch):
     """Though the signal comes again while it is."""
-    original = Checkpoints.close
+    original = SavedStates.close
     waited = []
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ def test_a_save_in_progress_is_waited_for(tmp_path, monkeypatch):
         original(self)
         waited.append(saved_steps(tmp_path))
 
-    monkeypatch.setattr(Checkpoints, "close", close)
+    monkeypatch.setattr(SavedStates, "close", close)
     with pytest.raises(Preempted):
         fit_in(tmp_path, at_step=3, monkeypatch=monkeypatch)
     assert waited == [["3"]]

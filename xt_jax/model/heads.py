@@ -13,7 +13,6 @@ from xt_jax.model.encoder import Encoder
 from xt_jax.model.hf_table import Entry, linear, norm
 from xt_jax.model.layers import LayerNorm, Linear, dropout, gelu, product, split_key
 
-INITIALIZER_RANGE = 0.02
 _POOLED = (*linear("pooler.dense", "dense"), *linear("classifier", "out_proj"))
 
 
@@ -30,10 +29,9 @@ class Head(nnx.Module):
     hf_entries: ClassVar[tuple[Entry, ...]]
     bert_entries: ClassVar[tuple[Entry, ...]] = ()
 
-    @classmethod
-    def of(
-        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
-    ) -> Head:
+    def __init__(
+        self, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
+    ):
         """Creates a new head for an encoder; a head ignores the arguments that it does not need.
 
         Args:
@@ -62,24 +60,12 @@ class ClassificationHead(Head):
     bert_entries = _POOLED
 
     def __init__(
-        self,
-        dim: int,
-        num_labels: int,
-        dropout: float,
-        *,
-        rngs: nnx.Rngs,
-        initializer_range: float = INITIALIZER_RANGE,
+        self, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
     ):
-        self.dropout = dropout
-        self.dense = Linear(dim, dim, initializer_range, rngs=rngs)
-        self.out_proj = Linear(dim, num_labels, initializer_range, rngs=rngs)
-
-    @classmethod
-    def of(
-        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
-    ) -> ClassificationHead:
-        rate = config.dropout if dropout is None else dropout
-        return cls(config.hidden_size, labels, rate, rngs=rngs)
+        self.dropout = config.dropout if dropout is None else dropout
+        dim, stddev = config.hidden_size, config.initializer_range
+        self.dense = Linear(dim, dim, stddev, rngs=rngs)
+        self.out_proj = Linear(dim, labels, stddev, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """Maps [..., D] to logits [..., num_labels]; `key` None means no dropout."""
@@ -96,23 +82,12 @@ class ChoiceHead(Head):
     hf_entries = _POOLED
 
     def __init__(
-        self,
-        dim: int,
-        dropout: float,
-        *,
-        rngs: nnx.Rngs,
-        initializer_range: float = INITIALIZER_RANGE,
+        self, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
     ):
-        self.dropout = dropout
-        self.dense = Linear(dim, dim, initializer_range, rngs=rngs)
-        self.out_proj = Linear(dim, 1, initializer_range, rngs=rngs)
-
-    @classmethod
-    def of(
-        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
-    ) -> ChoiceHead:
-        rate = config.dropout if dropout is None else dropout
-        return cls(config.hidden_size, rate, rngs=rngs)
+        self.dropout = config.dropout if dropout is None else dropout
+        dim, stddev = config.hidden_size, config.initializer_range
+        self.dense = Linear(dim, dim, stddev, rngs=rngs)
+        self.out_proj = Linear(dim, 1, stddev, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """Maps [..., D] to scores [..., 1]; `key` None means no dropout."""
@@ -127,23 +102,10 @@ class TaggingHead(Head):
     hf_entries = linear("classifier", "out_proj")
 
     def __init__(
-        self,
-        dim: int,
-        num_labels: int,
-        dropout: float,
-        *,
-        rngs: nnx.Rngs,
-        initializer_range: float = INITIALIZER_RANGE,
+        self, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
     ):
-        self.dropout = dropout
-        self.out_proj = Linear(dim, num_labels, initializer_range, rngs=rngs)
-
-    @classmethod
-    def of(
-        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
-    ) -> TaggingHead:
-        rate = config.dropout if dropout is None else dropout
-        return cls(config.hidden_size, labels, rate, rngs=rngs)
+        self.dropout = config.dropout if dropout is None else dropout
+        self.out_proj = Linear(config.hidden_size, labels, config.initializer_range, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """Maps [..., D] to logits [..., num_labels]; `key` None means no dropout."""
@@ -156,14 +118,10 @@ class SpanHead(Head):
     hf_class = "ForQuestionAnswering"
     hf_entries = linear("qa_outputs", "out_proj")
 
-    def __init__(self, dim: int, *, rngs: nnx.Rngs, initializer_range: float = INITIALIZER_RANGE):
-        self.out_proj = Linear(dim, 2, initializer_range, rngs=rngs)
-
-    @classmethod
-    def of(
-        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
-    ) -> SpanHead:
-        return cls(config.hidden_size, rngs=rngs)
+    def __init__(
+        self, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
+    ):
+        self.out_proj = Linear(config.hidden_size, 2, config.initializer_range, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """Maps [..., D] to logits [..., 2] (start, end); `key` is not used."""
@@ -186,24 +144,13 @@ class MlmHead(Head):
     )
 
     def __init__(
-        self,
-        dim: int,
-        vocab_size: int,
-        eps: float,
-        *,
-        rngs: nnx.Rngs,
-        initializer_range: float = INITIALIZER_RANGE,
+        self, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
     ):
-        self.eps = eps
-        self.dense = Linear(dim, dim, initializer_range, rngs=rngs)
+        dim = config.hidden_size
+        self.eps = config.layer_norm_eps
+        self.dense = Linear(dim, dim, config.initializer_range, rngs=rngs)
         self.norm = LayerNorm(dim)
-        self.bias = nnx.Param(jnp.zeros((vocab_size,)))
-
-    @classmethod
-    def of(
-        cls, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
-    ) -> MlmHead:
-        return cls(config.hidden_size, config.vocab_size, config.layer_norm_eps, rngs=rngs)
+        self.bias = nnx.Param(jnp.zeros((config.vocab_size,)))
 
     def __call__(
         self, x: jax.Array, embedding: jax.Array, *, key: jax.Array | None = None

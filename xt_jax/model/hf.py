@@ -136,7 +136,7 @@ def load_mlm_head(path_or_hub_id: str | os.PathLike, *, put: Put | None = None) 
     config = _read_config(folder)
     entries = MlmHead.entries(config)
     names = {entry.hf for entry in entries}
-    abstract = jax.eval_shape(lambda: MlmHead.of(config, 0, nnx.Rngs(0)))
+    abstract = jax.eval_shape(lambda: MlmHead(config, 0, nnx.Rngs(0)))
     with open_weights(folder) as tensors:
         of_head = {n: t for n, t in tensors.items() if hf_table.canonical_name(n) in names}
         if not of_head:

@@ -24,7 +24,7 @@ from xt_jax.model.config import EncoderConfig
 from xt_jax.model.pretrained import Pretrained
 from xt_jax.study.schedule import PhasePlan, Planner, phase_seed
 from xt_jax.study.task_data import Phase, TaskData
-from xt_jax.train.loop import Progress
+from xt_jax.train.checkpoint import Progress
 
 FILE = "phase.json"
 FORMAT = 5  # raise it when the same settings give other numbers than before

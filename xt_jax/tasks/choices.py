@@ -97,7 +97,7 @@ FAMILY = Family(
     tokenize,
     predict,
     pairs.score,
-    head=ChoiceHead.of,
+    head=ChoiceHead,
     loss=loss,
     decode=decode,
     example_scores=pairs.example_scores,

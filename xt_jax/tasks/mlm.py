@@ -200,7 +200,7 @@ FAMILY = Family(
     tokenize,
     predict,
     score,
-    head=MlmHead.of,
+    head=MlmHead,
     loss=loss,
     decode=decode,
     published_head=load_mlm_head,

@@ -87,7 +87,7 @@ FAMILY = Family(
     tokenize,
     predict,
     score,
-    head=ClassificationHead.of,
+    head=ClassificationHead,
     loss=loss,
     decode=decode,
     example_scores=example_scores,

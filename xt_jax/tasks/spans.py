@@ -239,7 +239,7 @@ FAMILY = Family(
     tokenize,
     predict,
     score,
-    head=SpanHead.of,
+    head=SpanHead,
     loss=loss,
     decode=decode,
     example_scores=example_scores,

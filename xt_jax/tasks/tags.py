@@ -153,7 +153,7 @@ FAMILY = Family(
     tokenize,
     predict,
     score,
-    head=TaggingHead.of,
+    head=TaggingHead,
     loss=loss,
     decode=decode,
     example_scores=example_scores,

@@ -1,18 +1,26 @@
-"""Makes the batches of a training run, step by step."""
+"""Makes the batches of a training run, step by step, in a thread before they are needed."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import queue
+import threading
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jax.sharding import Mesh
 
 from xt_jax.data.mixture import turns
 from xt_jax.data.packing import Features, Plan, materialise
+from xt_jax.errors import DataError
 from xt_jax.model.sharding import local_rows
-from xt_jax.train.feed import made_ahead
 from xt_jax.train.step import StepSpec
+
+T = TypeVar("T")
+
+AHEAD = 8
+PATIENCE = 600.0  # seconds; what is read lies in memory or in a mapped file
 
 
 @dataclass(frozen=True)
@@ -47,26 +55,69 @@ def batch_stream(
     Args:
         order: [steps] which of `tasks` each step trains.
     """
-    earlier = turns(order)
+    turn = turns(order)
     rows = [local_rows(mesh, task.plans[0].rows, accumulate) for task in tasks]
 
     def batch_of(step: int) -> dict[str, np.ndarray]:
-        task = tasks[order[step]]
-        return _stacked_batch(task, int(earlier[step]), pad_id, rows[order[step]], accumulate)
+        task, local = tasks[order[step]], rows[order[step]]
+        batches = [
+            materialise(plan, task.features, int(turn[step]), pad_id, local) for plan in task.plans
+        ]
+        if accumulate > 1:
+            batches = [
+                {name: a.reshape(accumulate, -1, *a.shape[1:]) for name, a in batch.items()}
+                for batch in batches
+            ]
+        if len(batches) == 1:
+            return batches[0]
+        return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
 
     return made_ahead(batch_of, range(begun, len(order)))
 
 
-def _stacked_batch(
-    task: TrainedTask, step: int, pad_id: int, rows: np.ndarray | None, accumulate: int
-) -> dict[str, np.ndarray]:
-    """Makes the task's own `step`-th batch, with the axes of micro-batches and of members."""
-    batches = [materialise(plan, task.features, step, pad_id, rows) for plan in task.plans]
-    if accumulate > 1:
-        batches = [
-            {name: a.reshape(accumulate, -1, *a.shape[1:]) for name, a in batch.items()}
-            for batch in batches
-        ]
-    if len(batches) == 1:
-        return batches[0]
-    return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
+def made_ahead(
+    make: Callable[[int], T], steps: Sequence[int], *, patience: float = PATIENCE
+) -> Generator[T, None, None]:
+    """Yields `make(step)` for each of `steps` in order, made up to `AHEAD` steps in advance.
+
+    Raises:
+        DataError: an item is not ready `patience` seconds after it was asked for.
+        Exception: what `make` raised, when that step's item is asked for.
+    """
+    ready: queue.Queue[T | Exception] = queue.Queue(AHEAD)
+    closed = threading.Event()
+
+    def work() -> None:
+        for step in steps:
+            try:
+                item: T | Exception = make(step)
+            except Exception as error:
+                item = error
+            while not closed.is_set():
+                try:
+                    ready.put(item, timeout=0.5)
+                except queue.Full:
+                    continue
+                break
+            if closed.is_set() or isinstance(item, Exception):
+                return
+
+    # A daemon: a thread that hangs must not keep the process from ending.
+    threading.Thread(target=work, name="feed", daemon=True).start()
+    try:
+        for step in steps:
+            try:
+                item = ready.get(timeout=patience)
+            except queue.Empty:
+                raise DataError(
+                    f"The batch of step {step} was not ready after {patience:g} seconds.",
+                    where="the thread that makes batches",
+                    remedy="check that the disk or the network folder of --config.data.cache_dir "
+                    "still responds, then run the same command again: it resumes from the last "
+                    "saved state",
+                ) from None
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        closed.set()

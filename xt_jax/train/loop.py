@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import hashlib
-import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -18,20 +16,16 @@ from jax.sharding import Mesh
 
 from xt_jax import hosts, preemption
 from xt_jax.config import TrainConfig
-from xt_jax.errors import UserError
 from xt_jax.model.batch import Sums
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.sharding import place_batch
 from xt_jax.preemption import Preempted
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.train.batches import TrainedTask, batch_stream
-from xt_jax.train.checkpoint import Checkpoints
+from xt_jax.train.checkpoint import NOT_BEGUN, Position, Progress, SavedStates
 from xt_jax.train.log import Log
-from xt_jax.train.step import TrainState, all_finite, compile_step, init_state, params_of
+from xt_jax.train.step import TrainState, compile_step, init_state, params_of
 from xt_jax.train.throughput import Meter, train_flops
-
-Progress = dict[str, Any]
-NOT_BEGUN: Progress = {"best": -math.inf, "best_step": 0, "without_gain": 0, "steps": 0}
 
 
 class Selection(Protocol):
@@ -82,22 +76,6 @@ class Run:
             for array in (plan.feature, plan.row, plan.slot):
                 digest.update(array.tobytes())
         return digest.hexdigest()[:16]
-
-
-class Position(NamedTuple):
-    """How far a training run has come, as saved with its state.
-
-    Attributes:
-        batches: `Run.batches_digest`.
-        done: updates made.
-        evaluated: the last step after which there was an evaluation.
-        members: the progress of each member.
-    """
-
-    batches: str
-    done: int
-    evaluated: int
-    members: list[Progress]
 
 
 def fit(
@@ -167,62 +145,6 @@ def fit(
             states.save(state, at)
             logging.info("%s: asked to end; saved after step %d", log.title, at.done)
             raise
-
-
-class SavedStates:
-    """The saved states of a run in `directory`, and the best steps that they name."""
-
-    def __init__(self, directory: epath.Path, config: TrainConfig):
-        self._directory = directory
-        self._checkpoints = Checkpoints(
-            directory, config.save_every_steps, config.save_every_minutes
-        )
-        self._saved = 0
-        # Best steps of the last two states: if one is half written, the other counts.
-        self._best: collections.deque[list[int]] = collections.deque(maxlen=2)
-
-    def restored(self, state: TrainState, begin: Position) -> tuple[TrainState, Position]:
-        """Returns the latest state with these batches; `state` and `begin` if there is none."""
-        at, restored = begin, self._checkpoints.restore(state)
-        if restored is not None:
-            if restored[1].keys() != begin._asdict().keys():
-                logging.warning("A saved state is from another version; the phase starts again")
-            elif restored[1]["batches"] != begin.batches:
-                logging.warning("A saved state belongs to other batches; the phase starts again")
-            else:
-                state, at = restored[0], Position(**restored[1])
-        self._note(at)
-        return state, at
-
-    def best_steps(self, member: int) -> set[int]:
-        """Returns the best steps of a member whose parameters a restart may need."""
-        return {best[member] for best in self._best}
-
-    def save_if_due(self, state: TrainState, at: Position) -> None:
-        """Saves if it is time; to be called after the step's evaluation, to save its score too."""
-        if at.done > self._saved and self._checkpoints.is_due(at.done):
-            self.save(state, at)
-
-    def save(self, state: TrainState, at: Position) -> None:
-        """Saves the state; if it is not finite, raises a UserError and keeps the one before."""
-        if at.done > self._saved:
-            if not all_finite(state):
-                raise UserError(
-                    f"After step {at.done} parameters or moments are not finite.",
-                    where=str(self._directory),
-                    remedy="lower the learning rate, or check the data of the steps before; the "
-                    f"state of step {self._saved} is kept",
-                )
-            self._checkpoints.save(at.done, state, at._asdict())
-            self._note(at)
-
-    def close(self) -> None:
-        """Waits for a save in progress."""
-        self._checkpoints.close()
-
-    def _note(self, at: Position) -> None:
-        self._saved = at.done
-        self._best.append([progress["best_step"] for progress in at.members])
 
 
 def _meter(run: Run, config: EncoderConfig) -> Meter:
