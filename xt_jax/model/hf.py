@@ -118,7 +118,7 @@ def load_model(
     rate = config.dropout if rate is None else rate
     abstract = jax.eval_shape(
         lambda: Model(
-            Encoder(config, rngs=nnx.Rngs(0)), head_type.of(config, len(labels), nnx.Rngs(0), rate)
+            Encoder(config, rngs=nnx.Rngs(0)), head_type(config, len(labels), nnx.Rngs(0), rate)
         )
     )
     if head_type is MlmHead:
