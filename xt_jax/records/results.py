@@ -202,7 +202,8 @@ def _set_of(row: Row) -> tuple:
 
 def _parse_line(line: bytes, path: epath.PathLike, number: int) -> tuple[Row, bool]:
     """Returns (the row, whether it ends a set)."""
-    row, ends_set = None, False
+    row: Any = None
+    ends_set = False
     try:
         row = json.loads(line.decode())
     except json.JSONDecodeError as error:
