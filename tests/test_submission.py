@@ -20,7 +20,6 @@ from xt_jax.data.examples import (
 )
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.tasks.benchmarks import XTREME
-from xt_jax.tasks.submission import write as submission
 from xt_jax.tasks.submission.official import evaluate
 from xt_jax.tasks.submission.write import write, write_labels
 from xt_jax.tasks.table import TARGETS, TASKS
@@ -97,7 +96,7 @@ def test_layout(tmp_path, task):
     assert str(path) == str(tmp_path / "predictions" / folder / f"test-de.{suffix}")
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     label = write_labels(tmp_path / "labels", task, "de", case.examples)
-    assert label == submission.path(tmp_path / "labels", task, "de")
+    assert label == XTREME.tasks[task].file(tmp_path / "labels", "de")
     if case.text is None:
         assert json.loads(path.read_bytes()) == {"q-1": "Katze", "q-2": "", "q-3": "「猫」"}
         assert squad(label) == case.examples

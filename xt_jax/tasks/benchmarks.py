@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import NamedTuple
 
+from etils import epath
+
 from xt_jax import languages
 from xt_jax.tasks.submission import formats
 from xt_jax.tasks.submission.formats import FileFormat
@@ -27,16 +29,20 @@ class Entry:
         folder: its official name, also that of its folder in a submission.
         metrics: those whose mean is the task's score.
         task: our name for it; "" where we have no such task.
-        layout: the format of its files; None: that of our task's family.
+        layout: the format of its files.
         unofficial: metrics that are shown but enter no average.
     """
 
     folder: str
     languages: tuple[str, ...]
     metrics: tuple[str, ...]
+    layout: FileFormat
     task: str = ""
-    layout: FileFormat | None = None
     unofficial: tuple[str, ...] = ()
+
+    def file(self, folder: epath.PathLike, language: str) -> epath.Path:
+        """Returns the file of one language in a folder of predictions or of labels."""
+        return epath.Path(folder) / self.folder / f"test-{language}.{self.layout.suffix}"
 
 
 class Group(NamedTuple):
@@ -86,15 +92,15 @@ _ACCURACY, _F1, _QA = ("accuracy",), ("f1",), ("exact_match", "f1")
 XTREME = Benchmark(
     "XTREME",
     (
-        Entry("pawsx", languages.PAWSX, _ACCURACY, "pawsx"),
-        Entry("xnli", languages.XNLI, _ACCURACY, "xnli"),
-        Entry("panx", languages.PANX, _F1, "panx"),
-        Entry("udpos", languages.UDPOS, _F1, "udpos", unofficial=_ACCURACY),
-        Entry("bucc2018", languages.BUCC, _F1, "bucc"),
-        Entry("tatoeba", languages.TATOEBA, _ACCURACY, "tatoeba"),
-        Entry("xquad", languages.XQUAD, _QA, "xquad"),
-        Entry("mlqa", languages.MLQA, _QA, "mlqa"),
-        Entry("tydiqa", languages.TYDIQA, _QA, "tydiqa"),
+        Entry("pawsx", languages.PAWSX, _ACCURACY, formats.LABELS, "pawsx"),
+        Entry("xnli", languages.XNLI, _ACCURACY, formats.LABELS, "xnli"),
+        Entry("panx", languages.PANX, _F1, formats.TAGS, "panx"),
+        Entry("udpos", languages.UDPOS, _F1, formats.TAGS, "udpos", unofficial=_ACCURACY),
+        Entry("bucc2018", languages.BUCC, _F1, formats.PAIRS, "bucc"),
+        Entry("tatoeba", languages.TATOEBA, _ACCURACY, formats.NEAREST, "tatoeba"),
+        Entry("xquad", languages.XQUAD, _QA, formats.ANSWERS, "xquad"),
+        Entry("mlqa", languages.MLQA, _QA, formats.ANSWERS, "mlqa"),
+        Entry("tydiqa", languages.TYDIQA, _QA, formats.ANSWERS, "tydiqa"),
     ),
     (
         Group("classification", "sentence pairs", ("xnli", "pawsx")),
@@ -118,9 +124,9 @@ XTREME_R = Benchmark(
         _again("panx", "qu pl uk az lt pa gu ro"),
         _again("udpos", "lt pl uk wo ro"),
         _again("tatoeba", "az lt pl uk ro"),
-        Entry("xcopa", languages.XCOPA, _ACCURACY, layout=formats.JSON_LABELS),
-        Entry("lareqa", (), ()),
-        Entry("mewslix", languages.MEWSLIX, ("map@20",), layout=formats.RANKINGS),
+        Entry("xcopa", languages.XCOPA, _ACCURACY, formats.JSON_LABELS),
+        Entry("lareqa", (), (), formats.RANKINGS),
+        Entry("mewslix", languages.MEWSLIX, ("map@20",), formats.RANKINGS),
         _again("xquad", "ro"),
         _again("mlqa"),
         _again("tydiqa"),

@@ -22,7 +22,6 @@ from xt_jax.retrieval.mining import Search
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.tasks.metrics import squad
 from xt_jax.tasks.recipes import Recipe
-from xt_jax.tasks.submission.formats import FileFormat
 
 INTERMEDIATE, TARGET = "intermediate", "target"
 AT_LAYER = "{metric}@layer={layer}"  # the name of a metric at another hidden state than the task's
@@ -119,7 +118,6 @@ class Family:
         group: (labels) to the number of consecutive features that training keeps in one row.
         min_length: tokens that a feature needs at least.
         kinds: what its examples are counted by in place of labels, where a task lists none.
-        submission: how its files look in a benchmark's submission; None: there are none.
         published_head: a model's folder to the head that it was pretrained with, or None.
         predict_layers: as `predict`, at every hidden state (`Evaluation.all_layers`).
         find: from an Evaluation to what `fit` and `conclude` need, in place of `decode`.
@@ -144,7 +142,6 @@ class Family:
     group: Callable[[Labels], int] = _one
     min_length: int = 8
     kinds: tuple[str, ...] = ()
-    submission: FileFormat | None = None
     published_head: Callable[[Any], Head | None] | None = None
     predict_layers: Callable[..., Any] | None = None
     find: Callable[[Evaluation], Any] | None = None

@@ -30,7 +30,6 @@ from xt_jax.tasks import retrieval
 from xt_jax.tasks.family import AT_LAYER, Array, Evaluation, Family, Labels, Metrics, Scores, Task
 from xt_jax.tasks.metrics.basic import f1_ratios, set_counts, set_scores
 from xt_jax.tasks.packed import encode
-from xt_jax.tasks.submission import formats
 
 ORACLE = "{metric}@oracle_threshold"
 ByLayer = dict[int, Candidates]
@@ -164,7 +163,6 @@ FAMILY = Family(
     predict,
     score,
     example_scores=example_scores,
-    submission=formats.PAIRS,
     predict_layers=retrieval.predict,
     find=_find,
     fit=_fit,

@@ -18,7 +18,6 @@ from xt_jax.model.layers import split_key
 from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics.basic import accuracy, binary_f1, matches, over_one
 from xt_jax.tasks.packed import encode, run_encoder
-from xt_jax.tasks.submission import formats
 
 _ERRORS = 2  # standard errors above chance that are still chance
 
@@ -92,5 +91,4 @@ FAMILY = Family(
     decode=decode,
     example_scores=example_scores,
     chance=chance,
-    submission=formats.LABELS,
 )

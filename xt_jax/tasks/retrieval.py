@@ -21,7 +21,6 @@ from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.tasks.family import AT_LAYER, Array, Evaluation, Family, Labels, Metrics, Scores, Task
 from xt_jax.tasks.metrics.basic import accuracy, matches, over_one
 from xt_jax.tasks.packed import encode
-from xt_jax.tasks.submission import formats
 
 
 def tokenize(
@@ -91,7 +90,6 @@ FAMILY = Family(
     predict,
     score,
     example_scores=example_scores,
-    submission=formats.NEAREST,
     find=_find,
     conclude=results,
 )

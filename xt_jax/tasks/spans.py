@@ -25,7 +25,6 @@ from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics import squad
 from xt_jax.tasks.metrics.basic import over_one
 from xt_jax.tasks.packed import run_encoder
-from xt_jax.tasks.submission import formats
 
 MAX_QUESTION = 64  # tokens
 MAX_ANSWER = 30  # tokens
@@ -245,5 +244,4 @@ FAMILY = Family(
     example_scores=example_scores,
     chance=lambda task, n: _CHANCE,
     min_length=MIN_LENGTH,
-    submission=formats.ANSWERS,
 )

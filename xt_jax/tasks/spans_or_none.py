@@ -55,5 +55,4 @@ FAMILY = replace(
     example_scores=example_scores,
     chance=lambda task, n: _CHANCE,
     kinds=(ANSWERABLE, UNANSWERABLE),
-    submission=None,
 )

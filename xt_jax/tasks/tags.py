@@ -25,7 +25,6 @@ from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics.basic import f1_ratios
 from xt_jax.tasks.metrics.tagging import entity_counts, entity_scores, tag_accuracy, tag_counts
 from xt_jax.tasks.packed import run_encoder
-from xt_jax.tasks.submission import formats
 
 _CHANCE = 5.0  # percent F1 of a tag for every word, whatever the word
 
@@ -158,5 +157,4 @@ FAMILY = Family(
     decode=decode,
     example_scores=example_scores,
     chance=lambda task, n: _CHANCE,
-    submission=formats.TAGS,
 )

@@ -7,11 +7,13 @@ names file and line instead.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from etils import epath
 
 from xt_jax.data import formats
+from xt_jax.data.rows import parse_json
 from xt_jax.errors import DataError
 from xt_jax.files import read_text
 
@@ -25,10 +27,7 @@ class Sentence(NamedTuple):
 
 def read_labels(path: epath.PathLike) -> list[str]:
     """Reads one label per line without surrounding white space; a blank line is a wrong label."""
-    lines = _lines(path)
-    for number, line in enumerate(lines, start=1):
-        _check_columns(line, 1, f"{path}:{number}")
-    return lines
+    return [line for _, line in _lines(path, columns=1)]
 
 
 def read_tag_lines(path: epath.PathLike) -> list[Sentence]:
@@ -38,43 +37,32 @@ def read_tag_lines(path: epath.PathLike) -> list[Sentence]:
     """
     sentences, tags = [], []
     number = 0
-    for number, line in enumerate(_lines(path), start=1):
-        _check_columns(line, 1, f"{path}:{number}")
+    for number, line in _lines(path, columns=1):
         if line:
             tags.append(line)
         else:
             sentences.append(Sentence(number - len(tags), tags))
             tags = []
-    if tags:
-        sentences.append(Sentence(number + 1 - len(tags), tags))
-    return sentences
+    return [*sentences, Sentence(number + 1 - len(tags), tags)] if tags else sentences
 
 
 def read_pairs(path: epath.PathLike) -> list[tuple[str, str]]:
     """Reads pairs `foreign id TAB English id`; an empty file holds none."""
-    pairs = []
-    for number, line in enumerate(_lines(path), start=1):
-        _check_columns(line, 2, f"{path}:{number}")
-        foreign, english = line.split("\t")
-        pairs.append((foreign, english))
-    return pairs
+    cells = (line.split("\t") for _, line in _lines(path, columns=2))
+    return [(foreign, english) for foreign, english in cells]
 
 
-def read_gold_answers(path: epath.PathLike) -> list[tuple[str, list[str]]]:
-    """Reads (question id, gold answers) from SQuAD v1.1 JSON.
-
-    Raises:
-        DataError: a question has no answer, among the faults that `formats.squad` finds.
-    """
-    questions = []
-    for example in formats.squad([path], "en", ()):
+def read_gold_answers(path: epath.PathLike) -> dict[str, list[str]]:
+    """Reads the gold answers by question id from SQuAD v1.1 JSON; every question must have one."""
+    questions = {}
+    for example in formats.squad([path], "", ()):
         if not example.answers:
             raise DataError(
                 f"question {example.id!r} has no answer to score against",
-                where=f"{path}{_line_of(json.dumps(example.id), path)}",
+                where=f"{path}{_line_of(example.id, path)}",
                 remedy="XTREME blanks the answers of its test files; take labelled ones",
             )
-        questions.append((example.id, [text for text, _ in example.answers]))
+        questions[example.id] = [text for text, _ in example.answers]
     return questions
 
 
@@ -99,8 +87,8 @@ def read_rankings(path: epath.PathLike) -> dict[str, list[str]]:
 def read_json_labels(path: epath.PathLike) -> list[Any]:
     """Reads the field `label` of one JSON object per line (XCOPA)."""
     labels = []
-    for number, line in enumerate(_lines(path), start=1):
-        row = _parsed(line, path, number)
+    for number, line in _lines(path):
+        row = parse_json(line, path, number)
         if not isinstance(row, dict) or "label" not in row:
             raise DataError(
                 "the line is not a JSON object with a `label`",
@@ -111,10 +99,24 @@ def read_json_labels(path: epath.PathLike) -> list[Any]:
     return labels
 
 
-def _lines(path: epath.PathLike) -> list[str]:
-    """Reads lines ended by LF, CR LF or CR, as Python reads text, and strips them."""
+def _lines(path: epath.PathLike, columns: int = 0) -> Iterator[tuple[int, str]]:
+    """Yields (number, line) of lines ended by LF, CR LF or CR, as Python reads text, stripped.
+
+    Args:
+        columns: the number of tab-separated columns that a line must have; 0: any. Where it is
+            one, a line may be blank.
+    """
     text = _text(path).replace("\r\n", "\n").replace("\r", "\n")
-    return [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
+    for number, raw in enumerate(text.removesuffix("\n").split("\n") if text else (), start=1):
+        line = raw.strip()
+        found = line.count("\t") + 1 if line else 0
+        if columns and found != columns and (line or columns > 1):
+            raise DataError(
+                f"{found} tab-separated columns found, expected {columns}",
+                where=f"{path}:{number}",
+                remedy="one label or tag per line, or `foreign id TAB English id` for pairs",
+            )
+        yield number, line
 
 
 def _text(path: epath.PathLike) -> str:
@@ -133,41 +135,19 @@ def _text(path: epath.PathLike) -> str:
 
 
 def _json_map(path: epath.PathLike) -> dict[str, Any]:
-    document = _parsed(_text(path), path)
+    document = parse_json(_text(path), path)
     document = document.get("data", document) if isinstance(document, dict) else document
     if not isinstance(document, dict):
         raise DataError("the file is not a JSON map", where=path, remedy='write {"id": ..., ...}')
     return document
 
 
-def _parsed(text: str, path: epath.PathLike, line: int = 1) -> Any:
-    """Parses JSON that begins at `line` of the file."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"broken JSON: {error.msg}",
-            where=f"{path}:{line + error.lineno - 1}:{error.colno}",
-            remedy="the file is cut off or was edited; write it again",
-        ) from error
-
-
-def _check_columns(line: str, wanted: int, where: str) -> None:
-    columns = line.count("\t") + 1 if line else 0
-    if columns != wanted and (line or wanted > 1):
-        raise DataError(
-            f"{columns} tab-separated columns found, expected {wanted}",
-            where=where,
-            remedy="one label or tag per line, or `foreign id TAB English id` for pairs",
-        )
-
-
 def _wrong_value(problem: str, key: str, path: epath.PathLike) -> DataError:
-    where = f"{path}{_line_of(json.dumps(key), path)}"
+    where = f"{path}{_line_of(key, path)}"
     return DataError(problem, where=where, remedy="write the file again")
 
 
-def _line_of(literal: str, path: epath.PathLike) -> str:
-    """Returns ":line" of the literal's first occurrence, "" if the file spells it differently."""
-    before, found, _ = _text(path).partition(literal)
+def _line_of(key: str, path: epath.PathLike) -> str:
+    """Returns ":line" of a key's first occurrence, "" if the file spells it differently."""
+    before, found, _ = _text(path).partition(json.dumps(key))
     return f":{before.count(chr(10)) + 1}" if found else ""

@@ -154,9 +154,9 @@ def _answer_map(examples: Sequence[SpanExample], predictions: Sequence[str]) -> 
 
 def _score_answers(part: Part) -> tuple[Scores, list[str]]:
     gold, predicted = files.read_gold_answers(part.label), files.read_answers(part.prediction)
-    texts = [predicted.get(key) for key, _ in gold]
-    scores = squad.answer_scores([answers for _, answers in gold], texts, part.normalise)
-    return scores, _unmatched([key for key, _ in gold], predicted, part)
+    texts = [predicted.get(key) for key in gold]
+    scores = squad.answer_scores(list(gold.values()), texts, part.normalise)
+    return scores, _unmatched(list(gold), predicted, part)
 
 
 def _score_rankings(part: Part) -> tuple[Scores, list[str]]:

@@ -17,7 +17,6 @@ from xt_jax.tasks.benchmarks import BENCHMARKS, Benchmark, Entry
 from xt_jax.tasks.metrics import squad
 from xt_jax.tasks.metrics.tagging import SEQEVAL_VERSIONS
 from xt_jax.tasks.submission.formats import Part
-from xt_jax.tasks.submission.write import file_of, layout_of
 from xt_jax.tasks.table import TASKS
 
 Scores = dict[str, float]
@@ -88,9 +87,7 @@ def evaluate(
         for language in entry.languages:
             if language in missing.get(entry.folder, ()):
                 continue
-            prediction, label = (
-                file_of(folder, entry, language) for folder in (predictions, labels)
-            )
+            prediction, label = (entry.file(folder, language) for folder in (predictions, labels))
             metrics, file_notes = score_file(entry, language, prediction, label, seqeval=seqeval)
             notes += file_notes
             for metric, value in metrics.items():
@@ -118,7 +115,7 @@ def score_file(
     """
     normaliser = TASKS[entry.task].normaliser if entry.task else squad.normaliser
     part = Part(prediction, label, normaliser(language), seqeval, entry.unofficial)
-    return layout_of(entry).score(part)
+    return entry.layout.score(part)
 
 
 def _averaged(entry: Entry, by_metric: dict[str, Scores]) -> dict[str, Any]:
@@ -142,7 +139,7 @@ def _survey(
                 notes.append(f"{folder / name}: nothing to compare it with in the other folder")
     present = [entry for name, entry in scored.items() if all(name in names for names in held)]
     for entry in present:
-        known = {file_of(predictions, entry, language).name for language in entry.languages}
+        known = {entry.file(predictions, language).name for language in entry.languages}
         for folder in (predictions / entry.folder, labels / entry.folder):
             unknown = sorted(path.name for path in folder.iterdir() if path.name not in known)
             if unknown := [name for name in unknown if not name.startswith(".")]:
@@ -164,7 +161,7 @@ def _missing(
         entry.folder: tuple(
             code
             for code in entry.languages
-            if not all(file_of(f, entry, code).exists() for f in (predictions, labels))
+            if not all(entry.file(f, code).exists() for f in (predictions, labels))
         )
         for entry in entries
     }
@@ -178,7 +175,7 @@ def _incomplete(
     entries: Sequence[Entry],
 ) -> DataError:
     paths = [
-        file_of(folder, entry, code)
+        entry.file(folder, code)
         for entry in entries
         for code in missing.get(entry.folder, ())
         for folder in (predictions, labels)
