@@ -20,22 +20,19 @@ PUBLISHED = {"train": "train", "dev": "validation", "test": "test"}
 STRIPPED = ("xquad", "mlqa", "mlqa_cross", "tydiqa")
 
 
-def write(path: Path, rows: list[dict], schema: dict, classes: dict | None = None) -> None:
+def write(path: Path, rows: list[dict], classes: dict | None = None) -> None:
     """Writes one Parquet file; the schema lists `classes` as the `datasets` library does."""
-    features = {name: {"names": list(names), "_type": "ClassLabel"}
-                for name, names in (classes or {}).items()}  # fmt: skip
-    for name in features:
-        if pa.types.is_list(schema[name]):
-            features[name] = {"feature": features[name], "_type": "Sequence"}
-    note = {"huggingface": json.dumps({"info": {"features": features}})} if classes else None
+    table = pa.Table.from_pylist(rows)
+    features = {}
+    for name, names in (classes or {}).items():
+        label = {"names": list(names), "_type": "ClassLabel"}
+        is_list = pa.types.is_list(table.schema.field(name).type)
+        features[name] = {"feature": label, "_type": "Sequence"} if is_list else label
+    if classes:
+        note = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": note})
     path.parent.mkdir(parents=True, exist_ok=True)
-    fields = pa.schema([pa.field(name, kind) for name, kind in schema.items()], metadata=note)
-    pq.write_table(pa.Table.from_pylist(rows, schema=fields), path, row_group_size=50)
-
-
-TEXT, INT, WORDS = pa.string(), pa.int64(), pa.list_(pa.string())
-ANSWERS = pa.struct([("text", WORDS), ("answer_start", pa.list_(pa.int32()))])
-QUESTIONS = {"id": TEXT, "title": TEXT, "context": TEXT, "question": TEXT, "answers": ANSWERS}
+    pq.write_table(table, path, row_group_size=50)
 
 
 def examples(files, task: str, split: str, language: str) -> list:
@@ -53,9 +50,7 @@ def _write_mnli(root, files, task, split, language) -> None:
     ]
     name = {"train": "train", "dev": "validation_matched"}[split]
     path = shard(root / "nyu-mll/glue/mnli", name)
-    write(
-        path, rows, dict(zip(rows[0], (TEXT, TEXT, INT, pa.int32()), strict=True)), {"label": NLI}
-    )
+    write(path, rows, {"label": NLI})
 
 
 def _write_qqp(root, files, task, split, language) -> None:
@@ -64,8 +59,7 @@ def _write_qqp(root, files, task, split, language) -> None:
         for i, e in enumerate(examples(files, task, split, language))
     ]
     path = shard(root / "nyu-mll/glue/qqp", PUBLISHED[split])
-    schema = dict(zip(rows[0], (TEXT, TEXT, INT, pa.int32()), strict=True))
-    write(path, rows, schema, {"label": ("not_duplicate", "duplicate")})
+    write(path, rows, {"label": ("not_duplicate", "duplicate")})
 
 
 def _write_snli(root, files, task, split, language) -> None:
@@ -76,9 +70,8 @@ def _write_snli(root, files, task, split, language) -> None:
     ]
     rows.insert(7, rows[0] | {"label": -1})
     folder = root / "stanfordnlp/snli/plain_text"
-    schema = {"premise": TEXT, "hypothesis": TEXT, "label": INT}
     for number, some in enumerate((rows[:40], rows[40:])):
-        write(folder / f"{PUBLISHED[split]}-0000{number}-of-00002.parquet", some, schema)
+        write(folder / f"{PUBLISHED[split]}-0000{number}-of-00002.parquet", some)
 
 
 def _write_anli(root, files, task, split, language) -> None:
@@ -88,9 +81,7 @@ def _write_anli(root, files, task, split, language) -> None:
         for e in examples(files, task, split, language)
     ]  # fmt: skip
     path = shard(root / "facebook/anli/plain_text", f"{split}_{task[-2:]}")
-    write(
-        path, rows, dict(zip(rows[0], (TEXT, TEXT, TEXT, INT, TEXT), strict=True)), {"label": NLI}
-    )
+    write(path, rows, {"label": NLI})
 
 
 def _write_xnli(root, files, task, split, language) -> None:
@@ -99,7 +90,7 @@ def _write_xnli(root, files, task, split, language) -> None:
         for lang in NLI_LANGUAGES
         for e in examples(files, task, split, lang)
     ]
-    write(shard(root / "google/xtreme/XNLI", PUBLISHED[split]), rows, dict.fromkeys(rows[0], TEXT))
+    write(shard(root / "google/xtreme/XNLI", PUBLISHED[split]), rows)
 
 
 def _write_pawsx(root, files, task, split, language) -> None:
@@ -108,8 +99,7 @@ def _write_pawsx(root, files, task, split, language) -> None:
         for e in examples(files, task, split, language)
     ]
     path = shard(root / f"google-research-datasets/paws-x/{language}", PUBLISHED[split])
-    schema = dict(zip(rows[0], (pa.int32(), TEXT, TEXT, INT), strict=True))
-    write(path, rows, schema, {"label": ("0", "1")})
+    write(path, rows, {"label": ("0", "1")})
 
 
 def _question(example: SpanExample, *, stripped: bool = False) -> dict:
@@ -147,7 +137,7 @@ def _write_spans(root, files, task, split, language) -> None:
         for code in languages
         for example in examples(files, task, split, code)
     ]
-    write(shard(root / folder, name), rows, QUESTIONS)
+    write(shard(root / folder, name), rows)
 
 
 def _write_hellaswag(root, files, task, split, language) -> None:
@@ -160,8 +150,7 @@ def _write_hellaswag(root, files, task, split, language) -> None:
         | {column: row[column] for column in columns}
         for row in rows
     ]
-    schema = dict.fromkeys(rows[0], TEXT) | {"ind": pa.int32(), "endings": WORDS}
-    write(shard(root / "Rowan/hellaswag/data", PUBLISHED[split]), rows, schema)
+    write(shard(root / "Rowan/hellaswag/data", PUBLISHED[split]), rows)
 
 
 def _write_cosmos_qa(root, files, task, split, language) -> None:
@@ -175,7 +164,7 @@ def _write_cosmos_qa(root, files, task, split, language) -> None:
             {"id": e.id, "context": e.text, "question": question, **answers, "label": label}
         )
     path = root / f"allenai/cosmos_qa/default/{PUBLISHED[split]}/0000.parquet"
-    write(path, rows, dict.fromkeys(rows[0], TEXT) | {"label": pa.int32()})
+    write(path, rows)
 
 
 def _write_commonsense_qa(root, files, task, split, language) -> None:
@@ -189,10 +178,7 @@ def _write_commonsense_qa(root, files, task, split, language) -> None:
         }
         for e in examples(files, task, split, language)
     ]
-    schema = dict.fromkeys(rows[0], TEXT) | {
-        "choices": pa.struct([("label", WORDS), ("text", WORDS)])
-    }
-    write(shard(root / "tau/commonsense_qa/data", PUBLISHED[split]), rows, schema)
+    write(shard(root / "tau/commonsense_qa/data", PUBLISHED[split]), rows)
 
 
 def _write_panx(root, files, task, split, language) -> None:
@@ -205,8 +191,7 @@ def _write_panx(root, files, task, split, language) -> None:
         for e in examples(files, task, split, language)
     ]
     path = shard(root / f"google/xtreme/PAN-X.{language}", PUBLISHED[split])
-    schema = {"tokens": WORDS, "ner_tags": pa.list_(INT), "langs": WORDS}
-    write(path, rows, schema, {"ner_tags": NER})
+    write(path, rows, {"ner_tags": NER})
 
 
 def _write_tatoeba(root, files, task, split, language) -> None:
@@ -221,7 +206,7 @@ def _write_tatoeba(root, files, task, split, language) -> None:
         for e in examples(files, task, split, language)
     ]
     path = shard(root / f"google/xtreme/tatoeba.{ISO3[language]}", "validation")
-    write(path, rows, dict.fromkeys(rows[0], TEXT))
+    write(path, rows)
 
 
 WRITERS = {
@@ -252,7 +237,7 @@ def write_treebank(root: Path, releases: Path, language: str, bank: str, split: 
     ]
     published = "validation" if split == "dev" else split
     file = shard(root / f"google/xtreme/udpos.{name}", published)
-    write(file, rows, {"tokens": WORDS, "pos_tags": pa.list_(INT)}, {"pos_tags": UPOS})
+    write(file, rows, {"pos_tags": UPOS})
 
 
 def write_bucc(root: Path, corpora: list, ids: bool = True) -> list[dict]:
@@ -268,5 +253,5 @@ def write_bucc(root: Path, corpora: list, ids: bool = True) -> list[dict]:
         for partner in example.partners or ()
     ]
     path = shard(root / "google/xtreme/bucc18.zh", "validation")
-    write(path, rows, dict.fromkeys(rows[0], TEXT))
+    write(path, rows)
     return rows

@@ -207,25 +207,3 @@ def test_accumulation_and_devices_do_not_change_the_result(dataset, mini_tokeniz
         losses, params = run_steps(features, len(mini_tokenizer), devices, accumulate)
         np.testing.assert_allclose(losses, expected, atol=TOLERANCE)
         assert_close(params, expected_params, TOLERANCE)
-
-
-@pytest.mark.parametrize("n", LABELS)
-def test_every_step_has_its_examples_and_every_epoch_each_once(n, dataset):
-    _, features = dataset[n]
-    plan = plan_training(features.lengths, 10, 2, 0, group=n)
-    seen = []
-    for step in range(plan.steps):
-        batch = materialise(plan, features, step, 1)
-        valid = batch["feature"] >= 0
-        assert valid.sum() == n * (10 if step < 9 else 6)
-        for name in ("example", "choice"):
-            units = batch[name].reshape(plan.rows, -1, n)
-            held = valid.reshape(units.shape)
-            assert (held.all(-1) == held.any(-1)).all()
-            if name == "example":
-                assert (units == units[:, :, :1]).all()
-                seen.append(units[:, :, 0][held.all(-1)])
-            else:
-                assert (units[held.all(-1)] == np.arange(n)).all()
-    counts = np.bincount(np.concatenate(seen), minlength=48)
-    assert (counts == 2).all()

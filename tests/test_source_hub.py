@@ -11,12 +11,11 @@ from pathlib import Path
 
 import huggingface_hub
 import huggingface_hub.constants
+import numpy as np
 import pytest
 from published import (
-    INT,
     NLI,
     STRIPPED,
-    TEXT,
     WRITERS,
     shard,
     write,
@@ -106,38 +105,26 @@ def test_same_examples_as_from_files(releases, published, task, split, language)
 
 
 @pytest.mark.parametrize(
-    ("task", "split", "language"),
-    [
-        ("xnli", "test", "sw"),
-        ("hellaswag", "train", "en"),
-        ("commonsense_qa", "dev", "en"),
-        ("panx", "train", "fa"),
-        ("tydiqa", "test", "fi"),
-        ("xquad", "test", "zh"),
-        ("squad_v2", "dev", "en"),
-        ("tatoeba", "test", "ja"),
-    ],
+    ("task", "split", "language"), [("tydiqa", "test", "fi"), ("xquad", "test", "zh")]
 )
-def test_same_bytes_of_features(releases, published, xlmr_tokenizer, task, split, language):
+def test_stripped_texts_give_the_same_features(
+    releases, published, xlmr_tokenizer, task, split, language
+):
     """All that a model sees; the characters kept for decoding are those of the stripped context."""
-    row = TASKS[task]
-    limits = {
-        name: value
-        for name in ("max_length", "doc_stride")
-        if (value := getattr(row.recipe, name, None)) is not None
-    }
-
-    def tokenized(source):
-        actual = read(source, task, split, language)
-        features = FAMILIES[row.family].tokenize(actual, xlmr_tokenizer, row.labels, **limits)
-        arrays = {"lengths": features.lengths, **features.tokens, **features.fields}
-        if task not in STRIPPED:
-            arrays |= features.host
-        return {name: (array.dtype, array.tobytes()) for name, array in arrays.items()}
-
-    expected = tokenized(open_source("files", str(releases)))
-    assert tokenized(open_source("hub", str(published))) == expected
-    assert len(expected["input_ids"][1]) > 1000
+    features = [
+        FAMILIES["spans"].tokenize(
+            read(open_source(name, str(folder)), task, "test", language),
+            xlmr_tokenizer,
+            (),
+            max_length=384,
+            doc_stride=128,
+        )
+        for name, folder in (("files", releases), ("hub", published))
+    ]
+    ours, theirs = ({"lengths": f.lengths, **f.tokens, **f.fields} for f in features)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(theirs[name], array)
 
 
 def test_offsets_of_stripped_contexts_were_moved(releases):
@@ -271,9 +258,8 @@ def fault(folder: Path, task: str, split: str, language: str = "en") -> DataErro
 def test_a_label_out_of_range(tmp_path):
     path = shard(tmp_path / "nyu-mll/glue/mnli", "train")
     rows = [{"premise": "a", "hypothesis": "b", "label": label, "idx": 0} for label in (2, 3)]
-    schema = {"premise": TEXT, "hypothesis": TEXT, "label": INT, "idx": INT}
     for classes in (None, {"label": NLI}):
-        write(path, rows, schema, classes)
+        write(path, rows, classes)
         error = fault(tmp_path, "mnli", "train")
         assert error.problem == "label 3 is out of range: there are 3 classes"
         assert error.where == f"{path}, row 1"
@@ -282,18 +268,16 @@ def test_a_label_out_of_range(tmp_path):
 def test_class_names_of_the_file_come_first(tmp_path):
     path = shard(tmp_path / "nyu-mll/glue/mnli", "train")
     rows = [{"premise": "a", "hypothesis": "b", "label": 0}]
-    schema = {"premise": TEXT, "hypothesis": TEXT, "label": INT}
-    write(path, rows, schema, {"label": ("contradiction", "entailment", "neutral")})
+    write(path, rows, {"label": ("contradiction", "entailment", "neutral")})
     assert read(HubSource(str(tmp_path)), "mnli", "train", "en")[0].label == "contradiction"
 
 
 def test_a_column_that_is_missing_or_null(tmp_path):
     path = shard(tmp_path / "nyu-mll/glue/mnli", "train")
-    write(path, [{"premise": "a", "label": 0}], {"premise": TEXT, "label": INT})
+    write(path, [{"premise": "a", "label": 0}])
     error = fault(tmp_path, "mnli", "train")
     assert error.problem == "there is no column 'hypothesis'; there are premise, label"
-    schema = {"premise": TEXT, "hypothesis": TEXT, "label": INT}
-    write(path, [{"premise": "a", "hypothesis": None, "label": 0}], schema)
+    write(path, [{"premise": "a", "hypothesis": None, "label": 0}])
     assert fault(tmp_path, "mnli", "train").problem == "column 'hypothesis' holds None, no str"
 
 
