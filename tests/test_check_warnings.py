@@ -7,8 +7,8 @@ from pathlib import Path
 
 from checking import Copies, run
 
-from xt_jax.data.examples import MiningExample, SpanExample, is_labelled, takes_label
-from xt_jax.data_checks import unknown_partners, wrong_script
+from xt_jax.data.examples import SpanExample
+from xt_jax.data_checks import wrong_script
 
 
 def warned(capsys, root: Path, task: str) -> list[tuple[str, str]]:
@@ -90,17 +90,6 @@ def test_ids_that_stand_for_two_examples(shared, tmp_path, capsys):
     id_ = lines[4].split("\t")[0]
     actual = warned(capsys, tmp_path, "qqp")
     assert ("dev.tsv", f"ids that occur more than once: 1, the first is {id_!r}") in actual
-
-
-def test_a_gold_pair_without_its_sentence_is_found_whatever_the_reader():
-    sentences = [
-        MiningExample("de-1", "eins", False, ("en-1", "en-9")),
-        MiningExample("de-2", "zwei", False, ()),
-        MiningExample("en-1", "one", True, None),
-    ]
-    assert unknown_partners(sentences) == [("de-1", "en-9")]
-    assert [example.id for example in sentences if takes_label(example)] == ["de-1", "de-2"]
-    assert all(map(is_labelled, sentences))
 
 
 def test_the_script_of_a_language_pair_is_that_of_the_context():

@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from xt_jax.data.examples import (
     Example,
-    MiningExample,
     counted,
     is_labelled,
     own_texts,
@@ -188,7 +187,7 @@ def label_counts(examples: Sequence[Example]) -> dict[str, int]:
 
 
 def _faults(examples: Sequence[Example], split: str, where: str) -> Iterator[Remark]:
-    """Yields faults of readable examples: missing labels and gold pairs of unknown sentences."""
+    """Yields faults of readable examples: missing labels."""
     judged = [example for example in examples if takes_label(example)]
     bare = [example for example in judged if not is_labelled(example)]
     if bare and len(bare) < len(judged):
@@ -200,21 +199,6 @@ def _faults(examples: Sequence[Example], split: str, where: str) -> Iterator[Rem
     elif bare and split == "train":
         remedy = "put the labelled official file there"
         yield Remark(where, "training data without labels", remedy)
-    for foreign, english in unknown_partners(examples)[:1]:
-        yield Remark(
-            f"{where}{_line_of(where, foreign)}",
-            f"the gold pair {foreign} {english} names an English sentence that does not exist",
-            "fetch the three files of the language again",
-        )
-
-
-def unknown_partners(examples: Sequence[Example]) -> list[tuple[str, str]]:
-    """Returns the gold pairs (foreign id, English id) whose English sentence does not exist."""
-    mined = [example for example in examples if isinstance(example, MiningExample)]
-    english = {example.id for example in mined if example.english}
-    return [
-        (e.id, partner) for e in mined for partner in e.partners or () if partner not in english
-    ]
 
 
 def _suspicions(

@@ -8,13 +8,14 @@ import io
 import itertools
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from absl import logging
 from etils import epath
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from xt_jax.data.packing import Features
 from xt_jax.errors import ConfigError
@@ -145,7 +146,7 @@ def token_types(tokenizer: Tokenizer, first: int, second: int) -> list[int] | No
 
 def ragged(
     rows: dict[str, list[list[int]]],
-    fields: dict[str, Iterable[int]],
+    fields: Mapping[str, Iterable[int]],
     host: dict[str, list[list[int]]] | None = None,
 ) -> Features:
     """Builds features from a list of ids per feature and name, and a value per feature and name."""
@@ -165,12 +166,14 @@ def cached(folder: epath.Path, name: str, make: Callable[[], Features]) -> Featu
     if path.exists():
         try:
             with np.load(io.BytesIO(path.read_bytes())) as arrays:
-                return _unpack(dict(arrays))
+                return Features(**unflatten_dict(dict(arrays), sep="."))
         except (ValueError, OSError, zipfile.BadZipFile):
             logging.warning("%s is damaged and will be made again", path)
     features = make()
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **_pack(features))
+    groups = {"tokens": features.tokens, "fields": features.fields, "host": features.host}
+    arrays = flatten_dict({"lengths": features.lengths, **groups}, sep=".")
+    np.savez(buffer, allow_pickle=False, **arrays)
     atomic_write_bytes(path, buffer.getvalue())
     return features
 
@@ -204,20 +207,6 @@ def _open_folder(folder: epath.Path) -> Tokenizer:
     if (folder / "vocab.txt").exists():
         return BertTokenizer.from_pretrained(str(folder))
     raise ValueError("there is no tokenizer.json, sentencepiece.bpe.model or vocab.txt")
-
-
-def _pack(features: Features) -> dict[str, np.ndarray]:
-    groups = {"tokens": features.tokens, "fields": features.fields, "host": features.host}
-    arrays = {f"{group}.{name}": a for group, part in groups.items() for name, a in part.items()}
-    return {"lengths": features.lengths, **arrays}
-
-
-def _unpack(arrays: dict[str, np.ndarray]) -> Features:
-    def part(group: str) -> dict[str, np.ndarray]:
-        prefix = f"{group}."
-        return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-
-    return Features(arrays["lengths"], part("tokens"), part("fields"), part("host"))
 
 
 def _flatten(lists: list[list[int]], total: int) -> np.ndarray:

@@ -41,18 +41,6 @@ class _Cut(NamedTuple):
     owned: np.ndarray
 
 
-class _Window(NamedTuple):
-    """One feature: a question with one cut of its context."""
-
-    example: int
-    ids: list[int]
-    types: list[int] | None
-    begin: list[int]
-    end: list[int]
-    max_context: list[int]
-    answer: tuple[int, int]
-
-
 def tokenize(
     examples: Sequence[SpanExample], tokenizer: Tokenizer, labels: Labels, **limits: int
 ) -> Features:
@@ -63,41 +51,28 @@ def tokenize(
     template = Template.of(tokenizer)
     questions, _ = subwords(tokenizer, [e.question for e in examples])
     contexts, offsets = subwords(tokenizer, [e.context for e in examples], offsets=True)
-    windows = []
+    tokens: dict[str, list[list[int]]] = {"input_ids": []}
+    fields: dict[str, list[int]] = {"example": [], "start": [], "end": []}
+    host: dict[str, list[list[int]]] = {"begin": [], "end": [], "max_context": []}
     for i, example in enumerate(examples):
         prefix = template.before + questions[i][:MAX_QUESTION] + template.between
+        before, after = [-1] * len(prefix), [-1] * len(template.after)
         room = limits["max_length"] - len(prefix) - len(template.after)
         answer = _answer_tokens(example, offsets[i])
         for cut in _cuts(len(contexts[i]), room, limits["doc_stride"]):
             span = slice(cut.first, cut.first + cut.length)
-            before, after = [-1] * len(prefix), [-1] * len(template.after)
-            windows.append(
-                _Window(
-                    i,
-                    prefix + contexts[i][span] + template.after,
-                    token_types(tokenizer, len(prefix), cut.length + len(template.after)),
-                    before + [begin for begin, _ in offsets[i][span]] + after,
-                    before + [end for _, end in offsets[i][span]] + after,
-                    before + cut.owned.astype(int).tolist() + after,
-                    _answer_in(cut, answer, len(prefix)),
-                )
-            )
-    rows = {"input_ids": [w.ids for w in windows]}
-    if windows and windows[0].types is not None:
-        rows["token_type_ids"] = [w.types or [] for w in windows]
-    return ragged(
-        rows,
-        {
-            "example": [w.example for w in windows],
-            "start": [w.answer[0] for w in windows],
-            "end": [w.answer[1] for w in windows],
-        },
-        {
-            "begin": [w.begin for w in windows],
-            "end": [w.end for w in windows],
-            "max_context": [w.max_context for w in windows],
-        },
-    )
+            tokens["input_ids"].append(prefix + contexts[i][span] + template.after)
+            types = token_types(tokenizer, len(prefix), cut.length + len(template.after))
+            if types is not None:
+                tokens.setdefault("token_type_ids", []).append(types)
+            start, end = _answer_in(cut, answer, len(prefix))
+            for name, value in (("example", i), ("start", start), ("end", end)):
+                fields[name].append(value)
+            begins, ends = zip(*offsets[i][span], strict=True) if cut.length else ((), ())
+            owned = cut.owned.astype(int).tolist()
+            for name, values in (("begin", begins), ("end", ends), ("max_context", owned)):
+                host[name].append([*before, *values, *after])
+    return ragged(tokens, fields, host)
 
 
 def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:

@@ -11,15 +11,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 def accuracy(gold: Sequence, predicted: Sequence) -> float:
-    """Returns the percentage of positions where `predicted` equals `gold` (pairs, choices).
-
-    Args:
-        gold: the right labels, one per example.
-        predicted: the predicted labels, in the order of `gold`.
-
-    Raises:
-        ValueError: the lengths differ, or there is no example.
-    """
+    """Returns the percentage of positions where `predicted` equals `gold` (pairs, choices)."""
     right = matches(gold, predicted)
     if not right:
         raise ValueError("accuracy of no example is undefined")
@@ -27,21 +19,13 @@ def accuracy(gold: Sequence, predicted: Sequence) -> float:
 
 
 def matches(gold: Sequence, predicted: Sequence) -> list[bool]:
-    """Returns where `predicted` equals `gold`.
-
-    Raises:
-        ValueError: the lengths differ.
-    """
+    """Returns where `predicted` equals `gold`, which must be as long."""
     _check_aligned(gold, predicted)
     return [bool(g == p) for g, p in zip(gold, predicted, strict=True)]
 
 
 def binary_f1(gold: Sequence, predicted: Sequence, positive: Hashable = "1") -> float:
-    """Returns the F1 of one label of two, GLUE's second metric of QQP; 0 if it is never right.
-
-    Raises:
-        ValueError: the lengths differ.
-    """
+    """Returns the F1 of one label of two, GLUE's second metric of QQP; 0 if it is never right."""
     _check_aligned(gold, predicted)
     right = sum(g == p == positive for g, p in zip(gold, predicted, strict=True))
     counts = (sum(label == positive for label in side) for side in (predicted, gold))
@@ -76,9 +60,6 @@ def mean_reciprocal_rank(
     """Returns the mean of 100 / rank of the right entity, 0 where it is not among the first `k`.
 
     With one right entity a mention it is Mewsli-X's mean average precision at k.
-
-    Raises:
-        ValueError: the lengths differ, or there is no mention.
     """
     _check_aligned(gold, ranked)
     if not gold:

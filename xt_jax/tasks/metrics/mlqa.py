@@ -32,12 +32,7 @@ _HAN = re.compile("([\u4e00-\u9fa5])")
 
 
 def normalise(text: str, language: str) -> str:
-    """Lower-cases, deletes punctuation, then articles, and joins words by one space.
-
-    Args:
-        text: an answer.
-        language: of the context, one of MLQA.
-    """
+    """Lower-cases, deletes punctuation, then the language's articles, joins words by one space."""
     text = text.lower().translate(_punctuation())
     if language in _ARTICLE:
         text = _ARTICLE[language].sub(" ", text)

@@ -51,18 +51,12 @@ def answer_scores(
     predictions: Sequence[str | None],
     normalise: Normalise = normalise,
 ) -> dict[str, float]:
-    """Returns the mean exact match and F1 over all questions.
+    """Returns the mean `exact_match` and `f1` over all questions.
 
     Args:
         answers: the gold answers of each question, at least one.
         predictions: the predicted text, or None for a question left out, which scores 0.
         normalise: what is done to both before they are compared.
-
-    Returns:
-        `{"exact_match": ..., "f1": ...}`.
-
-    Raises:
-        ValueError: the lengths differ, there is no question, or one has no gold answer.
     """
     if not answers:
         raise ValueError("scores of no question are undefined")

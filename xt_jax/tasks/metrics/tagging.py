@@ -30,15 +30,8 @@ def entity_scores(
     one; for 0.0.12 the type is the whole tag. Report `tag_accuracy` beside it.
 
     Args:
-        gold: the right tags, one sequence per sentence.
-        predicted: the predicted tags, as many per sentence as in `gold`.
+        gold, predicted: one sequence of tags per sentence, equally long on both sides.
         seqeval: whose rules, one of SEQEVAL_VERSIONS.
-
-    Returns:
-        `{"f1", "precision", "recall"}`, 0 where there is nothing to divide by.
-
-    Raises:
-        ValueError: the number of sentences, or of tags in a sentence, differs.
     """
     return precision_recall_f1(*entity_counts(gold, predicted, seqeval).sum(axis=0).tolist())
 
@@ -61,11 +54,7 @@ def entity_counts(gold: Tags, predicted: Tags, seqeval: str = SEQEVAL_VERSIONS[0
 
 
 def tag_accuracy(gold: Tags, predicted: Tags) -> float:
-    """Returns the percentage of right tags over all tokens (CCG; UD-POS, unofficially).
-
-    Raises:
-        ValueError: the number of sentences, or of tags in a sentence, differs, or there is no tag.
-    """
+    """Returns the percentage of right tags over all tokens (CCG; UD-POS, unofficially)."""
     right, tags = tag_counts(gold, predicted).sum(axis=0).tolist()
     if not tags:
         raise ValueError("accuracy of no tag is undefined")

@@ -6,7 +6,6 @@ how a file is read and compared.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,19 +65,35 @@ def evaluate(
     predictions, labels = epath.Path(predictions), epath.Path(labels)
     benchmark = BENCHMARKS[version]
     present, notes = _survey(predictions, labels, benchmark)
-    missing = _missing(predictions, labels, present)
+    absent = [
+        (entry.folder, language, file)
+        for entry in present
+        for language in entry.languages
+        for folder in (predictions, labels)
+        if not (file := entry.file(folder, language)).exists()
+    ]
+    missing: dict[str, tuple[str, ...]] = {}
+    for task, language, _ in absent:
+        missing[task] = tuple(dict.fromkeys((*missing.get(task, ()), language)))
     if missing and not allow_missing:
-        raise _incomplete(missing, predictions, labels, present)
+        tasks = "; ".join(f"{task} lacks {', '.join(codes)}" for task, codes in missing.items())
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise DataError(
+            f"languages are missing: {tasks}",
+            where=f"{absent[0][2]}{more}",
+            remedy="add the files, remove the folder of the task, or give --allow_missing to "
+            "average over what is there",
+        )
     empty = [entry for entry in present if missing.get(entry.folder) == entry.languages]
     notes += [f"{entry.folder}: no language is in both folders" for entry in empty]
     present = [entry for entry in present if entry not in empty]
     if not present:
-        tasks = [entry.folder for entry in benchmark.entries if entry.languages]
+        scorable = [entry.folder for entry in benchmark.entries if entry.languages]
         raise DataError(
             "the two folders have no file in common that could be scored",
             where=f"{predictions}, {labels}",
             remedy="each holds files named <task>/test-<language>.tsv (.json for questions), with "
-            f"the tasks {', '.join(tasks)}",
+            f"the tasks {', '.join(scorable)}",
         )
     scores: dict[str, Any] = {}
     unofficial: dict[str, dict[str, Scores]] = {}
@@ -151,40 +166,3 @@ def _folders(folder: epath.Path) -> list[str]:
     if not folder.is_dir():
         raise DataError("the folder does not exist", where=folder, remedy="check the path")
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
-
-
-def _missing(
-    predictions: epath.Path, labels: epath.Path, entries: Sequence[Entry]
-) -> dict[str, tuple[str, ...]]:
-    """Returns the languages that lack a file on either side, by task."""
-    lacking = {
-        entry.folder: tuple(
-            code
-            for code in entry.languages
-            if not all(entry.file(f, code).exists() for f in (predictions, labels))
-        )
-        for entry in entries
-    }
-    return {task: codes for task, codes in lacking.items() if codes}
-
-
-def _incomplete(
-    missing: dict[str, tuple[str, ...]],
-    predictions: epath.Path,
-    labels: epath.Path,
-    entries: Sequence[Entry],
-) -> DataError:
-    paths = [
-        entry.file(folder, code)
-        for entry in entries
-        for code in missing.get(entry.folder, ())
-        for folder in (predictions, labels)
-    ]
-    absent = [str(path) for path in paths if not path.exists()]
-    tasks = "; ".join(f"{task} lacks {', '.join(codes)}" for task, codes in missing.items())
-    return DataError(
-        f"languages are missing: {tasks}",
-        where=f"{absent[0]} and {len(absent) - 1} more" if len(absent) > 1 else absent[0],
-        remedy="add the files, remove the folder of the task, or give --allow_missing to average "
-        "over what is there",
-    )
