@@ -112,9 +112,15 @@ def phase_logs(sizes: Sequence[str] = tuple(MINI), seeds: int = 3) -> list[Phase
     return logs
 
 
-def draw(study: StudyResults) -> dict[str, Figure]:
-    """Draws every picture of a report, by its name."""
-    return {each.name: plots.draw(each) for each in plots.drawings(study)}
+def draw(study: StudyResults, name: str) -> Figure:
+    """Draws one picture of a report."""
+    (drawing,) = (each for each in plots.drawings(study) if each.name == name)
+    return plots.draw(drawing)
+
+
+def titles(study: StudyResults) -> dict[str, str]:
+    """Returns the titles of all pictures of a report, by their names."""
+    return {each.name: each.title for each in plots.drawings(study)}
 
 
 def ladder(sizes: dict[str, int], targets: tuple[str, ...] = ("xnli",), seeds: int = 2):

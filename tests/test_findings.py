@@ -22,7 +22,7 @@ from xt_jax.report.statistics.families import family_of, ladders
 from xt_jax.report.statistics.findings import Findings, Gap, find, multiplicity
 from xt_jax.report.statistics.scores import as_frame
 
-unhurried = settings(deadline=None, max_examples=40)
+unhurried = settings(deadline=None, max_examples=15)
 
 
 def scores(rows) -> dict:
