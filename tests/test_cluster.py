@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_run import finish, start
+from commands import Run, finish
+from test_run import ARGUMENTS
 
 from xt_jax.config import RayConfig
 from xt_jax.errors import ConfigError
@@ -18,6 +20,7 @@ from xt_jax.records.progress import time_left
 from xt_jax.study import cluster as ray_cluster
 
 TASKS = (
+    *ARGUMENTS,
     "--config.models=mini-48",
     "--config.models=mini-32",
     "--config.model.random_init=true",
@@ -41,7 +44,7 @@ def read_status(workdir: Path, name: str = "status.json") -> dict:
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("serial")
-    finish(workdir, tasks=TASKS)
+    finish(*TASKS, f"--workdir={workdir}")
     assert len(rows(workdir)) > 20
     return workdir
 
@@ -49,7 +52,7 @@ def serial(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_shards_have_the_rows_of_the_whole_and_share_no_phase(serial, tmp_path):
     for i in (1, 2):
-        finish(tmp_path, f"--config.shard={i}/2", tasks=TASKS)
+        finish(*TASKS, f"--config.shard={i}/2", f"--workdir={tmp_path}")
     assert rows(tmp_path) == rows(serial)
     names = [
         {job["name"] for job in read_status(tmp_path, f"status-{i}-of-2.json")["jobs"]}
@@ -70,17 +73,17 @@ def test_a_lost_worker_and_a_lost_node_change_nothing(serial, tmp_path):
         initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
     )
     second = nodes.add_node(num_cpus=1)
-    process = start(tmp_path, f"--config.ray.address={nodes.address}", tasks=TASKS)
+    run = Run(*TASKS, f"--config.ray.address={nodes.address}", f"--workdir={tmp_path}")
     try:
-        _until(process, lambda: _done(tmp_path) >= 1)
-        _until(process, _kill_a_worker)
-        _until(process, lambda: _done(tmp_path) >= 4)
+        _until(run, lambda: _done(tmp_path) >= 1)
+        _until(run, _kill_a_worker)
+        _until(run, lambda: _done(tmp_path) >= 4)
         nodes.remove_node(second, allow_graceful=False)
         assert _done(tmp_path) < len(read_status(tmp_path)["jobs"])
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output[-3000:]
+        status, output = run.end()
+        assert status == 0, output[-3000:]
     finally:
-        process.kill()
+        run.process.kill()
         ray.shutdown()
         nodes.shutdown()
     assert rows(tmp_path) == rows(serial)
@@ -121,7 +124,7 @@ def _kill_a_worker() -> bool:
     return False
 
 
-def _until(process, moment) -> None:
+def _until(run: Run, moment: Callable[[], bool]) -> None:
     while not moment():
-        assert process.poll() is None, process.communicate()[0][-3000:]
+        assert run.process.is_alive(), run.output[-3000:]
         time.sleep(0.01)

@@ -1,20 +1,29 @@
-"""Kills a run 33 times, in training, saves, evaluations, writes and anywhere."""
+"""Kills a run in training, saves, evaluations, writes and anywhere: results stay the same.
+
+    XT_JAX_KILLS=33 python -m pytest -m slow tests/test_faults.py
+
+kills more often, at other random moments (`XT_JAX_SEED=1`).
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
-from conftest import ROOT
+from commands import Run
+from etils import epath
+
+from xt_jax.model import hf, predict
+from xt_jax.train import loop
+from xt_jax.train.checkpoint import SavedStates
 
 pytestmark = pytest.mark.slow
 
@@ -33,66 +42,60 @@ ARGUMENTS = (
     "--config.train.log_every=2",
     "--config.submission=true",
 )
-KILLS = 11  # of each of three runs
+KILLS, SEED = (int(os.environ.get(f"XT_JAX_{n}", v)) for n, v in (("KILLS", 6), ("SEED", 0)))
 DEADLY = (-signal.SIGKILL, -signal.SIGALRM)
 
 
-class Kill(NamedTuple):
-    """A moment to kill at, see `faulty.kill_at`."""
-
-    moment: str
-    count: int
-    delay: float
-
-
-UNDISTURBED = Kill("", 0, 0.0)
+MOMENTS: dict[str, tuple[Any, str]] = {
+    "step": (loop, "place_batch"),
+    "save": (SavedStates, "save"),
+    "evaluation": (predict, "place_batch"),
+    "write": (type(epath.Path("/")), "replace"),
+    "weights": (hf, "write_safetensors"),
+}
 
 
-class Server:
-    """Runs commands in forks of one process that has everything imported."""
+def kill_at(moment: str, count: int, delay: float) -> None:
+    """Kills this process at the `count`-th call of the function that defines the moment.
 
-    def __init__(self, folder: Path):
-        self._cache = folder / "xla"
-        unwanted = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
-        environment = {k: v for k, v in os.environ.items() if k not in unwanted}
-        self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "faulty.py")],
-            cwd=ROOT,
-            env={**environment, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+    Args:
+        delay: seconds after the call has returned (by a timer), below 0 before it is made; for
+            "anywhere", seconds from now.
+    """
+    if moment == "anywhere":
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        return
+    owner, name = MOMENTS[moment]
+    original: Callable = getattr(owner, name)
+    calls = 0
 
-    def run(self, workdir: Path, kill: Kill = UNDISTURBED) -> tuple[int, str]:
-        """Returns the exit status and what was printed."""
-        log = self._cache.with_suffix(".log")
-        arguments = [*ARGUMENTS, f"--workdir={workdir}", f"--compilation_cache={self._cache}"]
-        job = {"arguments": arguments, "log": str(log), **kill._asdict()}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(job) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline()), log.read_text()
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls != count:
+            return original(*args, **kwargs)
+        if moment == "weights":
+            signal.setitimer(signal.ITIMER_REAL, 0.001)  # in the middle of the file
+        elif delay < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*args, **kwargs)
+        signal.setitimer(signal.ITIMER_REAL, max(delay, 1e-6))
+        return result
 
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+    setattr(owner, name, counted)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("cache"))
-    yield server
-    server.close()
+def run(workdir: Path, *kill) -> tuple[int | None, str]:
+    """Returns the exit status and what was printed; `kill`: arguments of `kill_at`."""
+    first = partial(kill_at, *kill) if kill else bool
+    return Run(*ARGUMENTS, f"--workdir={workdir}", first=first).end()
 
 
 @pytest.fixture(scope="module")
-def whole(server, tmp_path_factory) -> dict[str, str]:
+def whole(tmp_path_factory) -> dict[str, str]:
     """The digests of what an undisturbed run leaves."""
     workdir = tmp_path_factory.mktemp("whole")
-    status, output = server.run(workdir)
+    status, output = run(workdir)
     assert status == 0, output[-3000:]
     return left(workdir)
 
@@ -116,26 +119,23 @@ def left(workdir: Path) -> dict[str, str]:
     return found
 
 
-def drawn(rng: random.Random, turn: int) -> Kill:
+def drawn(rng: random.Random, turn: int) -> tuple[str, int, float]:
     """Returns every kind of moment in turn, at random times."""
     moment = ("step", "save", "evaluation", "write", "weights", "anywhere")[turn % 6]
     if moment == "anywhere":
-        return Kill(moment, 1, rng.uniform(1, 5))
+        return moment, 1, rng.uniform(1, 5)
     delay = rng.choice((-1.0, 0.0, rng.uniform(0, 0.05)))
     most = {"step": 6, "save": 3, "evaluation": 4, "write": 8, "weights": 2}[moment]
-    return Kill(moment, rng.randint(1, most), delay)
+    return moment, rng.randint(1, most), delay
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_runs_killed_eleven_times_leave_what_an_undisturbed_one_leaves(
-    server, whole, tmp_path, seed
-):
+def test_a_run_killed_again_and_again_leaves_what_an_undisturbed_one_leaves(whole, tmp_path):
     """A run that came to its end before its next kill is compared, and another one begun."""
-    rng = random.Random(seed)
+    rng = random.Random(SEED)
     runs = killed = turn = resumed = 0
     while killed < KILLS:
         kill = drawn(rng, turn)
-        status, output = server.run(tmp_path / str(runs), kill)
+        status, output = run(tmp_path / str(runs), *kill)
         assert status in (0, *DEADLY), (kill, output[-3000:])
         turn += 1
         killed += status != 0
@@ -143,13 +143,13 @@ def test_runs_killed_eleven_times_leave_what_an_undisturbed_one_leaves(
         if status == 0:
             assert left(tmp_path / str(runs)) == whole, kill
             runs += 1
-    status, output = server.run(tmp_path / str(runs))
+    status, output = run(tmp_path / str(runs))
     assert status == 0, output[-3000:]
     assert left(tmp_path / str(runs)) == whole
     assert resumed
 
 
-def test_a_full_disk_is_named_and_with_more_room_the_run_carries_on(server, whole, tmp_path):
+def test_a_full_disk_is_named_and_with_more_room_the_run_carries_on(whole, tmp_path):
     """Three sizes of disk: full in a saved state, in the best weights, in what was predicted."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -160,11 +160,11 @@ def test_a_full_disk_is_named_and_with_more_room_the_run_carries_on(server, whol
     try:
         for size in ("1m", "2m", "3m"):
             subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
-            status, output = server.run(disk / "run")
+            status, output = run(disk / "run")
             assert status == 1
             assert "There is no room left on the disk" in output, output[-3000:]
         subprocess.run(["mount", "-o", "remount,size=99m", str(disk)], check=True)
-        status, output = server.run(disk / "run")
+        status, output = run(disk / "run")
         assert status == 0, output[-3000:]
         assert left(disk / "run") == whole
     finally:

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from commands import finish
 from conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,6 @@ ARGUMENTS = (
     "--config.intermediate.eval_every=4",
     "--config.target.eval_every=4",
     "--config.train.save_every_steps=4",
-    "--compilation_cache=",
 )
 
 
@@ -55,36 +54,28 @@ def bucket() -> Iterator[dict[str, str]]:
         server.kill()
 
 
-def run(workdir: str, environment: dict[str, str], *more: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "run.py", *ARGUMENTS, f"--workdir={workdir}", *more]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-    )
+READ = """
+from etils import epath
+from xt_jax import status
+for name in ("results.jsonl", "report.md"):
+    print(epath.Path("gs://bucket/run", name).read_text(), end="\\0")
+status.main(["--workdir=gs://bucket/run"])
+"""
 
 
-def read(path: str, environment: dict[str, str]) -> str:
-    program = f"from etils import epath; print(epath.Path({path!r}).read_text(), end='')"
+def output_of(environment: dict[str, str], *command: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
 def test_a_run_in_a_bucket_writes_what_one_on_disk_writes(bucket, tmp_path):
-    on_disk = run(str(tmp_path / "run"), bucket)
-    assert on_disk.returncode == 0, on_disk.stderr[-3000:]
-    done = run("gs://bucket/run", bucket)
-    assert done.returncode == 0, done.stderr[-3000:]
-    rows = Path(tmp_path / "run" / "results.jsonl").read_text()
+    finish(*ARGUMENTS, f"--workdir={tmp_path}")
+    output_of(bucket, "run.py", *ARGUMENTS, "--workdir=gs://bucket/run")
+    rows, report, status = output_of(bucket, "-c", READ).split("\0")
+    assert rows == (tmp_path / "results.jsonl").read_text()
     assert len(rows.splitlines()) == 1
-    assert read("gs://bucket/run/results.jsonl", bucket) == rows
-    assert read("gs://bucket/run/report.md", bucket).startswith("`python run.py")
-    status = subprocess.run(
-        [sys.executable, "-m", "xt_jax.status", "--workdir=gs://bucket/run"],
-        env=bucket,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert "2 done" in status.stdout, status.stderr[-2000:]
+    assert report.startswith("`python run.py")
+    assert "2 done" in status

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from commands import Run, finish
 
 from configs import quickstart
 from xt_jax.config import Config
@@ -36,36 +33,10 @@ ARGUMENTS = (
 )
 
 
-def start(workdir: Path, *more: str, tasks: tuple[str, ...] = TASKS) -> subprocess.Popen:
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "run.py",
-            *ARGUMENTS,
-            *tasks,
-            f"--workdir={workdir}",
-            *more,
-        ],
-        cwd=ROOT,
-        env={**environment, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(workdir: Path, *more: str, tasks: tuple[str, ...] = TASKS) -> str:
-    process = start(workdir, *more, tasks=tasks)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output[-3000:]
-    return output
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> tuple[Path, str]:
     workdir = tmp_path_factory.mktemp("whole")
-    return workdir, finish(workdir)
+    return workdir, finish(*ARGUMENTS, *TASKS, f"--workdir={workdir}")
 
 
 @pytest.mark.slow
@@ -95,7 +66,7 @@ def test_a_study_has_a_row_for_every_language_and_a_table_with_the_gap(whole):
 def test_the_same_command_again_trains_nothing_and_changes_nothing(whole):
     workdir, first = whole
     before = (workdir / "results.jsonl").read_bytes()
-    output = finish(workdir)
+    output = finish(*ARGUMENTS, *TASKS, f"--workdir={workdir}")
     assert (workdir / "results.jsonl").read_bytes() == before
     logged, report = output.split("`python run.py", 1)  # the first line of the report
     assert "step" not in logged
@@ -103,19 +74,18 @@ def test_the_same_command_again_trains_nothing_and_changes_nothing(whole):
 
 
 @pytest.mark.slow
-def test_another_setting_is_another_phase_with_other_rows(whole, tmp_path):
+def test_another_setting_is_another_phase_with_other_rows(whole):
     tasks = ("--config.intermediates=direct", "--config.targets=xnli")
-    finish(whole[0], "--config.target.epochs=1", tasks=tasks)
+    finish(*ARGUMENTS, *tasks, "--config.target.epochs=1", f"--workdir={whole[0]}")
     rows = [json.loads(line) for line in (whole[0] / "results.jsonl").read_text().splitlines()]
     runs = {r["run"] for r in rows if (r["intermediate"], r["target"]) == ("direct", "xnli")}
     assert len(runs) == 2
 
 
 @pytest.mark.slow
-def test_a_user_error_is_one_message_without_a_traceback(tmp_path):
-    process = start(tmp_path, "--config.target.learnin_rate=1")
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+def test_a_user_error_is_one_message_without_a_traceback():
+    status, output = Run(*ARGUMENTS, "--config.target.learnin_rate=1", "--workdir=w").end()
+    assert status == 1
     assert "Traceback" not in output
     assert "--config.target.learnin_rate" in output
     assert "target.learning_rate" in output
