@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -52,9 +53,8 @@ def test_run_returns_while_the_run_goes_on_and_starts_it_once(cloud):
     begun = time.monotonic()
     assert "running: process" in cloud.do("run", *RUN)
     assert time.monotonic() - begun < 10
-    assert cloud.read("runs") == [
-        "run.py --coordinator=auto --config=a page --workdir=gs://bucket/run"
-    ]
+    (begun_as,) = cloud.read("runs")
+    assert begun_as == "run.py --coordinator=auto --config=a page --workdir=gs://bucket/run"
     assert "already running" in cloud.do("run", *RUN)
     assert "another run is under way" in cloud.do("run", "--", "--config=b", status=75)
     assert "stop it first" in cloud.do("setup", status=1)
@@ -75,14 +75,6 @@ def test_the_status_is_kept_when_a_signal_ends_all_processes_of_the_run(cloud):
     assert (cloud.checkout / "run.status").read_text() == "143\n"
 
 
-def test_a_failed_start_is_shown_and_is_an_error(cloud):
-    cloud.ready()
-    cloud.write("plan", "2")
-    printed = cloud.do("run", *RUN, status=2)
-    assert "ended with status 2" in printed
-    assert "the last line" in printed
-
-
 def test_logs_end_with_the_run_and_status_names_the_study(cloud):
     cloud.ready()
     cloud.write("plan", "0")
@@ -91,13 +83,13 @@ def test_logs_end_with_the_run_and_status_names_the_study(cloud):
     assert "--workdir=gs://b/run" in cloud.do("status", "--workdir=gs://b/run")
 
 
-def test_keep_goes_from_nothing_to_the_end_of_the_run(cloud):
-    cloud.write("plan", "0")
-    printed = cloud.do("keep", *SPOT, *RUN)
+@pytest.mark.parametrize(("status", "end"), [(0, "the run is done"), (2, "ended with status 2")])
+def test_keep_goes_from_nothing_to_the_end_of_the_run(cloud, status, end):
+    cloud.write("plan", str(status))
+    printed = cloud.do("keep", *SPOT, *RUN, status=status)
     assert "the last line" in printed
-    assert "the run is done" in printed
-    assert cloud.calls("create") == 1
-    assert cloud.calls("delete") == 0
+    assert end in printed
+    assert (cloud.calls("create"), cloud.calls("delete")) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -157,13 +149,6 @@ def test_keep_gives_up_where_no_call_works(cloud):
     assert cloud.calls("describe") == 10
 
 
-def test_keep_ends_with_the_status_of_a_users_error(cloud):
-    cloud.write("plan", "2")
-    printed = cloud.do("keep", *SPOT, *RUN, status=2)
-    assert "the last line" in printed
-    assert cloud.calls("delete") == 0
-
-
 def test_keep_follows_a_run_that_is_under_way(cloud):
     cloud.ready()
     cloud.write("plan", "sleep")
@@ -209,45 +194,38 @@ def test_keep_ends_where_somebody_deletes_the_slice(cloud):
     assert cloud.calls("create") == 1
 
 
-# What a command prints with --dry_run, in this order.
+# What a command prints with --dry_run, in this order; `keep` does what the others do.
 COMMANDS = {
-    "create": ["queued-resources create one"],
-    "wait": ["queued-resources describe one"],
-    "setup": ["install_project https://example.org/xt_jax main", "jax.distributed.initialize"],
-    "run": ["start_run 20 --coordinator=auto --config=configs/quickstart.py"],
     "logs": ["--worker=0", "follow_log 100"],
     "status": ["xt_jax.status --workdir=gs://bucket/run"],
     "stop": ["--worker=all", "stop_run"],
-    "delete": ["queued-resources delete one"],
+    "keep": [
+        *("queued-resources create one", "queued-resources describe one"),
+        *("install_project https://example.org/xt_jax main", "jax.distributed.initialize"),
+        "start_run 20 --coordinator=auto --config=configs/quickstart.py",
+        *("queued-resources describe one", "report_run", "failedData"),
+        *("queued-resources delete one", "show_end"),
+    ],
 }
-COMMANDS["keep"] = [
-    *COMMANDS["create"],
-    *COMMANDS["wait"],
-    *COMMANDS["setup"],
-    *COMMANDS["run"],
-    *COMMANDS["wait"],
-    "report_run",
-    "failedData",
-    *COMMANDS["delete"],
-    "show_end",
-]
 
 
-def printed_by(*command: str) -> str:
+def output_of(*command: str, folder: Path = ROOT, status: int = 0, **environment: str) -> str:
+    """Returns what a command prints, with its errors."""
     done = subprocess.run(
         command,
-        cwd=ROOT,
-        env={**os.environ, "XT_JAX_REPOSITORY": "https://example.org/xt_jax"},
-        capture_output=True,
+        cwd=folder,
+        env={**os.environ, "XT_JAX_REPOSITORY": "https://example.org/xt_jax", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stdout
     return done.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_dry_run_prints_what_can_be_typed(command, tmp_path):
-    printed = printed_by(
+    printed = output_of(
         *("tpu/slice.sh", command, "one", "--zone=us-west4-a", "--type=v5litepod-8", "--spot"),
         *("--workdir=gs://bucket/run", "--dry_run", "--", "--config=configs/quickstart.py"),
     )
@@ -261,10 +239,8 @@ def test_a_dry_run_prints_what_can_be_typed(command, tmp_path):
     (tmp_path / "gcloud").chmod(0o755)
     script = tmp_path / "script"
     script.write_text(printed)
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-eu", script], env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("--zone=us-west4-a") == printed.count("gcloud compute") > 0
+    done = output_of("bash", "-eu", str(script), PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert done.count("--zone=us-west4-a") == printed.count("gcloud compute") > 0
 
 
 def test_the_script_says_what_it_lacks():
@@ -275,24 +251,16 @@ def test_the_script_says_what_it_lacks():
         (["keep", "one", "--zone=a", "--type=v5litepod-8"], "after --"),
         (["run", "one", "--zone=a"], "after --"),
     ):
-        done = subprocess.run(
-            ["tpu/slice.sh", *arguments], cwd=ROOT, capture_output=True, text=True
-        )
-        assert done.returncode == 1
-        assert missing in done.stderr
+        assert missing in output_of("tpu/slice.sh", *arguments, status=1)
 
 
 def test_the_xpk_script_prints_a_command_of_xpk():
-    printed = printed_by(
+    printed = output_of(
         *("tpu/xpk.sh", "one", "--cluster=mine", "--dry_run", "--tpu-type=v5litepod-8", "--"),
         *("--config=a page", "--workdir=gs://bucket/run"),
     )
-    words = subprocess.run(
-        ["bash", "-c", f"xpk() {{ printf '%s\\n' \"$@\"; }}; {printed}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
+    fake = f"xpk() {{ printf '%s\\n' \"$@\"; }}; {printed}"
+    words = output_of("bash", "-c", fake).splitlines()
     assert words[:5] == [
         *("workload", "create", "--workload=one", "--cluster=mine", "--tpu-type=v5litepod-8")
     ]
@@ -309,24 +277,16 @@ def test_the_job_of_skypilot_takes_further_options(tmp_path):
     given = {"DATA": "gs://b/data", "WORKDIR": "gs://b/run"}
     assert [name for name, value in job["envs"].items() if value is None] == [*given]
     for options in ("", "--config.train.sharding=fsdp --config.seeds=3"):
-        done = subprocess.run(
-            ["bash", "-eu", "-c", job["run"]],
-            cwd=tmp_path,
-            env={**os.environ, **job["envs"], **given, "OPTIONS": options},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.splitlines() == [
+        settings = {**job["envs"], **given, "OPTIONS": options}
+        done = output_of("bash", "-eu", "-c", job["run"], folder=tmp_path, **settings)
+        assert done.splitlines() == [
             *("run.py", "--coordinator=auto", "--config=configs/mnli_to_xtreme.py:size=base"),
             *("--config.data.dir=gs://b/data", "--workdir=gs://b/run", *options.split()),
         ]
-    subprocess.run(["bash", "-n", "-c", job["setup"]], check=True)
+    output_of("bash", "-n", "-c", job["setup"])
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "tpu").glob("*.sh")))
-def test_the_scripts_are_clean(name):
+def test_the_scripts_are_clean():
     if shutil.which("shellcheck") is None:
         pytest.skip("needs shellcheck (extra `test`)")
-    done = subprocess.run(["shellcheck", f"tpu/{name}"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    output_of("shellcheck", *(str(path) for path in (ROOT / "tpu").glob("*.sh")))
