@@ -16,6 +16,15 @@ from conftest import ROOT
 import xt_jax.report.write
 import xt_jax.study.runner  # noqa: F401
 
+# A study of minutes, without its tasks.
+SMALL = (
+    "--config=configs/quickstart.py:size=mini-32,seeds=1,random=True",
+    *("--config.languages=en", "--config.languages=de"),
+    *("--config.data.max_train_examples=120", "--config.data.max_eval_examples=30"),
+    *("--config.intermediate.eval_every=4", "--config.target.eval_every=4"),
+    *("--config.train.save_every_steps=2", "--config.train.log_every=2"),
+)
+
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["commands"])
 

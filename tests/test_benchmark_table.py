@@ -11,13 +11,8 @@ from synthetic import analysed, study_rows
 
 from xt_jax.languages import LANGUAGES, UNKNOWN, language
 from xt_jax.mini.languages import LANGUAGES as MINI
-from xt_jax.report.benchmark import (
-    GROUPS,
-    benchmark_tables,
-    published_table,
-    task_scores,
-    with_averages,
-)
+from xt_jax.report import benchmark
+from xt_jax.report.benchmark import GROUPS, benchmark_tables, published_table
 from xt_jax.report.gap_tables import group_table, with_groups
 from xt_jax.report.published import PUBLISHED, published
 from xt_jax.tasks.benchmarks import BENCHMARKS, XTREME
@@ -31,9 +26,8 @@ def row_of(study, model: str, intermediate: str) -> dict[str, str]:
 
 
 def test_groups_are_the_official_ones():
-    official = [set(group.folders) for group in XTREME.groups]
     ours = [{XTREME.tasks[task].folder for task in group} for group in GROUPS.values()]
-    assert ours == official
+    assert ours == [set(group.folders) for group in XTREME.groups]
     assert {task for group in GROUPS.values() for task in group} == set(TARGETS)
 
 
@@ -43,7 +37,7 @@ def test_a_task_is_the_mean_over_languages_and_of_questions_also_over_both_metri
     rows += rows_of("direct", {"de": 20.0, "en": 50.0}, target="xquad", metric="exact_match")
     rows += rows_of("direct", {"de": 90.0}, target="udpos", metric="f1")
     rows += rows_of("direct", {"de": 95.0}, target="udpos", metric="accuracy")
-    scores = task_scores(analysed(rows).models[0]).loc["direct", 0].dropna()
+    scores = benchmark.task_scores(analysed(rows).models[0]).loc["direct", 0].dropna()
     assert scores.to_dict() == {"xnli": 55.0, "xquad": 42.5, "udpos": 90.0}
 
 
@@ -56,11 +50,9 @@ def test_averages_of_groups_and_of_all_nine():
                 rows += rows_of("direct", value, target=target, metric=metric, seed=seed)
     row = row_of(analysed(rows), "base", "direct")
     assert row["pawsx"] == "10.5"
-    assert row["sentence pairs"] == "5.5 ± 0.7"  # 0 and 10, then 1 and 11
-    assert row["structured"] == "25.5 ± 0.7"
-    assert row["QA"] == "50.5 ± 0.7"
-    assert row["retrieval"] == "75.5 ± 0.7"
-    assert row["mean"] == "40.5 ± 0.7"
+    means = {"sentence pairs": 5.5, "structured": 25.5, "QA": 50.5, "retrieval": 75.5, "mean": 40.5}
+    for name, mean in means.items():  # of pairs 0 and 10, then 1 and 11
+        assert row[name] == f"{mean} ± 0.7"
 
 
 def test_a_group_that_lacks_a_task_has_no_average():
@@ -72,13 +64,12 @@ def test_a_group_that_lacks_a_task_has_no_average():
     assert row["sentence pairs"]
     assert row_of(study, "mini-48", "direct")["mean"]
     scores = pd.DataFrame({"xnli": [1.0, 5.0], "pawsx": [math.nan, 7.0]}, columns=list(TARGETS))
-    assert with_averages(scores)["sentence pairs"].dropna().to_dict() == {1: 6.0}
+    assert benchmark.with_averages(scores)["sentence pairs"].dropna().to_dict() == {1: 6.0}
 
 
 def test_questions_without_exact_match_have_no_score():
-    rows = rows_of("direct", {"de": 60.0}) + rows_of(
-        "direct", {"de": 40.0}, target="mlqa", metric="f1"
-    )
+    rows = rows_of("direct", {"de": 60.0})
+    rows += rows_of("direct", {"de": 40.0}, target="mlqa", metric="f1")
     assert "mlqa" not in row_of(analysed(rows), "base", "direct")
 
 
@@ -92,17 +83,8 @@ def test_published_figures_stand_beside_published_models_only():
     rows = rows_of("direct", {"de": 78.0, "en": 88.0}, model=name)
     rows += rows_of("direct", {"de": 60.0}, model=name, target="tatoeba")
     (table, note) = published_table(analysed(rows))
-    assert table.rows[1:] == [
-        [
-            name,
-            "xnli",
-            "accuracy",
-            "2 of 15",
-            "83.0",
-            "79.2",
-            "RemBERT, arXiv 2010.12821, table 16",
-        ]
-    ]
+    source = "RemBERT, arXiv 2010.12821, table 16"
+    assert table.rows[1:] == [[name, "xnli", "accuracy", "2 of 15", "83.0", "79.2", source]]
     assert "as published" in note.text
     assert published_table(analysed(rows_of("direct", {"de": 1.0}, model="mini-48"))) == []
     assert published_table(analysed(rows_of("mnli", {"de": 1.0}, model=name))) == []
@@ -146,9 +128,8 @@ def test_a_language_that_is_not_in_the_table_is_unknown():
 def test_gains_of_groups_are_means_over_their_languages_without_english():
     values = {"en": 60.0, "de": 61.0, "es": 64.0, "ru": 52.0}
     rows = rows_of("direct", dict.fromkeys(values, 50.0)) + rows_of("mnli", values)
-    rows += rows_of("direct", {"de": 50.0}, target="panx") + rows_of(
-        "mnli", {"de": 53.0}, target="panx"
-    )
+    for name, value in (("direct", 50.0), ("mnli", 53.0)):
+        rows += rows_of(name, {"de": value}, target="panx")
     (table,) = group_table(analysed(rows), "script")
     assert table.rows == [
         ["model", "script", "languages", "mnli"],

@@ -16,8 +16,6 @@ from xt_jax.mini import formats as mini_formats
 
 pytestmark = pytest.mark.slow
 
-QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # to compile
-
 
 @pytest.fixture
 def benchmarks(repository, monkeypatch):
@@ -36,7 +34,7 @@ def run(benchmarks, repository):
             [sys.executable, str(benchmarks / script), *flags],
             capture_output=True,
             text=True,
-            env={**os.environ, **QUICK, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
+            env={**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout.splitlines()[-1])
@@ -130,9 +128,8 @@ def test_scaling_counts_what_devices_compute_and_send(run, tmp_path):
 
 def test_precision_trains_both_from_the_same_start(run, tmp_path):
     path = tmp_path / "precision.png"
-    result = run(
-        "precision.py", "--size=mini-48", "--steps=2", "--seeds=2", "--window=1", f"--output={path}"
-    )
+    flags = "--size=mini-48 --steps=2 --seeds=2 --window=1"
+    result = run("precision.py", *flags.split(), f"--output={path}")
     assert 1.05 < result["final_float32"] < 1.15  # log 3: nothing is learnt in two steps
     assert 0 < abs(result["final_difference"]) < 0.01
     assert result["final_noise"] > 0
@@ -152,14 +149,11 @@ def test_the_order_turns_round_from_one_round_to_the_next(benchmarks):
     from duel import alternate
 
     order = []
-
-    def side(name: str):
-        return lambda: order.append(name) or {"seconds": float(len(order))}
-
-    results = alternate({"a": side("a"), "b": side("b")}, 3)
+    sides = {name: lambda name=name: order.append(name) or {"turn": len(order)} for name in "ab"}
+    results = alternate(sides, 3)
     assert order == list("abbaab")
-    assert [r["seconds"] for r in results["a"]] == [1, 4, 5]
-    assert [r["seconds"] for r in results["b"]] == [2, 3, 6]
+    assert [result["turn"] for result in results["a"]] == [1, 4, 5]
+    assert [result["turn"] for result in results["b"]] == [2, 3, 6]
 
 
 def test_the_ratio_is_the_median_over_rounds(benchmarks):

@@ -11,24 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import Run, finish
-from test_run import ARGUMENTS
+from commands import SMALL, Run, finish
 
 from xt_jax.config import RayConfig
 from xt_jax.errors import ConfigError
 from xt_jax.records.progress import time_left
 from xt_jax.study import cluster as ray_cluster
 
-TASKS = (
-    *ARGUMENTS,
-    "--config.models=mini-48",
-    "--config.models=mini-32",
-    "--config.model.random_init=true",
-    "--config.intermediates=direct",
-    "--config.intermediates=mnli",
-    "--config.targets=xnli",
-    "--config.targets=panx",
-    "--config.targets=tatoeba",
+STUDY = (
+    *SMALL,
+    *("--config.models=mini-48", "--config.models=mini-32", "--config.model.random_init=true"),
+    *("--config.intermediates=direct", "--config.intermediates=mnli"),
+    *("--config.targets=xnli", "--config.targets=panx", "--config.targets=tatoeba"),
 )
 
 
@@ -44,7 +38,7 @@ def read_status(workdir: Path, name: str = "status.json") -> dict:
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("serial")
-    finish(*TASKS, f"--workdir={workdir}")
+    finish(*STUDY, f"--workdir={workdir}")
     assert len(rows(workdir)) > 20
     return workdir
 
@@ -52,7 +46,7 @@ def serial(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_shards_have_the_rows_of_the_whole_and_share_no_phase(serial, tmp_path):
     for i in (1, 2):
-        finish(*TASKS, f"--config.shard={i}/2", f"--workdir={tmp_path}")
+        finish(*STUDY, f"--config.shard={i}/2", f"--workdir={tmp_path}")
     assert rows(tmp_path) == rows(serial)
     names = [
         {job["name"] for job in read_status(tmp_path, f"status-{i}-of-2.json")["jobs"]}
@@ -73,7 +67,7 @@ def test_a_lost_worker_and_a_lost_node_change_nothing(serial, tmp_path):
         initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
     )
     second = nodes.add_node(num_cpus=1)
-    run = Run(*TASKS, f"--config.ray.address={nodes.address}", f"--workdir={tmp_path}")
+    run = Run(*STUDY, f"--config.ray.address={nodes.address}", f"--workdir={tmp_path}")
     try:
         _until(run, lambda: _done(tmp_path) >= 1)
         _until(run, _kill_a_worker)

@@ -115,4 +115,4 @@ def test_a_tpu_that_jax_does_not_see_is_named(cell, capsys):
         cell(2, "8 devices", platform, TPU=present)
         printed = capsys.readouterr().out
         assert "8 devices" in printed
-        assert ("does not see" in printed) == told
+        assert printed.count("does not see") == told

@@ -78,8 +78,7 @@ def test_a_language_without_the_collapsed_seed_has_nothing_to_leave_out():
     study = Study(20)
     study.lower(("mini-48", "mnli", "panx", 1))
     absent = {("mini-48", "mnli", "panx", 1, "de")}
-    fields = ("model", "intermediate", "target", "seed", "language")
-    gaps = gaps_of(without(study, absent, *fields))
+    gaps = gaps_of(without(study, absent, "model", "intermediate", "target", "seed", "language"))
     assert gaps["mini-48", "mnli", "panx", "th"].collapsed == (1,)
     of_de = gaps["mini-48", "mnli", "panx", "de"]
     assert (of_de.collapsed, of_de.without_collapsed) == ((), None)

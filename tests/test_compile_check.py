@@ -25,6 +25,13 @@ from tpu.programs import Program, programs
 from xt_jax.errors import ConfigError
 from xt_jax.model.sharding import make_mesh
 
+SMALL = (
+    "--config=configs/mnli_to_xtreme.py:size=small",
+    "--config.train.sharding=fsdp",
+    "--topology=v5e-4",
+    "--only=train mnli",
+)
+
 
 def check(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess, dict]:
     """Runs the command and returns its output; skips where there is no libtpu."""
@@ -32,7 +39,7 @@ def check(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess,
         pytest.skip("needs libtpu (pip install 'xt_jax[tpu]'), no TPU")
     path = tmp_path / "figures.json"
     done = subprocess.run(
-        [sys.executable, "tpu/compile_check.py", f"--json={path}", *arguments],
+        [sys.executable, "tpu/compile_check.py", f"--json={path}", *SMALL, *arguments],
         cwd=ROOT,
         env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "0"},
         capture_output=True,
@@ -43,14 +50,7 @@ def check(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess,
 
 @pytest.mark.slow
 def test_a_small_study_compiles_for_a_slice(tmp_path):
-    done, found = check(
-        tmp_path,
-        "--config=configs/mnli_to_xtreme.py:size=small",
-        "--config.train.sharding=fsdp",
-        "--topology=v5e-4",
-        "--only=train mnli",
-        "--only=embed tatoeba",
-    )
+    done, found = check(tmp_path, "--only=embed tatoeba")
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     train, embed = found["programs"]
     assert (train["name"], embed["name"]) == ("train mnli", "embed tatoeba")
@@ -67,13 +67,7 @@ def test_a_small_study_compiles_for_a_slice(tmp_path):
 
 @pytest.mark.slow
 def test_what_does_not_fit_is_said_and_the_exit_status_is_1(tmp_path):
-    done, found = check(
-        tmp_path,
-        "--config=configs/mnli_to_xtreme.py:size=small",
-        "--config.intermediate.batch_size=60000",
-        "--topology=v5e-4",
-        "--only=train mnli",
-    )
+    done, found = check(tmp_path, "--config.intermediate.batch_size=60000")
     assert done.returncode == 1
     assert "DOES NOT FIT" in done.stdout
     assert not found["programs"][0]["fits"]

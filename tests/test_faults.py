@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Run
+from commands import SMALL, Run
 from etils import epath
 
 from xt_jax.model import hf, predict
@@ -28,19 +28,9 @@ from xt_jax.train.checkpoint import SavedStates
 pytestmark = pytest.mark.slow
 
 ARGUMENTS = (
-    "--config=configs/quickstart.py:size=mini-32,seeds=1,random=True",
-    *("--config.languages=en", "--config.languages=de", "--config.languages=tr"),
-    "--config.data.max_train_examples=160",
-    "--config.data.max_eval_examples=30",
-    "--config.intermediates=mnli+squad",
+    *SMALL,
+    *("--config.languages=tr", "--config.submission=true", "--config.intermediates=mnli+squad"),
     *("--config.targets=xnli", "--config.targets=panx", "--config.targets=tatoeba"),
-    "--config.intermediate.epochs=2",
-    "--config.target.epochs=2",
-    "--config.intermediate.eval_every=4",
-    "--config.target.eval_every=4",
-    "--config.train.save_every_steps=2",
-    "--config.train.log_every=2",
-    "--config.submission=true",
 )
 KILLS, SEED = (int(os.environ.get(f"XT_JAX_{n}", v)) for n, v in (("KILLS", 6), ("SEED", 0)))
 DEADLY = (-signal.SIGKILL, -signal.SIGALRM)

@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from commands import Run
+from commands import SMALL, Run
 
 from xt_jax.errors import DataError
 from xt_jax.study import runner
@@ -24,19 +24,8 @@ pytestmark = pytest.mark.slow
 
 DEVICES = 4
 ARGUMENTS = (
-    "--config=configs/quickstart.py:size=mini-32,seeds=1,random=True",
-    "--config.data.max_train_examples=120",
-    "--config.data.max_eval_examples=30",
-    "--config.intermediates=mnli",
-    "--config.targets=panx",
-    "--config.targets=tatoeba",
-    "--config.languages=en",
-    "--config.languages=de",
-    "--config.target.eval_every=4",
-    "--config.intermediate.eval_every=4",
-    "--config.train.save_every_steps=2",
-    "--config.train.log_every=2",
-    "--compilation_cache=",
+    *SMALL,
+    *("--config.intermediates=mnli", "--config.targets=panx", "--config.targets=tatoeba"),
 )
 LAYOUTS = {
     "replicated": ("--config.train.accumulate=2",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import jax
@@ -80,24 +81,17 @@ def counted_text(tokenizer, text, other, latin):
     """Returns the characters of the counted tokens."""
     spans = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
     marks = alignment.unshared(text, other, spans, latin=latin)
-    places = {
-        i
-        for (first, end), mark in zip(spans, marks, strict=True)
-        if mark
-        for i in range(first, end)
-    }
     assert marks[0] == marks[-1] == 0  # <s> and </s>
-    return "".join(text[i] for i in sorted(places))
+    counted = [range(*span) for span, mark in zip(spans, marks, strict=True) if mark]
+    return "".join(text[i] for i in sorted(set().union(*counted)))
 
 
 @pytest.mark.parametrize("language", PAIRS)
 def test_what_the_languages_share_is_left_out_of_both(language, tokenizer):
     english, foreign, *kept = PAIRS[language]
     latin = language in ("de", "tr")
-    assert [
-        counted_text(tokenizer, english, foreign, True),
-        counted_text(tokenizer, foreign, english, latin),
-    ] == [words.replace(" ", "") for words in kept]
+    found = [(english, foreign, True), (foreign, english, latin)]
+    assert [counted_text(tokenizer, *each) for each in found] == [w.replace(" ", "") for w in kept]
 
 
 def test_a_token_counts_if_it_has_a_letter_and_nothing_shared():
@@ -125,12 +119,9 @@ def test_the_sentences_are_those_of_tasks_and_the_same_in_all_languages(texts):
     assert {len(set(lines)) for lines in texts.values()} == {12}
     assert texts == alignment.parallel_texts(12)
     assert texts != alignment.parallel_texts(12, seed=1)
-    digits = {
-        tuple("".join(sorted(filter(str.isdigit, line))) for line in lines)
-        for lines in texts.values()
-    }
-    assert len(digits) == 1
-    assert any(*digits)
+    digits = [[sorted(filter(str.isdigit, line)) for line in lines] for lines in texts.values()]
+    assert all(of_one == digits[0] for of_one in digits)
+    assert any(digits[0])
 
 
 def test_the_embedding_is_the_mean_over_the_counted_tokens_at_every_depth(tokenizer, texts):
@@ -252,16 +243,15 @@ def test_the_command_measures_each_model_beside_random_weights(saved, tmp_path, 
 
     out = capsys.readouterr().out
     german = next(line.split() for line in out.splitlines() if line.split()[:2] == ["1", "de"])
-    wanted = [
-        f"{s.accuracy:.1f}" for s in scores[: len(trained)] if (s.language, s.layer) == ("de", 1)
-    ]
+    first = scores[: len(trained)]
+    wanted = [f"{s.accuracy:.1f}" for s in first if (s.language, s.layer) == ("de", 1)]
     assert german[2::2] == wanted
     assert german[3::2] == [f"({value})" for value in wanted]
     assert not any(line.split()[:2] == ["2", "de"] for line in out.splitlines())
 
 
 def test_scores_are_those_of_the_model_by_pooling_layer_and_direction(saved, tmp_path):
-    texts = alignment.parallel_texts(60)
+    texts = alignment.parallel_texts(30)
     config = probe.open_model(str(saved)).config
     encoder = models.Encoder(config, rngs=nnx.Rngs(1))
     models.save(encoder, tmp_path / "trained", dtype="float32")
@@ -271,22 +261,20 @@ def test_scores_are_those_of_the_model_by_pooling_layer_and_direction(saved, tmp
     assert [s.accuracy for s in trained] != [s.accuracy for s in random]
 
     sides = (texts["en"], texts["ru"], True), (texts["ru"], texts["en"], False)
-    plain = [alignment.features(source.tokenizer, here) for here, *_ in sides]
-    marked = [
-        alignment.features(source.tokenizer, here, there, latin=latin)
-        for here, there, latin in sides
-    ]
+    features = functools.partial(alignment.features, source.tokenizer)
+    plain = [features(here) for here, *_ in sides]
+    marked = [features(here, there, latin=latin) for here, there, latin in sides]
     actual = list(alignment.embeddings(encoder, [*plain, *marked]))
     centred = [x - x.mean(axis=0) for x in actual[2:]]
     for key, pair in zip(alignment.POOLINGS, (actual[:2], actual[2:], centred), strict=True):
         for direction, layers in zip(("en-x", "x-en"), alignment.retrieval(*pair), strict=True):
-            same = {
-                s.layer: s.accuracy
-                for s in trained
-                if (s.language, s.direction, s.tokens, s.centred) == ("ru", direction, *key)
-                and s.measure == "retrieval"
-            }
-            assert same == dict(enumerate(layers.tolist()))
+            wanted = ("retrieval", "ru", direction, *key)
+            same = [s for s in trained if (s.measure, *_setting(s)) == wanted]
+            assert {s.layer: s.accuracy for s in same} == dict(enumerate(layers.tolist()))
+
+
+def _setting(score: alignment.Score) -> tuple:
+    return score.language, score.direction, score.tokens, score.centred
 
 
 def test_a_layer_that_the_model_has_not_and_a_model_that_is_not_there(saved):

@@ -30,7 +30,13 @@ def watching(monkeypatch):
     preemption.REQUEST.asked.clear()
 
 
-def fit_in(folder, *, at_step: int = 0, in_evaluation: int = 0, monkeypatch=None):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The progress of a run that nobody ends, and what each evaluation saw."""
+    return fit_in(tmp_path_factory.mktemp("whole"))
+
+
+def fit_in(folder, *, at_step: int = 0, in_evaluation: int = 0):
     """Progress, and what each evaluation saw; SIGTERM before a step or in an evaluation."""
     seen: list[float] = []
     made = 0
@@ -50,44 +56,34 @@ def fit_in(folder, *, at_step: int = 0, in_evaluation: int = 0, monkeypatch=None
         return place_batch(*args, **kwargs)
 
     place_batch = loop.place_batch
-    if at_step:
-        monkeypatch.setattr(loop, "place_batch", placed)
-    recipe = dataclasses.replace(RECIPE, eval_every=EVERY)
-    run, params = run_in(folder, evaluate, recipe=recipe)
-    config = TrainConfig(save_every_steps=1000, log_every=100)
-    try:
-        return fit(run, params, CONFIG, config, ONE), seen
-    finally:
-        monkeypatch and monkeypatch.setattr(loop, "place_batch", place_batch)
+    run, params = run_in(folder, evaluate, recipe=dataclasses.replace(RECIPE, eval_every=EVERY))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "place_batch", placed)
+        return fit(
+            run, params, CONFIG, TrainConfig(save_every_steps=1000, log_every=100), ONE
+        ), seen
 
 
 def saved_steps(folder) -> list[str]:
     return [path.name for path in (folder / "checkpoints").glob("[0-9]*")]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("at_step", [1, 3, 4, 5])
-def test_a_run_that_is_asked_to_end_saves_the_step_it_is_in(tmp_path, monkeypatch, at_step):
-    whole, scores = fit_in(tmp_path / "whole")
+@pytest.mark.parametrize(
+    ("asked", "step", "seen"),
+    [
+        ({"at_step": 3}, 3, 0),
+        ({"at_step": 4}, 4, 1),
+        ({"in_evaluation": 2}, 2 * EVERY, 1),  # which is made again
+    ],
+)
+def test_a_run_that_is_asked_to_end_saves_the_step_it_is_in(tmp_path, whole, asked, step, seen):
+    progress, scores = whole
     with pytest.raises(Preempted) as error:
-        fit_in(tmp_path / "asked", at_step=at_step, monkeypatch=monkeypatch)
+        fit_in(tmp_path, **asked)
     assert error.value.code == 143
-    assert saved_steps(tmp_path / "asked") == [str(at_step)]
+    assert saved_steps(tmp_path) == [str(step)]
     preemption.REQUEST.asked.clear()
-    rest, others = fit_in(tmp_path / "asked")
-    assert rest == whole
-    assert others == scores[at_step // EVERY :]
-
-
-def test_in_an_evaluation_it_ends_at_once_and_the_step_is_saved(tmp_path):
-    whole, scores = fit_in(tmp_path / "whole")
-    with pytest.raises(Preempted):
-        fit_in(tmp_path / "asked", in_evaluation=2)
-    assert saved_steps(tmp_path / "asked") == [str(2 * EVERY)]
-    preemption.REQUEST.asked.clear()
-    rest, others = fit_in(tmp_path / "asked")
-    assert rest == whole
-    assert others == scores[1:]  # the second evaluation is made again
+    assert fit_in(tmp_path) == (progress, scores[seen:])
 
 
 def test_a_save_in_progress_is_waited_for(tmp_path, monkeypatch):
@@ -102,7 +98,7 @@ def test_a_save_in_progress_is_waited_for(tmp_path, monkeypatch):
 
     monkeypatch.setattr(SavedStates, "close", close)
     with pytest.raises(Preempted):
-        fit_in(tmp_path, at_step=3, monkeypatch=monkeypatch)
+        fit_in(tmp_path, at_step=3)
     assert waited == [["3"]]
 
 

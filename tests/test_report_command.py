@@ -12,15 +12,14 @@ import sys
 import matplotlib
 import pytest
 from conftest import ROOT
-from synthetic import analysed, phase_logs, study_rows
+from synthetic import THREE, analysed, phase_logs, study_rows
 
 from xt_jax.errors import DataError
 from xt_jax.records.results import append_rows
 from xt_jax.report import __main__ as command
 from xt_jax.report.csv_files import csv_files
 
-SIZES = {"mini-48": 56_544, "mini-64": 149_952, "mini-128": 793_088}
-ROWS = study_rows(SIZES, ("direct", "mnli"), ("xnli",), 2)
+ROWS = study_rows(THREE, ("direct", "mnli"), ("xnli",), 2)
 
 
 def run(folder, output, *more: str) -> None:

@@ -25,10 +25,10 @@ from xt_jax.tasks.table import NLI, TASKS
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def data(world, tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def data(world, tmp_path_factory) -> Path:
     """A copy of the embedded world with other plain text and MNLI in German."""
-    root = Path(shutil.copytree(world, tmp_path / "data"))
+    root = Path(shutil.copytree(world, tmp_path_factory.mktemp("variants") / "data"))
     shutil.rmtree(root / "mlm")
     (root / "mlm").mkdir()
     for language in ("en", "de", "tr"):
@@ -59,9 +59,10 @@ def config(data, mini_tokenizer_folder, one_device) -> Config:
     )
 
 
-def opened(config: Config, tmp_path, name: str):
+def opened(config: Config, name: str):
+    """Returns a study that is not run, and its intermediate phase."""
     config.intermediates = (name,)
-    study = build.build_study(config, epath.Path(tmp_path / "work"))
+    study = build.build_study(config, epath.Path(config.data.dir).parent / "opened")
     return study, study.intermediates[name]
 
 
@@ -70,9 +71,9 @@ def planned(study, phase, **mixture):
     return dataclasses.replace(planner, mixture=MixtureConfig(**mixture)).plan_anew(phase, 0)
 
 
-def test_three_interleaved_tasks_are_sampled_as_the_rule_says(config, tmp_path):
+def test_three_interleaved_tasks_are_sampled_as_the_rule_says(config):
     config.data.max_train_examples = 0
-    study, phase = opened(config, tmp_path, "mnli+squad+mlm")
+    study, phase = opened(config, "mnli+squad+mlm")
     sizes = [len(part.train.features) for part in phase.parts]
     order, plans = planned(study, phase, sampler="proportional", steps=1000, mlm_ratio=0.3)
     supervised = np.array(sizes[:2]) / sum(sizes[:2]) * 0.7
@@ -83,8 +84,8 @@ def test_three_interleaved_tasks_are_sampled_as_the_rule_says(config, tmp_path):
         assert (np.diff(plan.splits) == part.recipe.batch_size).all()
 
 
-def test_a_mixture_has_the_steps_of_its_recipes_and_text_comes_on_top(config, tmp_path):
-    study, phase = opened(config, tmp_path, "mnli+squad+mlm")
+def test_a_mixture_has_the_steps_of_its_recipes_and_text_comes_on_top(config):
+    study, phase = opened(config, "mnli+squad+mlm")
     alone = [len(part.train.features) / 16 for part in phase.parts[:2]]
     steps = sum(map(np.ceil, alone))
     order, _ = planned(study, phase, mlm_ratio=0.5)
@@ -94,16 +95,15 @@ def test_a_mixture_has_the_steps_of_its_recipes_and_text_comes_on_top(config, tm
     assert np.bincount(capped).tolist() == [5, 5, 10]
 
 
-def test_text_is_drawn_by_smoothed_languages(config, tmp_path):
-    study, phase = opened(config, tmp_path, "mnli+mlm")
+def test_text_is_drawn_by_smoothed_languages(config):
+    study, phase = opened(config, "mnli+mlm")
     _, (_, plan) = planned(study, phase, steps=400, mlm_ratio=0.5, mlm_exponent=0.3)
     sizes = phase.parts[1].train.sizes
     assert phase.parts[1].train.language == "de+en+tr"
     which = np.searchsorted(np.cumsum(sizes), plan.feature, side="right")
     weights = np.array(sizes) ** 0.3
-    np.testing.assert_allclose(
-        np.bincount(which) / len(which), weights / weights.sum(), atol=1 / len(which)
-    )
+    shares = np.bincount(which) / len(which)
+    np.testing.assert_allclose(shares, weights / weights.sum(), atol=1 / len(which))
 
 
 def test_a_mixture_with_text_trains_selects_and_serves_a_target(config, tmp_path):
@@ -119,8 +119,8 @@ def test_a_mixture_with_text_trains_selects_and_serves_a_target(config, tmp_path
     assert {row["intermediate"] for row in rows} == {"mnli+squad+mlm"}
 
 
-def test_text_alone_is_selected_by_its_dev_loss(config, tmp_path):
-    study, phase = opened(config, tmp_path, "mlm")
+def test_text_alone_is_selected_by_its_dev_loss(config):
+    study, phase = opened(config, "mlm")
     start = study.trainer.pretrained_checkpoint()
     (trained,) = train_phase(study.trainer, phase, [start], "", [0])
     assert trained.selected_by == "neg_loss on dev"
@@ -130,18 +130,19 @@ def test_text_alone_is_selected_by_its_dev_loss(config, tmp_path):
 
 
 def test_text_alone_without_dev_text_says_so(config, data, tmp_path):
-    for path in (data / "mlm").glob("dev-*"):
+    config.data.dir = str(shutil.copytree(data, tmp_path / "data"))
+    for path in (tmp_path / "data" / "mlm").glob("dev-*"):
         path.unlink()
-    opened(config, tmp_path, "mnli+mlm")
+    opened(config, "mnli+mlm")
     with pytest.raises(DataError, match="mlm: no labelled dev data"):
-        opened(config, tmp_path, "mlm")
+        opened(config, "mlm")
 
 
-def test_translated_data_joins_the_english(config, tmp_path):
+def test_translated_data_joins_the_english(config):
     config.data.max_train_examples = 0
-    _, english = opened(config, tmp_path, "mnli")
+    _, english = opened(config, "mnli")
     config.data.intermediate_languages = ("en", "de")
-    _, both = opened(config, tmp_path, "mnli")
+    _, both = opened(config, "mnli")
     (english,), (both,) = english.parts, both.parts
     assert both.train.language == "en+de"
     assert len(both.train.features) == len(english.train.features) + 150
@@ -149,11 +150,11 @@ def test_translated_data_joins_the_english(config, tmp_path):
     assert any("ı" not in e.text_a and e.text_a for e in both.train.examples[-150:])
     config.data.intermediate_languages = ("en", "tr")
     with pytest.raises(DataError, match="no labelled train data for tr"):
-        opened(config, tmp_path, "mnli")
+        opened(config, "mnli")
 
 
-def test_tasks_with_the_same_labels_can_share_a_head(config, tmp_path):
-    study, _ = opened(config, tmp_path, "mnli")
+def test_tasks_with_the_same_labels_can_share_a_head(config):
+    study, _ = opened(config, "mnli")
     tasks = [TASKS[name] for name in ("mnli", "squad", "snli")]
     for shared, names in ((True, {"mnli", "squad"}), (False, {"mnli", "squad", "snli"})):
         trainer = dataclasses.replace(study.trainer, shared_heads=shared)
@@ -162,9 +163,9 @@ def test_tasks_with_the_same_labels_can_share_a_head(config, tmp_path):
     assert models.heads == {"mnli": "mnli", "squad": "squad", "snli": "snli"}
 
 
-def test_shared_heads_do_not_rename_what_has_one_head(config, tmp_path):
-    study, phase = opened(config, tmp_path, "mnli")
-    mixed = opened(config, tmp_path, "mnli+squad")[1]
+def test_shared_heads_do_not_rename_what_has_one_head(config):
+    study, phase = opened(config, "mnli")
+    mixed = opened(config, "mnli+squad")[1]
 
     def key(phase, shared: bool) -> str:
         trainer = dataclasses.replace(study.trainer, shared_heads=shared)
@@ -174,25 +175,26 @@ def test_shared_heads_do_not_rename_what_has_one_head(config, tmp_path):
     assert key(mixed, True) != key(mixed, False)
 
 
-def test_mixtures_that_cannot_be_are_named(config, tmp_path):
+def test_mixtures_that_cannot_be_are_named(config):
     for name, match in (("mnli+mnli", "twice"), ("mnli+direct", "`direct`"), ("mnli+x", "`x`")):
         with pytest.raises(ConfigError, match=match):
-            opened(config, tmp_path, name)
-    study, phase = opened(config, tmp_path, "mnli+squad")
-    with pytest.raises(ConfigError, match=r"1 weights \(1.0,\) for the 2 tasks"):
-        planned(study, phase, sampler="given", weights=(1.0,))
-    with pytest.raises(ConfigError, match="sampler capped"):
-        planned(study, phase, weights=(1.0, 2.0))
-    with pytest.raises(ConfigError, match=r"0\.0, 0\.0"):
-        planned(study, phase, sampler="given", weights=(0.0, 0.0))
-    with pytest.raises(ConfigError, match="squad gets none"):
-        planned(study, phase, sampler="given", weights=(1.0, 0.0), steps=10)
+            opened(config, name)
+    study, phase = opened(config, "mnli+squad")
+    for match, mixture in (
+        (r"1 weights \(1.0,\) for the 2 tasks", {"sampler": "given", "weights": (1.0,)}),
+        ("sampler capped", {"weights": (1.0, 2.0)}),
+        (r"0\.0, 0\.0", {"sampler": "given", "weights": (0.0, 0.0)}),
+        ("squad gets none", {"sampler": "given", "weights": (1.0, 0.0), "steps": 10}),
+    ):
+        with pytest.raises(ConfigError, match=match):
+            planned(study, phase, **mixture)
 
 
 def test_test_sets_that_are_not_scored_are_predicted_and_written(config, data, tmp_path):
+    config.data.dir = str(shutil.copytree(data, tmp_path / "data"))
     examples = {}
     for language in ("en", "de"):
-        path = data / "xnli" / f"test-{language}.tsv"
+        path = tmp_path / "data" / "xnli" / f"test-{language}.tsv"
         examples[language] = formats.xtreme_pairs([path], language, NLI)
     # With the labels of one language, dev is the split that more languages have.
     mini_formats.write_xtreme_pairs(path, [e._replace(label=None) for e in examples["de"]])
@@ -225,11 +227,8 @@ def test_the_official_score_of_a_submission_is_that_of_the_rows(config, tmp_path
         work / "submissions" / "tiny-direct-s0", work / "labels", "xtreme", allow_missing=True
     )
     rows = results.read_rows(work / "results.jsonl")
-    compared = {
-        (row["target"], row["metric"], row["language"]): row["value"]
-        for row in rows
-        if "@" not in row["metric"]
-    }
+    key = ("target", "metric", "language")
+    compared = {tuple(r[k] for k in key): r["value"] for r in rows if "@" not in r["metric"]}
     assert len(compared) == 2 + 2 + 2 * 2 + 1
     for (target, metric, language), value in compared.items():
         assert verdict.scores[target][metric][language] == pytest.approx(value, rel=0, abs=1e-9)
