@@ -13,12 +13,13 @@ from training import (
 )
 
 from xt_jax.model import Encoder
-from xt_jax.train.optim import decays, linear_schedule
+from xt_jax.tasks.recipes import Recipe
+from xt_jax.train.optim import decays, learning_rates
 from xt_jax.train.throughput import train_flops
 
 
 def test_the_schedule_rises_and_falls_linearly():
-    schedule = linear_schedule(2.0, 0.1, 105)
+    schedule = learning_rates(Recipe(learning_rate=2.0, warmup_ratio=0.1), 105)
     warmup = math.ceil(10.5)
     for step in (0, 1, 5, 10, 11, 12, 50, 104, 105):
         if step < warmup:
@@ -26,7 +27,7 @@ def test_the_schedule_rises_and_falls_linearly():
         else:
             expected = 2.0 * max(0, 105 - step) / (105 - warmup)
         assert float(schedule(step)) == pytest.approx(expected, abs=1e-6)
-    assert float(linear_schedule(2.0, 0.0, 10)(0)) == 2.0
+    assert float(learning_rates(Recipe(learning_rate=2.0, warmup_ratio=0.0), 10)(0)) == 2.0
 
 
 def test_kernels_and_embeddings_decay_biases_and_norms_do_not():

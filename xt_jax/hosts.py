@@ -6,8 +6,8 @@ of day) is decided by the first process and sent to the others (`agree`), and on
 writes. With a single process nothing in this module communicates.
 
 Only the first process writes the logs (train/log), the status (records/progress), best weights
-(model/hf), phase.json (study/phases), everything of study/record and the report (study/runner);
-that code must run no collective.
+(model/hf), phase.json (study/phases), the record of a target (study/job) and the report
+(study/runner); that code must run no collective.
 """
 
 from __future__ import annotations

@@ -53,33 +53,11 @@ class Preset(NamedTuple):
 def _xlmr(
     layers: int, dim: int, heads: int, ffn: int, vocab: int, model_type: str = "xlm-roberta"
 ) -> EncoderConfig:
-    return EncoderConfig(
-        model_type=model_type,
-        vocab_size=vocab,
-        hidden_size=dim,
-        num_layers=layers,
-        num_heads=heads,
-        intermediate_size=ffn,
-        max_positions=514,
-        type_vocab_size=1,
-        layer_norm_eps=1e-5,
-        pad_id=1,
-    )
+    return EncoderConfig(model_type, vocab, dim, layers, heads, ffn, 514, 1, 1e-5, pad_id=1)
 
 
 def _bert(layers: int, dim: int, heads: int, ffn: int, vocab: int) -> EncoderConfig:
-    return EncoderConfig(
-        model_type="bert",
-        vocab_size=vocab,
-        hidden_size=dim,
-        num_layers=layers,
-        num_heads=heads,
-        intermediate_size=ffn,
-        max_positions=512,
-        type_vocab_size=2,
-        layer_norm_eps=1e-12,
-        pad_id=0,
-    )
+    return EncoderConfig("bert", vocab, dim, layers, heads, ffn, 512, 2, 1e-12, pad_id=0)
 
 
 def _mini(layers: int, dim: int, heads: int) -> Preset:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from absl import logging
+from etils import epath
 
 from xt_jax import hosts
+from xt_jax.files import atomic_write_text
+from xt_jax.records import example_scores as score_files
+from xt_jax.records.results import Row
 from xt_jax.study.build import Study
+from xt_jax.study.datasets import Dataset
 from xt_jax.study.jobs import Job
 from xt_jax.study.phases import Checkpoint
-from xt_jax.study.record import AppendRows, Names, TargetRecord
 from xt_jax.study.scoring import load_scorer
-from xt_jax.study.task_data import target_phase
+from xt_jax.study.task_data import TaskData, target_phase
 from xt_jax.study.train import train_phase
-from xt_jax.tasks.table import DIRECT
+from xt_jax.tasks.benchmarks import XTREME
+from xt_jax.tasks.family import AT_LAYER
+from xt_jax.tasks.submission import write as submission
+from xt_jax.tasks.table import DIRECT, FAMILIES
 
+AppendRows = Callable[[list[Row]], None]
 Settings = set[tuple[str, str]]  # the (run, data) of rows
+Names = set[tuple[str, str]]  # (language, data) of data sets, as rows name them
 
 
 def run_job(study: Study, job: Job, append_rows: AppendRows) -> Settings:
@@ -75,3 +88,181 @@ def evaluate_target(record: TargetRecord) -> None:
                 record.write(dataset, predictions, scores, recorded)
     if hosts.is_first():
         record.write_submission()
+
+
+@dataclass(frozen=True)
+class TargetRecord:
+    """What is recorded of one target, scored with one checkpoint under one seed."""
+
+    study: Study
+    data: TaskData
+    checkpoint: Checkpoint
+    intermediate: str
+    seed: int
+    append_rows: AppendRows
+
+    @property
+    def name(self) -> str:
+        return f"{self.data.task.name} after {self.intermediate}, seed {self.seed}"
+
+    @property
+    def datasets(self) -> tuple[Dataset, ...]:
+        """All data sets that are predicted, scored or not."""
+        return self.data.scored + self.data.submitted
+
+    @property
+    def settings(self) -> set[tuple[str, str]]:
+        """The (run, data) pairs of all rows of this target."""
+        return {(self._run, _short(dataset.key)) for dataset in self.data.scored}
+
+    def recorded(self) -> Names:
+        """Returns the data sets that this checkpoint has rows for under this seed.
+
+        Rows of another seed are copied to this one: an encoder that is scored without any training
+        is the same for all seeds.
+        """
+        by_seed = self._whole_sets()
+        recorded = set(by_seed.pop(self.seed, {}))
+        for seed in sorted(by_seed):
+            for name, rows in by_seed[seed].items():
+                if name not in recorded:
+                    self.append_rows([Row({**row, "seed": self.seed}) for row in rows])
+                    recorded.add(name)
+        return recorded
+
+    def missing(self, recorded: Names) -> set[str]:
+        """Returns the keys of data sets without rows, predictions or example scores."""
+        return {
+            dataset.key
+            for dataset in self.datasets
+            if not self._predictions(dataset).exists()
+            or (dataset.labelled and not self._is_scored(dataset, recorded))
+        }
+
+    def write(
+        self,
+        dataset: Dataset,
+        predictions: list,
+        scores: dict[str, float] | None,
+        recorded: Names,
+    ) -> None:
+        """Writes predictions, per-example scores, and last the rows, which mark them complete.
+
+        Predictions are lines of JSON, one for each example, or for each pair under its foreign id.
+
+        Args:
+            scores: the score of each metric; None where the data set is unlabelled.
+        """
+        task, family = self.data.task, FAMILIES[self.data.task.family]
+        if family.whole:
+            pairs = [tuple(pair) for pair in predictions]
+        else:
+            pairs = [(e.id, p) for e, p in zip(dataset.examples, predictions, strict=True)]
+        lines = (
+            json.dumps({"id": id_, "prediction": prediction}, ensure_ascii=False) + "\n"
+            for id_, prediction in pairs
+        )
+        atomic_write_text(self._predictions(dataset), "".join(lines))
+        if dataset.labelled and family.example_scores is not None:
+            per_example = family.example_scores(
+                task, dataset.examples, predictions, dataset.language
+            )
+            score_files.write(self._folder, self._run, _short(dataset.key), per_example)
+        summary = "predicted for submission"
+        if scores is not None:
+            named = [f"{name} {value:.1f}" for name, value in scores.items() if "@" not in name]
+            summary = "  ".join(named)
+            if _row_name(dataset) not in recorded:
+                self.append_rows(self._rows(dataset, scores))
+        logging.info("%s, %s: %s", self.name, dataset.language, summary)
+
+    def write_submission(self) -> None:
+        """Writes the official file of each complete test split, and its labels if they are known.
+
+        The predictions are those on disk. Labels of a data set are written once in a run.
+        """
+        task, labels = self.data.task, self.study.labels
+        name = f"{self.study.trainer.pretrained.name}-{self.intermediate}-s{self.seed}"
+        folder = self._folder / "submissions" / name.replace("/", "_")
+        for dataset in self.datasets:
+            if dataset.split != "test" or not dataset.official or task.name not in XTREME.tasks:
+                continue
+            lines = self._predictions(dataset).read_text().removesuffix("\n")
+            rows = [json.loads(line) for line in lines.split("\n")] if lines else []
+            if FAMILIES[task.family].whole:
+                predictions = [(row["id"], row["prediction"]) for row in rows]
+            else:
+                predictions = [row["prediction"] for row in rows]
+            submission.write(folder, task.name, dataset.language, dataset.examples, predictions)
+            if dataset.labelled and dataset.key not in labels:
+                submission.write_labels(
+                    self._folder / "labels", task.name, dataset.language, dataset.examples
+                )
+                labels.add(dataset.key)
+
+    @property
+    def _folder(self) -> epath.Path:
+        return self.study.results.folder
+
+    @property
+    def _run(self) -> str:
+        return _short(self.checkpoint.key)
+
+    def _predictions(self, dataset: Dataset) -> epath.Path:
+        """Returns the file of the predictions for a data set."""
+        name = f"{dataset.split}-{dataset.language}-{dataset.key[:8]}.jsonl"
+        home = self.study.trainer.home(self.checkpoint)
+        return home / "predictions" / self.data.task.name / name
+
+    def _is_scored(self, dataset: Dataset, recorded: Names) -> bool:
+        return _row_name(dataset) in recorded and score_files.exists(
+            self._folder, self._run, _short(dataset.key)
+        )
+
+    def _whole_sets(self) -> dict[int, dict[tuple[str, str], list[Row]]]:
+        """Returns by seed and (language, data) the rows of data sets whose last metric is there."""
+        last = self.data.task.metrics[0]
+        if self.data.all_layers:
+            layers = self.study.trainer.pretrained.config.num_layers
+            last = AT_LAYER.format(metric=last, layer=layers)
+        by_seed = self.study.results.of(self._run, self.intermediate, self.data.task.name)
+        return {
+            seed: {
+                name: rows
+                for name, rows in sets.items()
+                if any(row["metric"] == last for row in rows)
+            }
+            for seed, sets in by_seed.items()
+        }
+
+    def _rows(self, dataset: Dataset, scores: dict[str, float]) -> list[Row]:
+        encoder_params, total_params = self.study.params
+        return [
+            Row(
+                model=self.study.trainer.pretrained.name,
+                encoder_params=encoder_params,
+                total_params=total_params,
+                intermediate=self.intermediate,
+                target=self.data.task.name,
+                language=dataset.language,
+                seed=self.seed,
+                metric=metric,
+                value=value,
+                n=len(dataset.examples),
+                split=dataset.split,
+                step=self.checkpoint.step,
+                selected_by=self.checkpoint.selected_by,
+                run=self._run,
+                data=_short(dataset.key),
+            )
+            for metric, value in scores.items()
+        ]
+
+
+def _row_name(dataset: Dataset) -> tuple[str, str]:
+    """Returns (language, data), which identify a data set in its rows."""
+    return dataset.language, _short(dataset.key)
+
+
+def _short(key: str) -> str:
+    return key[:12]

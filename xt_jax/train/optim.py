@@ -27,19 +27,14 @@ def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
 
 
 def learning_rates(recipe: Recipe, steps: int) -> optax.Schedule:
-    """Returns the schedule of the recipe's learning rate at update k (from 0) of `steps`."""
-    return linear_schedule(recipe.learning_rate, recipe.warmup_ratio, steps)
+    """Returns a schedule from 0 to the recipe's rate over the warm-up (rounded up), then to 0.
 
-
-def linear_schedule(peak: float, warmup_ratio: float, steps: int) -> optax.Schedule:
-    """Returns a schedule from 0 to `peak` over the warm-up (rounded up), then to 0 after `steps`.
-
-    The schedule of transformers' `get_linear_schedule_with_warmup`: update k (from 0) uses the
+    That of transformers' `get_linear_schedule_with_warmup`: update k (from 0) of `steps` uses the
     value at k, so the first update of a run with warm-up moves nothing.
     """
-    warmup = math.ceil(warmup_ratio * steps)
-    up = optax.schedules.linear_schedule(0.0, peak, warmup)
-    down = optax.schedules.linear_schedule(peak, 0.0, max(1, steps - warmup))
+    warmup = math.ceil(recipe.warmup_ratio * steps)
+    up = optax.schedules.linear_schedule(0.0, recipe.learning_rate, warmup)
+    down = optax.schedules.linear_schedule(recipe.learning_rate, 0.0, max(1, steps - warmup))
     return optax.schedules.join_schedules([up, down], [warmup])
 
 
