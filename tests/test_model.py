@@ -203,7 +203,7 @@ def test_one_layer_is_traced_whatever_the_depth():
 
 @pytest.mark.parametrize("head_type", [xm.ClassificationHead, xm.TaggingHead])
 def test_head_dropout(head_type):
-    head = head_type(small_config(initializer_range=0.9), 5, nnx.Rngs(0), dropout=0.5)
+    head = head_type(small_config(), 5, nnx.Rngs(0), dropout=0.5)
     x = jnp.ones((7, 16), jnp.bfloat16)
     assert head(x).shape == (7, 5)
     assert head(x).dtype == jnp.float32
@@ -231,8 +231,7 @@ def test_dropout_after_tanh(head_type):
 
 
 def test_mlm_head_multiplies_in_the_encoders_dtype_and_sums_in_float32():
-    config = small_config(hidden_size=64, vocab_size=30, initializer_range=0.3)
-    head = xm.MlmHead(config, 0, nnx.Rngs(0))
+    head = xm.MlmHead(small_config(hidden_size=64, vocab_size=30), 0, nnx.Rngs(0))
     assert xm.num_labels(head) == 30
     rng = np.random.default_rng(0)
     x, table = (jnp.asarray(rng.normal(size=(n, 64)), jnp.float32) for n in (20, 30))

@@ -3,7 +3,6 @@ for the twelve layers of XLM-R base."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import jax
@@ -132,7 +131,7 @@ def test_the_mlm_head_beside_any_encoder(kind, tmp_path):
 def test_a_random_model_of_ours_opens_in_transformers(kind, tmp_path):
     config = xm.EncoderConfig.from_hf(ref.make_config(kind, **SIZES).to_dict())
     rngs = nnx.Rngs(0)
-    head = xm.ClassificationHead(dataclasses.replace(config, initializer_range=0.3), 3, rngs, 0.2)
+    head = xm.ClassificationHead(config, 3, rngs, 0.2)
     model = xm.Model(xm.Encoder(config, rngs=rngs), head)
     labels = ("entailment", "neutral", "contradiction")
     xm.save(model, tmp_path / "classifier", labels=labels)

@@ -13,6 +13,7 @@ from xt_jax.model.encoder import Encoder
 from xt_jax.model.hf_table import Entry, linear, norm
 from xt_jax.model.layers import LayerNorm, Linear, dropout, gelu, product, split_key
 
+INITIALIZER_RANGE = 0.02  # of random heads, as published encoders have it
 _POOLED = (*linear("pooler.dense", "dense"), *linear("classifier", "out_proj"))
 
 
@@ -63,9 +64,9 @@ class ClassificationHead(Head):
         self, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
     ):
         self.dropout = config.dropout if dropout is None else dropout
-        dim, stddev = config.hidden_size, config.initializer_range
-        self.dense = Linear(dim, dim, stddev, rngs=rngs)
-        self.out_proj = Linear(dim, labels, stddev, rngs=rngs)
+        dim = config.hidden_size
+        self.dense = Linear(dim, dim, INITIALIZER_RANGE, rngs=rngs)
+        self.out_proj = Linear(dim, labels, INITIALIZER_RANGE, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """Maps [..., D] to logits [..., num_labels]; `key` None means no dropout."""
@@ -85,9 +86,9 @@ class ChoiceHead(Head):
         self, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
     ):
         self.dropout = config.dropout if dropout is None else dropout
-        dim, stddev = config.hidden_size, config.initializer_range
-        self.dense = Linear(dim, dim, stddev, rngs=rngs)
-        self.out_proj = Linear(dim, 1, stddev, rngs=rngs)
+        dim = config.hidden_size
+        self.dense = Linear(dim, dim, INITIALIZER_RANGE, rngs=rngs)
+        self.out_proj = Linear(dim, 1, INITIALIZER_RANGE, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """Maps [..., D] to scores [..., 1]; `key` None means no dropout."""
@@ -105,7 +106,7 @@ class TaggingHead(Head):
         self, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
     ):
         self.dropout = config.dropout if dropout is None else dropout
-        self.out_proj = Linear(config.hidden_size, labels, config.initializer_range, rngs=rngs)
+        self.out_proj = Linear(config.hidden_size, labels, INITIALIZER_RANGE, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """Maps [..., D] to logits [..., num_labels]; `key` None means no dropout."""
@@ -121,7 +122,7 @@ class SpanHead(Head):
     def __init__(
         self, config: EncoderConfig, labels: int, rngs: nnx.Rngs, dropout: float | None = None
     ):
-        self.out_proj = Linear(config.hidden_size, 2, config.initializer_range, rngs=rngs)
+        self.out_proj = Linear(config.hidden_size, 2, INITIALIZER_RANGE, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """Maps [..., D] to logits [..., 2] (start, end); `key` is not used."""
@@ -148,7 +149,7 @@ class MlmHead(Head):
     ):
         dim = config.hidden_size
         self.eps = config.layer_norm_eps
-        self.dense = Linear(dim, dim, config.initializer_range, rngs=rngs)
+        self.dense = Linear(dim, dim, INITIALIZER_RANGE, rngs=rngs)
         self.norm = LayerNorm(dim)
         self.bias = nnx.Param(jnp.zeros((config.vocab_size,)))
 
