@@ -13,6 +13,7 @@ from pathlib import Path
 
 from xt_jax.data.sources import open_source
 from xt_jax.mini import formats as mini_formats
+from xt_jax.tasks.table import TASKS
 
 NLI_LANGUAGES = "ar bg de el en es fr hi ru sw th tr ur vi zh".split()
 TYDIQA = {
@@ -65,9 +66,40 @@ def compose(data: Path, root: Path) -> Path:
     return root
 
 
-def read(data: Path, task: str, split: str, language: str = "en") -> list:
-    found = open_source("files", str(data)).find(task, split, language, substitutes=True)
-    return found[0].read(())
+def read(source, task: str, split: str, language: str = "en", *, substitutes: bool = False) -> list:
+    """Returns the examples of the first form of a split that a source holds."""
+    found = source.find(task, split, language, substitutes=substitutes)
+    return found[0].read(TASKS[task].labels)
+
+
+def without_ids(examples: list) -> list:
+    return [example._replace(id="") for example in examples]
+
+
+def _real(data: Path, task: str, split: str, language: str = "en") -> list:
+    return read(open_source("files", str(data)), task, split, language, substitutes=True)
+
+
+COMMON = [
+    ("mnli", "train", "en"),
+    ("mnli", "dev", "en"),
+    *((f"anli_r{n}", split, "en") for n in (1, 2, 3) for split in ("dev", "test")),
+    *((task, split, "en") for task in ("snli", "qqp", "hellaswag", "cosmos_qa", "squad", "squad_v2")
+      for split in ("train", "dev")),
+    *((task, "test", "en") for task in ("snli", "hellaswag", "cosmos_qa")),
+    *(("xnli", split, language) for split in ("dev", "test") for language in NLI_LANGUAGES),
+    *(("pawsx", split, language) for split in ("dev", "test") for language in ("de", "en")),
+    *(("panx", split, language) for split in ("train", "dev", "test")
+      for language in ("en", "fa", "ja")),
+    *(("xquad", "test", language) for language in ("ar", "en", "zh")),
+    *(("mlqa", split, language) for split in ("dev", "test") for language in ("de", "vi")),
+    ("tydiqa", "train", "en"),
+    ("tydiqa", "train", "sw"),
+    ("tydiqa", "dev", "en"),
+    *(("tydiqa", "test", language) for language in TYDIQA),
+    ("tatoeba", "test", "ja"),
+    ("tatoeba", "test", "sw"),
+]  # fmt: skip
 
 
 def _lines(path: Path, lines: Iterable[str]) -> None:
@@ -117,7 +149,7 @@ def _anli(data: Path, root: Path) -> None:
 
 
 def _xnli(data: Path, root: Path) -> None:
-    parallel = {lang: read(data, "xnli", "dev", lang)[:ROWS] for lang in NLI_LANGUAGES}
+    parallel = {lang: _real(data, "xnli", "dev", lang)[:ROWS] for lang in NLI_LANGUAGES}
     header = "language\tgold_label\tsentence1\tsentence2\tpairID"
     for split, some in (("dev", slice(0, 80)), ("test", slice(80, ROWS))):
         rows = [
@@ -144,7 +176,7 @@ def _pawsx(data: Path, root: Path) -> None:
     """Writes PAWS-X without quote marks, in which the copies differ."""
 
     def plain(language: str) -> list:
-        pairs = read(data, "pawsx", "dev", language)
+        pairs = _real(data, "pawsx", "dev", language)
         return [p for p in pairs if '"' not in p.text_a + p.text_b]
 
     for language, first in (
@@ -239,7 +271,7 @@ def _choices(data: Path, root: Path) -> None:
         del record["label"]
     _lines(root / "hellaswag_test.jsonl", map(json.dumps, unlabelled))
 
-    examples = read(data, "cosmos_qa", "dev")
+    examples = _real(data, "cosmos_qa", "dev")
     folder = root / "cosmosqa/data"
     folder.mkdir(parents=True)
     mini_formats.write_cosmos_qa(folder / "train.csv", examples[:ROWS])
@@ -258,7 +290,7 @@ def _choices(data: Path, root: Path) -> None:
 
 def _tags(data: Path, root: Path) -> None:
     for language in ("en", "ja", "fa"):
-        sentences = read(data, "panx", "dev", language)
+        sentences = _real(data, "panx", "dev", language)
         for split, some in (
             ("train", sentences[:90]),
             ("dev", sentences[50:ROWS]),

@@ -11,14 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from released import NLI_LANGUAGES, compose
+from released import COMMON, NLI_LANGUAGES, compose, read, without_ids
 from scored import scored
 
 from xt_jax.data.examples import MiningExample
 from xt_jax.data.sources import open_source
 from xt_jax.data.sources.tfds import TfdsSource
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.tasks.table import TASKS
 
 HERE = Path(__file__).resolve().parent
 PREPARED = (
@@ -35,29 +34,10 @@ needs_conllu = pytest.mark.skipif(
 )
 
 SAME = [
-    ("mnli", "train", "en"),
-    ("mnli", "dev", "en"),
-    *((f"anli_r{number}", split, "en") for number in (1, 2, 3) for split in ("dev", "test")),
-    *((task, split, "en") for task in ("snli", "qqp", "hellaswag", "cosmos_qa", "squad", "squad_v2")
-      for split in ("train", "dev")),
-    ("snli", "test", "en"),
-    ("hellaswag", "test", "en"),
-    ("cosmos_qa", "test", "en"),
-    *(("xnli", split, language) for split in ("train", "dev", "test")
-      for language in NLI_LANGUAGES),
+    *COMMON,
+    *(("xnli", "train", language) for language in NLI_LANGUAGES),
     *(("pawsx", "train", language) for language in ("de", "en")),
-    *(("pawsx", split, language) for split in ("dev", "test") for language in ("de", "en")),
-    *(("panx", split, language) for split in ("train", "dev", "test")
-      for language in ("en", "fa", "ja")),
-    *(("xquad", "test", language) for language in ("ar", "en", "zh")),
-    *(("mlqa", split, language) for split in ("dev", "test") for language in ("de", "vi")),
-    ("tydiqa", "train", "en"),
-    ("tydiqa", "train", "sw"),
-    ("tydiqa", "dev", "en"),
-    *(("tydiqa", "test", language) for language in "ar bn en fi id ko ru sw te".split()),
-    ("tatoeba", "test", "ja"),
-    ("tatoeba", "test", "sw"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="session")
@@ -90,14 +70,6 @@ def copied(prepared, tmp_path) -> Path:
     """Copies English XQuAD, so that a test can damage it."""
     shutil.copytree(prepared / "xquad/en", tmp_path / "xquad/en")
     return tmp_path / "xquad/en/3.0.0"
-
-
-def read(source, task: str, split: str, language: str, *, substitutes: bool = False) -> list:
-    return source.find(task, split, language, substitutes=substitutes)[0].read(TASKS[task].labels)
-
-
-def without_ids(examples: list) -> list:
-    return [example._replace(id="") for example in examples]
 
 
 @pytest.mark.parametrize(("task", "split", "language"), SAME)

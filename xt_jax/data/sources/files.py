@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 from etils import epath
 
-from xt_jax.data.examples import Example
 from xt_jax.data.formats import Read
 from xt_jax.data.sources.candidates import (
     ENGLISH,
@@ -45,7 +43,13 @@ class FileSource:
         self, task: str, split: str, language: str, *, substitutes: bool = False
     ) -> list[Found]:
         return [
-            FileSplit(str(paths[0]), language, candidate.substitute, candidate, paths)
+            Found(
+                str(paths[0]),
+                language,
+                candidate.substitute,
+                partial(candidate.read, paths, language),
+                partial(content_digest, paths, language if candidate.mixed else ""),
+            )
             for candidate in candidates(task, split)
             if substitutes or not candidate.substitute
             if (paths := self._paths(candidate, language))
@@ -114,17 +118,3 @@ class FileSource:
             names = [entry.name for entry in path.iterdir()] if path.is_dir() else []
             self._listed[folder] = sorted(names)
         return self._listed[folder]
-
-
-@dataclass(frozen=True)
-class FileSplit(Found):
-    """The files that together hold a split, read by the candidate's reader."""
-
-    candidate: Candidate
-    paths: tuple[epath.Path, ...]
-
-    def read(self, labels: Sequence[str]) -> list[Example]:
-        return self.candidate.read(self.paths, self.language, labels)
-
-    def digest(self) -> str:
-        return content_digest(self.paths, self.language if self.candidate.mixed else "")

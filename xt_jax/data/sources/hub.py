@@ -15,7 +15,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from etils import epath
@@ -90,52 +89,46 @@ class HubSource(TableSource):
         super().__init__(LAYOUT)
         self._root = epath.Path(directory) if directory else None
 
-    def _locate(self, table: Table, split: str, language: str) -> HubSplit | None:
+    def _locate(self, table: Table, split: str, language: str) -> Found | None:
         owner, name, pattern = table.filled(table.place, split, language).split("/", 2)
         repository = f"{owner}/{name}"
-        where = f"{repository}@{REVISIONS[repository][:12]}/{pattern}"
-        folder = None
-        if self._root is not None:
-            folder = self._root / repository
-            where = f"{folder}/{pattern}"
-            if not any(folder.glob(pattern)):
-                return None
-        return HubSplit(where, language, table.substitute, table, repository, pattern, folder)
+        revision = REVISIONS[repository]
+        if self._root is None:
+            where = f"{repository}@{revision[:12]}/{pattern}"
+            name = f"{revision} {where} {language}"
+        elif any((self._root / repository).glob(pattern)):
+            where = f"{self._root / repository}/{pattern}"
+        else:
+            return None
+
+        def paths() -> list[epath.Path]:
+            folder = self._root / repository if self._root else _fetch(repository, pattern)
+            return _all_files(folder, pattern)
+
+        def read(labels: Sequence[str]) -> list[Example]:
+            found = paths()
+            rows = (row for path in found for row in _rows(path, table.classes))
+            return nonempty(table.convert(rows, language, labels), language, found[0])
+
+        def digest() -> str:
+            if self._root is not None:
+                return content_digest(paths(), language)
+            return hashlib.sha256(name.encode()).hexdigest()
+
+        return Found(where, language, table.substitute, read, digest)
 
     def _describe(self, table: Table, split: str, language: str) -> str:
         start = f"{self._root}/" if self._root else ""
         return start + table.filled(table.place, split, language)
 
 
-@dataclass(frozen=True)
-class HubSplit(Found):
-    """The parquet files that hold a split; `folder` is None if reading downloads them."""
-
-    table: Table
-    repository: str
-    pattern: str
-    folder: epath.Path | None = None
-
-    def read(self, labels: Sequence[str]) -> list[Example]:
-        paths = self._paths()
-        rows = (row for path in paths for row in _rows(path, self.table.classes))
-        return nonempty(self.table.convert(rows, self.language, labels), self.language, paths[0])
-
-    def digest(self) -> str:
-        if self.folder is not None:
-            return content_digest(self._paths(), self.language)
-        revision = REVISIONS[self.repository]
-        return hashlib.sha256(f"{revision} {self.where} {self.language}".encode()).hexdigest()
-
-    def _paths(self) -> list[epath.Path]:
-        """Returns all files of the split, and downloads them if there is no folder."""
-        folder = self.folder or _fetch(self.repository, self.pattern)
-        paths = sorted(folder.glob(self.pattern), key=lambda path: path.name)
-        stated = [re.search(r"-of-(\d+)\.parquet$", path.name) for path in paths]
-        count = max((int(match[1]) for match in stated if match), default=len(paths) or 1)
-        remedy = "fetch or copy the missing ones"
-        check_complete(paths, count, folder / self.pattern, remedy)
-        return paths
+def _all_files(folder: epath.Path, pattern: str) -> list[epath.Path]:
+    """Returns all files of a split, whose names may state how many there are."""
+    paths = sorted(folder.glob(pattern), key=lambda path: path.name)
+    stated = [re.search(r"-of-(\d+)\.parquet$", path.name) for path in paths]
+    count = max((int(match[1]) for match in stated if match), default=len(paths) or 1)
+    check_complete(paths, count, folder / pattern, "fetch or copy the missing ones")
+    return paths
 
 
 def _fetch(repository: str, pattern: str) -> epath.Path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import abc
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,30 +18,23 @@ _CHUNK = 1 << 20  # bytes hashed at a time
 
 
 @dataclass(frozen=True)
-class Found(abc.ABC):
+class Found:
     """One split of one task in one language, as a source holds it.
 
     Attributes:
         where: the first file or table of the split, for messages.
         substitute: the split holds other examples than the official ones, and is used only where
             data may be missing.
+        read: from the allowed labels, () for any, to all examples of the split; raises a DataError
+            at the first fault, with file and line (or table and row).
+        digest: returns a hex digest of the content, which costs little compared with `read`.
     """
 
     where: str
     language: str
     substitute: bool
-
-    @abc.abstractmethod
-    def read(self, labels: Sequence[str]) -> list[Example]:
-        """Returns all examples of the split; `labels` are the allowed ones, () allows any.
-
-        Raises:
-            DataError: at the first fault, with file and line (or table and row).
-        """
-
-    @abc.abstractmethod
-    def digest(self) -> str:
-        """Returns a hex digest of the content, which costs little compared with `read`."""
+    read: Callable[[Sequence[str]], list[Example]]
+    digest: Callable[[], str]
 
 
 class Source(Protocol):

@@ -21,7 +21,6 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,6 +46,7 @@ from xt_jax.languages import BUCC, MLQA, PANX, PAWSX, TATOEBA, TYDIQA, UDPOS, XN
 _INFO = "dataset_info.json"
 _AT_ONCE = 1024  # rows decoded together
 _DEFAULT = "~/tensorflow_datasets"
+_AGAIN = "copy the folder again, or prepare the data set again"
 
 
 class TfdsSource(TableSource):
@@ -70,76 +70,66 @@ class TfdsSource(TableSource):
                 remedy="name the folder that the data sets were prepared in (TFDS's data_dir)",
             )
 
-    def _locate(self, table: Table, split: str, language: str) -> TfdsSplit | None:
+    def _locate(self, table: Table, split: str, language: str) -> Found | None:
         title, name = (table.filled(t, split, language) for t in (table.place, table.splits[split]))
         folder = _latest(self._root / title, name)
         if folder is None:
             return None
         where = f"{folder}, split {name}"
-        return TfdsSplit(where, language, table.substitute, table, title, name, folder)
+
+        def read(labels: Sequence[str]) -> list[Example]:
+            _shards(folder, title, name)
+            rows = _rows(folder, name, table.order, where)
+            return nonempty(table.convert(rows, language, labels), language, where)
+
+        def digest() -> str:
+            described = [folder / _INFO, folder / "features.json"]
+            return content_digest([*described, *_shards(folder, title, name)], language)
+
+        return Found(where, language, table.substitute, read, digest)
 
     def _describe(self, table: Table, split: str, language: str) -> str:
         title, name = (table.filled(t, split, language) for t in (table.place, table.splits[split]))
         return f"{title}, split {name} ({_command(title, self._root)})"
 
 
-@dataclass(frozen=True)
-class TfdsSplit(Found):
-    """A split of one version of a TFDS data set; `title` and `split` are TFDS's names."""
+def _shards(folder: epath.Path, title: str, split: str) -> list[epath.Path]:
+    """Returns all files of a split, which must be complete."""
+    stem = f"{title.partition('/')[0]}-{split}"
+    paths = sorted(folder.glob(f"{stem}.array_record-*"), key=lambda path: path.name)
+    where = f"{folder}, split {split}"
+    if not paths and any(folder.glob(f"{stem}.*")):
+        raise DataError(
+            "the data set is prepared in a file format that cannot be read without TensorFlow",
+            where=where,
+            remedy=f"prepare it in another folder: {_command(title, epath.Path('DIR'))}",
+        )
+    check_complete(paths, len(_splits(folder)[split]), where, _AGAIN)
+    return paths
 
-    table: Table
-    title: str
-    split: str
-    folder: epath.Path
 
-    def read(self, labels: Sequence[str]) -> list[Example]:
-        self._shards()
-        examples = self.table.convert(self._rows(), self.language, labels)
-        return nonempty(examples, self.language, self.where)
+def _rows(
+    folder: epath.Path, split: str, column: str | int | None, where: str
+) -> Iterator[tuple[str, Row]]:
+    """Yields (place for messages, row), in the release's order where `column` tells it."""
+    import tensorflow_datasets as tfds
 
-    def digest(self) -> str:
-        described = [self.folder / _INFO, self.folder / "features.json"]
-        return content_digest([*described, *self._shards()], self.language)
-
-    def _shards(self) -> list[epath.Path]:
-        """Returns all files of the split, which must be complete."""
-        stem = f"{self.title.partition('/')[0]}-{self.split}"
-        paths = sorted(self.folder.glob(f"{stem}.array_record-*"), key=lambda path: path.name)
-        if not paths and any(self.folder.glob(f"{stem}.*")):
-            raise DataError(
-                "the data set is prepared in a file format that cannot be read without TensorFlow",
-                where=self.where,
-                remedy=f"prepare it in another folder: {_command(self.title, epath.Path('DIR'))}",
-            )
-        count = len(_splits(self.folder)[self.split])
-        remedy = "copy the folder again, or prepare the data set again"
-        check_complete(paths, count, self.where, remedy)
-        return paths
-
-    def _rows(self) -> Iterator[tuple[str, Row]]:
-        """Yields (place for messages, row), in the release's order where it is known."""
-        import tensorflow_datasets as tfds
-
-        try:
-            builder = tfds.builder_from_directory(str(self.folder), file_format="array_record")
-            stored, info = builder.as_data_source(self.split), builder.info
-            shuffled = not (info.nondeterministic_order or info.disable_shuffling)
-            column = self.table.order if shuffled else None
-            order: Sequence[int] = range(len(stored))
-            if isinstance(column, int):
-                order = _unshuffled(len(stored), self.split, column)
-            rows = _decoded(stored, order, info.features, self.where)
-            if isinstance(column, str):
-                rows = iter(sorted(rows, key=lambda placed: placed[1][column]))
-            yield from rows
-        except (DataError, ImportError):
-            raise
-        except Exception as error:  # array_record, protobuf and TFDS share no error class
-            raise DataError(
-                f"the files cannot be read ({type(error).__name__}: {error})",
-                where=self.where,
-                remedy="copy the folder again, or prepare the data set again",
-            ) from error
+    try:
+        builder = tfds.builder_from_directory(str(folder), file_format="array_record")
+        stored, info = builder.as_data_source(split), builder.info
+        is_shuffled = not (info.nondeterministic_order or info.disable_shuffling)
+        order: Sequence[int] = range(len(stored))
+        if is_shuffled and isinstance(column, int):
+            order = _unshuffled(len(stored), split, column)
+        rows = _decoded(stored, order, info.features, where)
+        if is_shuffled and isinstance(column, str):
+            rows = iter(sorted(rows, key=lambda placed: placed[1][column]))
+        yield from rows
+    except (DataError, ImportError):
+        raise
+    except Exception as error:  # array_record, protobuf and TFDS share no error class
+        problem = f"the files cannot be read ({type(error).__name__}: {error})"
+        raise DataError(problem, where=where, remedy=_AGAIN) from error
 
 
 def _latest(folder: epath.Path, split: str) -> epath.Path | None:
