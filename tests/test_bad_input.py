@@ -126,7 +126,7 @@ def test_a_partly_labelled_file(data, opened):
     question["answers"] = []
     path.write_text(json.dumps(document))
     error = opened()
-    assert error.where == str(path)
+    assert error.where == f"{path}:1"
     assert question["id"] in error.problem
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from xt_jax.data.examples import PairExample, SpanExample, TagExample, is_labelled
+from xt_jax.data.examples import PairExample, is_labelled
 from xt_jax.data.sources.files import FileSource
 from xt_jax.errors import DataError
 from xt_jax.mini import formats as mini_formats
@@ -14,7 +16,6 @@ from xt_jax.tasks.table import TASKS
 
 NLI = TASKS["mnli"].labels
 PAIR = PairExample("0", "a", "b", "neutral")
-SPAN = SpanExample("q", "why?", "a b", (("b", 2),))
 
 
 def held(source: FileSource, task: str, split: str) -> list[str]:
@@ -26,62 +27,35 @@ def held(source: FileSource, task: str, split: str) -> list[str]:
     ]
 
 
-def write_xnli(path: Path) -> None:
-    header = "language\tgold_label\tsentence1\tsentence2\tpairID\n"
-    path.write_text(header + "de\tneutral\tA\tB\t1\nen\tneutral\ta\tb\t1\n")
+def squad_json(*ids: str, **more: bool) -> str:
+    question = {"question": "why?", "answers": [{"text": "b", "answer_start": 2}], **more}
+    questions = [question | {"id": id_} for id_ in ids]
+    return json.dumps({"data": [{"paragraphs": [{"context": "a b", "qas": questions}]}]})
 
 
-def write_xnli_mt(path: Path) -> None:
-    path.write_text("premise\thypo\tlabel\na\tb\tcontradictory\n")
-
-
-def write_text_pairs(path: Path) -> None:
-    path.write_text("gold_label\tsentence1\tsentence2\tpairID\tlabel1\nneutral\ta\tb\t1\tneutral\n")
-
-
-def write_tydiqa(path: Path) -> None:
-    mini_formats.write_squad(
-        path, [SPAN._replace(id=f"{name}-1") for name in ("english", "telugu")]
-    )
-
-
-def write_panx(path: Path) -> None:
-    path.write_text("de:Berlin\tB-LOC\n")
-
-
-def write_treebank(path: Path) -> None:
-    path.write_text("1\ta\t_\tNOUN\t_\t_\t0\troot\t_\t_\n")
+NLI_ROW = {"pairID": "0", "sentence1": "a", "sentence2": "b", "gold_label": "neutral"}
+# One example in the format that belongs to a path: the first pattern that is found in it decides.
+CONTENTS = {
+    r"/xnli\.": "language\tgold_label\tsentence1\tsentence2\tpairID\n"
+    "de\tneutral\tA\tB\t1\nen\tneutral\ta\tb\t1\n",
+    r"/multinli\.train": "premise\thypo\tlabel\na\tb\tcontradictory\n",
+    r"v1\.1-(train|dev)\.json": squad_json("english-1", "telugu-1"),
+    r"/R\d/": '{"uid": "0", "context": "a", "hypothesis": "b", "label": "n"}\n',
+    r"\.txt$": "gold_label\tsentence1\tsentence2\tpairID\tlabel1\nneutral\ta\tb\t1\tneutral\n",
+    r"\.jsonl$": json.dumps(NLI_ROW),
+    r"\.conllu$": "1\ta\t_\tNOUN\t_\t_\t0\troot\t_\t_\n",
+    r"2k\.tsv$": "id\tsentence1\tsentence2\tlabel\n0\ta\tb\t1\n",
+    r"v2\.0\.json$": squad_json("q", is_impossible=False),
+    r"\.json$": squad_json("q"),
+    r"\.auto$": "ID={name} PARSER=GOLD NUMPARSE=1\n(<L N X X a N>)\n",
+    "": "de:Berlin\tB-LOC\n",
+}
 
 
 def write(path: Path) -> None:
-    """Writes one example in the format that belongs to the file's name."""
-    name = path.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    writers = {
-        "xnli.": write_xnli,
-        "multinli.train": write_xnli_mt,
-        "tydiqa-goldp-v1.1": write_tydiqa,
-    }
-    endings = {
-        ".txt": write_text_pairs,
-        "nli_1.0_train.jsonl": lambda path: mini_formats.write_nli_jsonl(path, [PAIR]),
-        "nli_1.0_test.jsonl": lambda path: mini_formats.write_nli_jsonl(path, [PAIR]),
-        "matched.jsonl": lambda path: mini_formats.write_nli_jsonl(path, [PAIR]),
-        ".conllu": write_treebank,
-        "2k.tsv": lambda path: mini_formats.write_paws(path, [PAIR._replace(label="1")]),
-        "v2.0.json": lambda path: mini_formats.write_squad_v2(path, [SPAN]),
-        ".json": lambda path: mini_formats.write_squad(path, [SPAN]),
-        ".auto": lambda path: mini_formats.write_ccg(path, [TagExample(name, ("a",), ("N",))]),
-    }
-    for start, writer in writers.items():
-        if name.startswith(start):
-            return writer(path)
-    if path.parent.name.startswith("R"):
-        return mini_formats.write_anli(path, [PAIR])
-    for end, writer in endings.items():
-        if name.endswith(end):
-            return writer(path)
-    return write_panx(path)
+    text = next(text for pattern, text in CONTENTS.items() if re.search(pattern, str(path)))
+    path.write_text(text.replace("{name}", path.name))
 
 
 CCG_TRAIN = "data/AUTO/02/wsj_0201.auto data/AUTO/10/wsj_1001.auto data/AUTO/21/wsj_2172.auto"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,14 +12,11 @@ from tqdm import tqdm
 from xt_jax.data.examples import (
     Example,
     counted,
-    is_labelled,
     own_texts,
-    takes_label,
 )
 from xt_jax.data.lengths import Lengths, Ruler, lengths
-from xt_jax.data.sources import Found, Source
+from xt_jax.data.sources import Found, Source, has_labels
 from xt_jax.errors import ConfigError, DataError, UserError
-from xt_jax.files import read_lines
 from xt_jax.languages import letter_names
 from xt_jax.tasks.family import INTERMEDIATE, Task
 from xt_jax.tasks.table import FAMILIES, TASKS
@@ -156,12 +152,19 @@ def _check_split(
     except UserError as error:
         report.faults.append(Remark(error.where or data.where, error.problem, error.remedy))
         return
-    report.faults += _faults(examples, split, data.where)
+    labelled = True
+    try:
+        labelled = has_labels(data, examples)
+        if split == "train" and not labelled:
+            remedy = "put the labelled official file there"
+            raise DataError("training data without labels", where=data.where, remedy=remedy)
+    except DataError as error:
+        report.faults.append(Remark(error.where, error.problem, error.remedy))
     counts = label_counts(examples)
     report.warnings += [
         Remark(data.where, problem, remedy)
         for problem, remedy in (
-            *_suspicions(examples, counts, task, split, data.language),
+            *_suspicions(examples, labelled, counts, task, split, data.language),
             *_repetitions(examples, earlier, task, split, data),
         )
     ]
@@ -173,7 +176,7 @@ def _check_split(
             data.where,
             data.substitute,
             len(examples),
-            any(takes_label(example) and is_labelled(example) for example in examples),
+            labelled,
             counts,
             lengths(examples, ruler, task.recipe.max_length),
         )
@@ -186,23 +189,13 @@ def label_counts(examples: Sequence[Example]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _faults(examples: Sequence[Example], split: str, where: str) -> Iterator[Remark]:
-    """Yields faults of readable examples: missing labels."""
-    judged = [example for example in examples if takes_label(example)]
-    bare = [example for example in judged if not is_labelled(example)]
-    if bare and len(bare) < len(judged):
-        yield Remark(
-            f"{where}{_line_of(where, bare[0].id)}",
-            f"{len(bare)} of {len(examples)} examples have no label, the first is {bare[0].id!r}",
-            "use the labelled official file, or one without any label",
-        )
-    elif bare and split == "train":
-        remedy = "put the labelled official file there"
-        yield Remark(where, "training data without labels", remedy)
-
-
 def _suspicions(
-    examples: Sequence[Example], counts: dict[str, int], task: Task, split: str, language: str
+    examples: Sequence[Example],
+    labelled: bool,
+    counts: dict[str, int],
+    task: Task,
+    split: str,
+    language: str,
 ) -> Iterator[tuple[str, str]]:
     """Yields (problem, remedy) of probable mistakes that one split shows by itself."""
     ids = Counter((getattr(example, "english", None), example.id) for example in examples)
@@ -211,7 +204,7 @@ def _suspicions(
             f"ids that occur more than once: {len(repeated)}, the first is {repeated[0]!r}",
             "make ids unique: they identify the predictions",
         )
-    if split == "dev" and not any(takes_label(e) and is_labelled(e) for e in examples):
+    if split == "dev" and not labelled:
         yield "a dev split without labels", "put the labelled official file there"
     expected = FAMILIES[task.family].kinds or task.labels
     lacking = [label for label in expected if label not in counts]
@@ -310,16 +303,3 @@ def _check_languages(wanted: Sequence[str], existing: set[str]) -> None:
             where="--language",
             remedy="use ISO 639-1 codes, out of: " + " ".join(sorted(known)),
         )
-
-
-def _line_of(where: str, id_: str) -> str:
-    """Returns ":line" of the first line that holds the id in quotes or as a column, else ""."""
-    try:
-        lines = read_lines(where)
-    except DataError:  # not a file, but a table of another source
-        return ""
-    quoted = json.dumps(id_, ensure_ascii=False)
-    for number, line in enumerate(lines, start=1):
-        if quoted in line or id_ in line.split("\t"):
-            return f":{number}"
-    return ""

@@ -14,10 +14,10 @@ from absl import logging
 from etils import epath
 
 from xt_jax.config import digest
-from xt_jax.data.examples import Example, SentenceExample, counted, is_labelled, takes_label
+from xt_jax.data.examples import Example, SentenceExample, counted
 from xt_jax.data.mixture import joined
 from xt_jax.data.packing import Features
-from xt_jax.data.sources import Found, Source
+from xt_jax.data.sources import Found, Source, has_labels
 from xt_jax.data.tokenize import Tokenizer, cached
 from xt_jax.errors import DataError
 from xt_jax.tasks.recipes import Recipe
@@ -103,7 +103,7 @@ class Reader:
             scored[key] = None
             for found in self.find(*key):
                 examples = found.read(task.labels)
-                read = ReadFile(found, examples, has_labels(task, found, examples))
+                read = ReadFile(found, examples, has_labels(found, examples))
                 if read.labelled or scored[key] is None:
                     scored[key] = read
                 if read.labelled:
@@ -214,31 +214,13 @@ def labelled_examples(task: Task, found: Found) -> list[Example]:
         DataError: an example without a label, no example, or a fault in the file.
     """
     examples = found.read(() if task.min_count else task.labels)
-    if not has_labels(task, found, examples):
+    if not has_labels(found, examples):
         raise DataError(
             f"{task.name} cannot use this file: no example has a label.",
             where=found.where,
             remedy="put the labelled official file in its place",
         )
     return examples
-
-
-def has_labels(task: Task, found: Found, examples: Sequence[Example]) -> bool:
-    """Returns whether the examples can be scored.
-
-    Raises:
-        DataError: some examples have a label and some have not.
-    """
-    labelable = [example for example in examples if takes_label(example)]
-    unlabelled = [example for example in labelable if not is_labelled(example)]
-    if unlabelled and len(unlabelled) < len(labelable):
-        raise DataError(
-            f"{task.name}: {len(unlabelled)} of {len(labelable)} examples have no label, "
-            f"the first is {unlabelled[0].id}.",
-            where=found.where,
-            remedy="use the labelled official file, or one without any label",
-        )
-    return bool(examples) and not unlabelled
 
 
 def with_labels(task: Task, found: Sequence[Found]) -> Task:

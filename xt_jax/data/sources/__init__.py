@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from xt_jax.data.sources.source import Found, Source
+from xt_jax.data.sources.source import Found, Source, has_labels
 from xt_jax.errors import ConfigError
 
-__all__ = ["SOURCES", "Found", "Source", "open_source"]
+__all__ = ["SOURCES", "Found", "Source", "has_labels", "open_source"]
 
 SOURCES = ("files", "tfds", "hub")
 

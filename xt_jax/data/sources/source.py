@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from etils import epath
 
-from xt_jax.data.examples import Example
+from xt_jax.data.examples import Example, is_labelled, takes_label
 from xt_jax.errors import DataError
+from xt_jax.files import read_lines
 from xt_jax.languages import ISO3, TYDIQA_NAMES, UD_NAMES, pair
 
 _SWAPPED = {"ta": "tl", "tl": "ta"}
@@ -50,6 +52,36 @@ class Source(Protocol):
 
     def languages(self, task: str, split: str) -> list[str]:
         """Returns the languages in which the source holds a split, sorted, without substitutes."""
+
+
+def has_labels(found: Found, examples: Sequence[Example]) -> bool:
+    """Whether the examples of a split can be trained on and scored.
+
+    Raises:
+        DataError: some examples have a label and some have not.
+    """
+    labelable = [example for example in examples if takes_label(example)]
+    bare = [example for example in labelable if not is_labelled(example)]
+    if bare and len(bare) < len(labelable):
+        raise DataError(
+            f"{len(bare)} of {len(labelable)} examples have no label, the first is {bare[0].id!r}",
+            where=f"{found.where}{_line_of(found.where, bare[0].id)}",
+            remedy="use the labelled official file, or one without any label",
+        )
+    return bool(examples) and not bare
+
+
+def _line_of(where: str, id_: str) -> str:
+    """Returns ":line" of the first line that holds the id in quotes or as a column, else ""."""
+    try:
+        lines = read_lines(where)
+    except DataError:  # not a file, but a table of another source
+        return ""
+    quoted = json.dumps(id_, ensure_ascii=False)
+    for number, line in enumerate(lines, start=1):
+        if quoted in line or id_ in line.split("\t"):
+            return f":{number}"
+    return ""
 
 
 def fill(pattern: str, language: str, **more: str) -> str:
