@@ -40,7 +40,7 @@ def read(text: str) -> Category:
     return Category(found[1], "" if found[1] == "NP" else found[2] or "")
 
 
-def parses(categories: Sequence[str]) -> set[str]:
+def parses(categories: Sequence[str]) -> set[Category]:
     """Returns the categories that the whole sentence can have."""
     n = len(categories)
     chart: dict[tuple[int, int], set[Category]] = {}
@@ -56,22 +56,11 @@ def parses(categories: Sequence[str]) -> set[str]:
                 for made in _combined(left, right)
                 for raised in _raised(made)
             }
-    return {write(category) for category in chart[0, n]}
-
-
-def write(category: Category) -> str:
-    if not category.slash:
-        return category.name + (f"[{category.feature}]" if category.feature else "")
-    left, right = category.result, category.argument
-    return f"{_inside(left)}{category.slash}{_inside(right)}"
+    return chart[0, n]
 
 
 def _bare(text: str) -> str:
     return text[1:-1] if text[0] == "(" else text
-
-
-def _inside(category: Category) -> str:
-    return f"({write(category)})" if category.slash else write(category)
 
 
 _N, _PP, _VERB_PHRASE = read("N"), read("PP"), read(r"S\NP")
