@@ -13,9 +13,6 @@ from pathlib import Path
 import jax
 from conftest import ROOT
 
-import xt_jax.report.write
-import xt_jax.study.runner  # noqa: F401
-
 # A study of minutes, without its tasks.
 SMALL = (
     "--config=configs/quickstart.py:size=mini-32,seeds=1,random=True",
@@ -25,8 +22,9 @@ SMALL = (
     *("--config.train.save_every_steps=2", "--config.train.log_every=2"),
 )
 
+_PACKAGE = ("xt_jax.study.runner", "xt_jax.report.write", "xt_jax.hosts", "xt_jax.preemption")
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["commands"])
+_FORKS.set_forkserver_preload(["pytest", "ml_collections.config_flags", *_PACKAGE])
 
 
 class Run:
