@@ -56,8 +56,8 @@ def bars(axes: Axes, name: str) -> list[tuple[float, float] | None]:
     return [None if any(map(math.isnan, pair)) else pair for pair in ends]
 
 
-def scores(rows: list[Row], only=()) -> Figure:
-    return draw(analysed(rows, only), "scores")
+def scores(rows: list[Row]) -> Figure:
+    return draw(analysed(rows), "scores")
 
 
 def test_scores_are_a_panel_per_target_over_encoder_parameters():
