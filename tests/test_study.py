@@ -108,16 +108,6 @@ def test_a_phase_compiles_one_step_and_one_prediction(mini, tmp_path, monkeypatc
     assert traces["predict"] == 2  # the shape of dev, and that of the three languages
 
 
-def test_two_seeds_differ_and_share_nothing_but_the_data(mini, tmp_path):
-    mini.seeds = 2
-    mini.train.log_every = 1
-    runner.run(mini, str(tmp_path))
-    first, second = (
-        next(tmp_path.glob(f"phases/xnli-s{seed}-*/log.jsonl")).read_text() for seed in (0, 1)
-    )
-    assert first.split("seconds")[0] != second.split("seconds")[0]
-
-
 def test_what_is_left_is_scored_as_it_would_have_been(mini, tmp_path, monkeypatch):
     whole = tmp_path / "results.jsonl"
     runner.run(mini, str(tmp_path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from absl import logging
 from etils import epath
@@ -42,7 +42,12 @@ def run(config: Config, workdir: str) -> str:
             full disk; at the end, a job that failed.
     """
     folder = epath.Path(workdir)
-    with naming_full_disks(workdir), _owned(workdir, config.shard) as results:
+    with naming_full_disks(workdir), contextlib.ExitStack() as stack:
+        if hosts.is_first():
+            stack.enter_context(locked(workdir, config.shard))
+            sweep_temporaries(workdir, before=time.time() - _ABANDONED)
+        results = Results.open(workdir, config.shard, writes=hosts.is_first())
+        stack.callback(results.close)
         studies = build_studies(config, folder, results)
         jobs, costs = planned(config, studies)
         with Progress(
@@ -63,17 +68,6 @@ def run(config: Config, workdir: str) -> str:
     if failures:
         raise _failed(failures, len(jobs))
     return text
-
-
-@contextlib.contextmanager
-def _owned(workdir: str, shard: str) -> Iterator[Results]:
-    """Opens the results of the workdir and holds the lock on its shard within the context."""
-    with contextlib.ExitStack() as stack:
-        if hosts.is_first():
-            stack.enter_context(locked(workdir, shard))
-            sweep_temporaries(workdir, before=time.time() - _ABANDONED)
-        results = Results.open(workdir, shard, writes=hosts.is_first())
-        yield stack.enter_context(contextlib.closing(results))
 
 
 def run_jobs(

@@ -47,14 +47,12 @@ class Log:
         mixed: bool = False,
     ):
         self._folders, self._steps, self._mixed = folders, steps, mixed
-        self._trackers = Trackers(config, folders, begun)
         self._began = time.time()
         first, *others = folders
         self.title = f"{first} and {len(others)} more" if others else first
-        self._files = {
-            run: AppendedFile(folder / "log.jsonl")
-            for run, folder in (folders.items() if hosts.is_first() else ())
-        }
+        written = folders if hosts.is_first() else {}
+        self._files = {run: AppendedFile(f / "log.jsonl") for run, f in written.items()}
+        self._trackers = Trackers(config, written, begun)
 
     def bar(self, start: int) -> tqdm:
         return tqdm(
