@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")  # XLA compiles twice as fast
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more slow down small products six times
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "xt_jax_test_xla")
@@ -41,18 +40,22 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 
+def pytest_configure(config):
+    """Makes programs quick to compile, except with `-m parity`, which tests what users run."""
+    if config.option.markexpr == "parity":
+        return
+    flags = ("--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1")
+    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # for the commands that tests start
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Gives each process consecutive tests of one file, so that fixtures are made once."""
     from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log)
-
-
-@pytest.fixture(autouse=True)
-def quick_to_compile(request):
-    """Runs the parity tests fully optimised, and the others in programs that compile fast."""
-    jax.config.update("jax_disable_most_optimizations", "parity" not in request.keywords)
 
 
 @pytest.fixture
