@@ -77,13 +77,14 @@ def pairs(
 
     def convert(rows: Rows, language: str, labels: Sequence[str]) -> list[Example]:
         examples: list[Example] = []
+        allowed = labels and [*renamed, *labels]
         for place, row in rows:
-            name = str(field(row, id_, str | int, place)) if id_ else str(len(examples))
-            first, second = (field(row, column, str, place) for column in (text_a, text_b))
-            value = field(row, label, str | None, place)
+            name = str(field(row, id_, (str, int), place)) if id_ else str(len(examples))
+            first, second = field(row, text_a, str, place), field(row, text_b, str, place)
+            value = field(row, label, (str, type(None)), place)
             value = renamed.get(value, value)
             if value is not None:
-                check_label(value, labels and [*renamed, *labels], place)
+                check_label(value, allowed, place)
             elif only_labelled:
                 continue
             if not blank:

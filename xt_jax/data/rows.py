@@ -51,7 +51,8 @@ def read_header(
     header, *lines = read_lines(path)
     names = header.split("\t")
     _check_header(names, columns, path, bool(lines))
-    return names, ((f"{path}:{n}", line.split("\t")) for n, line in enumerate(lines, start=2))
+    file = str(path)
+    return names, ((f"{file}:{n}", line.split("\t")) for n, line in enumerate(lines, start=2))
 
 
 def read_csv(path: epath.PathLike, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
@@ -105,15 +106,15 @@ def parse_json(text: str, path: epath.PathLike, line: int = 1) -> Any:
         ) from error
 
 
-def field(row: Any, name: str, kind: Any, place: str) -> Any:
-    """Returns a field of a row, which must exist and be of the type (or union of types) `kind`."""
+def field(row: Any, name: str, kind: type | tuple[type, ...], place: str) -> Any:
+    """Returns a field of a row, which must exist and be of the type `kind` (or one of them)."""
     if not isinstance(row, dict):
         raise fault(f"{row!r:.80} is no object with a field {name!r}", place)
     if name not in row:
         raise fault(f"there is no column {name!r}; there are {', '.join(map(str, row))}", place)
     value = row[name]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        expected = getattr(kind, "__name__", kind)
+        expected = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
         raise fault(f"column {name!r} holds {value!r:.80}, no {expected}", place)
     return value
 

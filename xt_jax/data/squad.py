@@ -24,15 +24,15 @@ def read_squad_rows(path: epath.PathLike) -> Iterator[tuple[str, Row]]:
     These are `id`, `question`, `context` and `answers`, with the lists `text` and `answer_start`;
     `is_impossible` is None where the question does not have it.
     """
-    text = read_text(path)
+    text, file = read_text(path), str(path)
     document, lines = parse_json(text, path), _lines_of_ids(text)
-    for i, article in enumerate(field(document, "data", list, str(path))):
-        place = f"{path}, data[{i}]"
+    for i, article in enumerate(field(document, "data", list, file)):
+        place = f"{file}, data[{i}]"
         for paragraph in field(article, "paragraphs", list, place):
             context = field(paragraph, "context", str, place)
             for question in field(paragraph, "qas", list, place):
                 id_ = field(question, "id", str, place)
-                where = f"{path}:{lines[id_]}" if id_ in lines else str(path)
+                where = f"{file}:{lines[id_]}" if id_ in lines else file
                 answers = field(question, "answers", list, where)
                 yield (
                     where,

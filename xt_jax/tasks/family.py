@@ -90,14 +90,6 @@ class Evaluation:
     search: Search = cosine_topk
 
 
-def _one(labels: Labels) -> int:
-    return 1
-
-
-def _never(task: Task, n: int) -> None:
-    return None
-
-
 @dataclass(frozen=True)
 class Family:
     """The functions shared by all tasks of one kind; `xt_jax.tasks.pairs` is a short example.
@@ -138,8 +130,8 @@ class Family:
     loss: Callable[..., Any] | None = None
     decode: Callable[..., list] | None = None
     example_scores: Callable[..., Array] | None = None
-    chance: Callable[[Task, int], float | None] = _never
-    group: Callable[[Labels], int] = _one
+    chance: Callable[[Task, int], float | None] = lambda task, n: None
+    group: Callable[[Labels], int] = lambda labels: 1
     min_length: int = 8
     kinds: tuple[str, ...] = ()
     published_head: Callable[[Any], Head | None] | None = None
