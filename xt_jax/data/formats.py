@@ -39,18 +39,13 @@ from xt_jax.files import read_lines
 
 MAX_UNUSABLE = 0.01  # share of machine-translated pairs that may be unusable
 
-
 Paths = Sequence[epath.PathLike]
 Labels = Sequence[str]
 Read = Callable[[Paths, str, Labels], list[Any]]  # to the examples of one language
 
 
 def _format(read_rows: Callable[[epath.PathLike], Rows], convert: Convert) -> Read:
-    def read(
-        paths: Paths,
-        language: str,
-        labels: Labels,
-    ) -> list[Any]:
+    def read(paths: Paths, language: str, labels: Labels) -> list[Any]:
         rows = (row for path in paths for row in read_rows(path))
         return nonempty(convert(rows, language, labels), language, paths[0])
 
@@ -139,7 +134,7 @@ def translated_pairs(paths: Paths, language: str, labels: Labels) -> list[Any]:
     out, with a warning, unless they are more than `MAX_UNUSABLE` of all. `id` is the row number
     from 0 in the whole file.
     """
-    (path,) = paths
+    (path,) = map(str, paths)
     rows = [line.split("\t") for line in read_lines(path)]
     width = len(rows[0])
     if width not in (3, 5):
@@ -246,7 +241,7 @@ def tags(
             colon, without white space around it, as in XTREME's preparation. A line without a
             colon is a fault (XTREME skips it).
     """
-    (path,) = paths
+    (path,) = map(str, paths)
     sentences: list[list[list[str]]] = [[]]
     width = None
     for number, line in enumerate(read_lines(path), start=1):

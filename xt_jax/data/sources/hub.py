@@ -95,7 +95,6 @@ class HubSource(TableSource):
         revision = REVISIONS[repository]
         if self._root is None:
             where = f"{repository}@{revision[:12]}/{pattern}"
-            name = f"{revision} {where} {language}"
         elif any((self._root / repository).glob(pattern)):
             where = f"{self._root / repository}/{pattern}"
         else:
@@ -113,7 +112,7 @@ class HubSource(TableSource):
         def digest() -> str:
             if self._root is not None:
                 return content_digest(paths(), language)
-            return hashlib.sha256(name.encode()).hexdigest()
+            return hashlib.sha256(f"{revision} {where} {language}".encode()).hexdigest()
 
         return Found(where, language, table.substitute, read, digest)
 
