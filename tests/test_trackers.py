@@ -11,7 +11,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from xt_jax.config import TrainConfig
 from xt_jax.errors import ConfigError
-from xt_jax.train.trackers import Trackers
+from xt_jax.train.log import Trackers
 
 NUMBERS = {"loss": 1.5, "dev": 40.0}
 

@@ -1,4 +1,4 @@
-"""Logs training: lines of JSON in each run's folder, and a bar or lines on the console.
+"""Logs training as lines of JSON, to TensorBoard and Weights & Biases, and on the console.
 
 With several processes only the first one writes.
 """
@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,10 +20,9 @@ from tqdm import tqdm
 
 from xt_jax import hosts
 from xt_jax.config import TrainConfig
-from xt_jax.errors import UserError
+from xt_jax.errors import ConfigError, UserError
 from xt_jax.files import AppendedFile
 from xt_jax.model.batch import Sums
-from xt_jax.train.trackers import Trackers
 
 Values = Mapping[str, float]
 
@@ -116,6 +116,52 @@ class Log:
             logging.info("%s: %s", run or self.title, text)
 
 
+class Trackers:
+    """The TensorBoard and Weights & Biases runs of a training.
+
+    Args:
+        folders: the folder of each run by its name; TensorBoard's event files are written there.
+        begun: steps made before, whose numbers are kept; later ones are dropped.
+    """
+
+    def __init__(self, config: TrainConfig, folders: Mapping[str, epath.Path], begun: int):
+        self._writers: dict[str, Any] = {}
+        self._wandb: dict[str, Any] = {}
+        if config.tensorboard:
+            from tensorboardX import SummaryWriter
+
+            self._writers = {
+                run: SummaryWriter(str(folder), purge_step=begun + 1)
+                for run, folder in folders.items()
+            }
+        if config.wandb:
+            init = _installed_wandb().init
+            self._wandb = {
+                run: init(
+                    project=config.wandb,
+                    name=run,
+                    id=run.replace("+", "-")[:128],
+                    dir=str(folder),
+                    resume="allow",
+                    reinit="create_new",
+                )
+                for run, folder in folders.items()
+            }
+
+    def write(self, run: str, step: int, values: Values) -> None:
+        if run in self._writers:
+            for name, value in values.items():
+                self._writers[run].add_scalar(name, value, step)
+        if run in self._wandb:
+            self._wandb[run].log(dict(values), step=step)
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        for run in self._wandb.values():
+            run.finish()
+
+
 def _check_finite(values: Values, step: int, run: str) -> None:
     for label, value in values.items():
         if label.startswith("loss") and not math.isfinite(value):
@@ -132,3 +178,15 @@ def _shown(values: Values) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
+def _installed_wandb() -> Any:
+    try:
+        import wandb
+    except ImportError as error:
+        raise ConfigError(
+            "Weights & Biases is not installed.",
+            where="--config.train.wandb",
+            remedy="pip install wandb, or leave the field empty",
+        ) from error
+    return wandb
