@@ -10,8 +10,11 @@ import pytest
 from etils import epath
 
 from xt_jax import files
+from xt_jax.errors import DataError
 from xt_jax.files import (
     AppendedFile,
+    find,
+    parse_json,
     read_appended,
     read_appended_lines,
     sweep_temporaries,
@@ -105,3 +108,34 @@ def test_what_a_killed_process_left_is_swept_at_once(tmp_path, monkeypatch):
     (folder / "c").write_text("")
     sweep_temporaries(tmp_path, before=0)
     assert list(tmp_path.iterdir()) == [Path(running)]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "problem"),
+    [
+        ('{"a":\n 1', "f.json:2:3", "broken JSON"),
+        ('{"a":\n "x\\ud83d"}', "f.json:2:4", "surrogate"),
+        ('["\\ud83d\\ude00",\n"\\ude00"]', "f.json:2:2", "surrogate"),
+        ("[" * 100_000, "f.json:1:1", "nested too deep"),
+        ("[1,\n" + "9" * 5000 + "]", "f.json:2:1", "thousands of digits"),
+    ],
+)
+def test_json_that_cannot_be_read_is_named_with_its_place(text, place, problem):
+    with pytest.raises(DataError, match=problem) as error:
+        parse_json(text, "f.json")
+    assert error.value.where == place
+
+
+def test_whole_surrogate_pairs_and_escaped_backslashes_are_text():
+    assert parse_json('["\\ud83d\\ude00", "\\\\ud800"]', "f.json") == ["😀", "\\ud800"]
+
+
+def test_wildcards_count_in_the_pattern_and_not_in_the_folder(tmp_path):
+    for name in ("b/x-1.txt", "a/x-2.txt", "a/y.txt", "a/[1].txt"):
+        path = tmp_path / "w[1]*" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "w1").mkdir()
+    assert [p.name for p in find(tmp_path / "w[1]*", "*/x-*.txt")] == ["x-1.txt", "x-2.txt"]
+    assert [p.name for p in find(tmp_path / "w[1]*", "a/[1].txt")] == ["[1].txt"]
+    assert find(tmp_path / "none", "*") == []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fnmatch
 import itertools
+import json
 import os
 import re
 import socket
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 from etils import epath
 
@@ -32,10 +35,19 @@ def read_text(path: epath.PathLike) -> str:
         ) from error
     if not data:
         raise DataError("the file is empty", where=path, remedy="fetch or prepare it again")
+    return decode(data, path).removeprefix("\ufeff")
+
+
+def decode(data: bytes, path: epath.PathLike, line: int = 1) -> str:
+    """Decodes the UTF-8 text that begins on `line` of a file.
+
+    Raises:
+        DataError: it is not UTF-8; names the line.
+    """
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line += data.count(b"\n", 0, error.start)
         raise DataError(
             f"byte 0x{data[error.start]:02x} is not UTF-8 ({error.reason})",
             where=f"{path}:{line}",
@@ -50,6 +62,59 @@ def read_lines(path: epath.PathLike) -> list[str]:
     """
     lines = read_text(path).removesuffix("\n").split("\n")
     return [line.removesuffix("\r") for line in lines]
+
+
+def parse_json(text: str, path: epath.PathLike, line: int = 1) -> Any:
+    """Parses JSON that begins on `line` of a file.
+
+    Raises:
+        DataError: with line and column, of what is not JSON, of half a surrogate pair (which no
+            UTF-8 file can hold), of nesting too deep, or of an integer too long to be read.
+    """
+    at = 0
+    try:
+        value = json.loads(text)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except json.JSONDecodeError as error:
+        problem, at = f"broken JSON: {error.msg}", error.pos
+    except UnicodeEncodeError:
+        problem = "half of a surrogate pair stands alone, which is no character"
+        at = next((half.start() for half in _HALF_PAIR.finditer(text)), 0)
+    except RecursionError:
+        problem = "the JSON is nested too deep to be read"
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        problem = "an integer has thousands of digits"
+        at = next((digits.start() for digits in re.finditer(r"\d{4300,}", text)), 0)
+    raise DataError(
+        problem,
+        where=f"{path}:{line + text.count(_LF, 0, at)}:{at - text.rfind(_LF, 0, at)}",
+        remedy="the file is cut off or was edited; fetch it again",
+    )
+
+
+_LF = "\n"
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF_PAIR = re.compile(rf"{_HIGH}(?!{_LOW})|(?<!{_HIGH}){_LOW}")
+
+
+def find(folder: epath.PathLike, pattern: str) -> list[epath.Path]:
+    """Lists what matches a pattern below `folder`, sorted by name.
+
+    The wildcards `*`, `?` and `[...]` count in the pattern only, not in the path of the folder.
+    """
+    paths = [epath.Path(folder)]
+    for component in pattern.split("/"):
+        paths = [
+            entry
+            for path in paths
+            if path.is_dir()
+            for entry in path.iterdir()
+            if entry.name == component or fnmatch.fnmatchcase(entry.name, component)
+        ]
+    return sorted(paths, key=lambda path: (path.name, os.fspath(path)))
 
 
 def atomic_write_text(path: epath.PathLike, text: str) -> None:

@@ -19,6 +19,7 @@ from etils import epath
 
 from xt_jax import command
 from xt_jax.errors import DataError
+from xt_jax.files import find
 from xt_jax.records.progress import BLOCKED, DONE, FAILED, RUNNING, WAITING, clock, time_left
 
 
@@ -60,7 +61,7 @@ def _line(job: dict[str, Any], now: float) -> str:
 
 
 def _status_files(workdir: epath.Path) -> list[epath.Path]:
-    paths = sorted(workdir.glob("status*.json")) if workdir.exists() else []
+    paths = find(workdir, "status*.json")
     if not paths:
         raise DataError(
             "No study was begun here.", where=workdir, remedy="give the --workdir of its run.py"

@@ -7,14 +7,13 @@ at LF or CR LF only, never at the other separators of Unicode, and texts are kep
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from etils import epath
 
 from xt_jax.errors import DataError
-from xt_jax.files import read_lines, read_text
+from xt_jax.files import parse_json, read_lines, read_text
 
 Row = Mapping[str, Any]
 Rows = Iterable[tuple[str, Row]]
@@ -92,18 +91,6 @@ def read_json_lines(path: epath.PathLike) -> Iterator[tuple[str, Row]]:
                 remedy="every line must be an object of its own; fetch the file again",
             )
         yield f"{path}:{number}", row
-
-
-def parse_json(text: str, path: epath.PathLike, line: int = 1) -> Any:
-    """Parses JSON that begins on `line` of the file."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"broken JSON: {error.msg}",
-            where=f"{path}:{line + error.lineno - 1}:{error.colno}",
-            remedy=FETCH_AGAIN,
-        ) from error
 
 
 def field(row: Any, name: str, kind: type | tuple[type, ...], place: str) -> Any:

@@ -11,9 +11,9 @@ from typing import Any
 from etils import epath
 
 from xt_jax.data.examples import SpanExample
-from xt_jax.data.rows import Row, field, parse_json
+from xt_jax.data.rows import Row, field
 from xt_jax.errors import DataError
-from xt_jax.files import atomic_write_text, read_text
+from xt_jax.files import atomic_write_text, parse_json, read_text
 
 _ID = re.compile(r'"id"\s*:\s*("(?:[^"\\]|\\.)*")|\n')
 

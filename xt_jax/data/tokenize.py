@@ -19,7 +19,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from xt_jax.data.packing import Features
 from xt_jax.errors import ConfigError
-from xt_jax.files import atomic_write_bytes
+from xt_jax.files import atomic_write_bytes, find
 
 Tokenizer = Any  # a fast tokenizer of transformers
 FILES = ("tokenizer*", "special_tokens_map.json", "sentencepiece*", "vocab*")
@@ -191,7 +191,7 @@ def _local_folder(path_or_id: str) -> Iterator[epath.Path]:
     else:
         with tempfile.TemporaryDirectory() as temporary:
             for pattern in FILES:
-                for path in folder.glob(pattern):
+                for path in find(folder, pattern):
                     path.copy(epath.Path(temporary) / path.name)
             yield epath.Path(temporary)
 

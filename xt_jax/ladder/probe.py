@@ -23,7 +23,7 @@ from xt_jax import command
 from xt_jax.config import ModelConfig
 from xt_jax.data.tokenize import FILES
 from xt_jax.errors import ConfigError
-from xt_jax.files import atomic_write_text
+from xt_jax.files import atomic_write_text, find
 from xt_jax.ladder.alignment import OTHERS, POOLINGS, Score, measure, parallel_texts
 from xt_jax.mini.weights import tokenizer_folder
 from xt_jax.model.pretrained import Pretrained, open_pretrained
@@ -45,7 +45,7 @@ def open_model(name: str) -> Pretrained:
     """
     folder = epath.Path(name)
     has_weights = (folder / "config.json").exists()
-    has_tokenizer = any(any(folder.glob(pattern)) for pattern in FILES)
+    has_tokenizer = any(find(folder, pattern) for pattern in FILES)
     tokenizer = str(tokenizer_folder()) if has_weights and not has_tokenizer else ""
     random = name.endswith(RANDOM) and not has_weights
     config = ModelConfig(name.removesuffix(RANDOM) if random else name, tokenizer, random)

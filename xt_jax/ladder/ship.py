@@ -23,6 +23,7 @@ from xt_jax import model as models
 from xt_jax.data.sources import open_source
 from xt_jax.data.tokenize import Tokenizer, fingerprint, load_tokenizer
 from xt_jax.errors import ConfigError, DataError
+from xt_jax.files import find
 from xt_jax.mini.weights import ENCODERS, tokenizer_folder
 from xt_jax.model.hf_files import read_json, replace_folder
 from xt_jax.model.predict import Predictor
@@ -107,7 +108,7 @@ def dev_losses(
 
 def _text_of(workdir: epath.Path) -> epath.Path:
     """Returns the world's text that a run wrote; the working directory itself if there is none."""
-    worlds = [path.parent for path in sorted(workdir.glob("cache/mini-*/mlm"))]
+    worlds = [path.parent for path in find(workdir, "cache/mini-*/mlm")]
     return worlds[0] if worlds else workdir
 
 

@@ -18,6 +18,7 @@ from etils import epath
 from safetensors import SafetensorError, safe_open
 
 from xt_jax.errors import WeightsError
+from xt_jax.files import find
 
 CONFIG = "config.json"
 SAFETENSORS, TORCH = "model.safetensors", "pytorch_model.bin"
@@ -221,7 +222,7 @@ def _snapshot(hub_id: str) -> epath.Path:
 
     try:
         folder = fetch(_SAFETENSORS_PATTERNS)
-        if not list(folder.glob("model*.safetensors")):
+        if not find(folder, "model*.safetensors"):
             folder = fetch(_TORCH_PATTERNS)
     except Exception as error:  # the types depend on the hub client's version and its HTTP library
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -29,7 +29,7 @@ from absl import logging
 from etils import epath
 
 from xt_jax.errors import UserError
-from xt_jax.files import atomic_write_text, is_local
+from xt_jax.files import atomic_write_text, find, is_local
 from xt_jax.records.shard import shard_file
 
 BEAT = 30.0  # seconds
@@ -102,7 +102,7 @@ def owner_of(path: epath.PathLike) -> Owner | None:
 
 
 def _refuse_if_taken(folder: epath.Path, path: epath.Path, me: Owner | None = None) -> None:
-    for other in sorted(folder.glob("results*.lock")):
+    for other in find(folder, "results*.lock"):
         owner = owner_of(other)
         if owner is None or owner.is_gone() or (me and owner.token == me.token):
             continue

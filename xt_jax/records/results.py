@@ -19,7 +19,7 @@ from typing import Any, TypedDict, get_type_hints
 from etils import epath
 
 from xt_jax.errors import DataError
-from xt_jax.files import AppendedFile, read_appended
+from xt_jax.files import AppendedFile, find, read_appended
 from xt_jax.records.shard import shard_file
 
 
@@ -132,7 +132,7 @@ def read_rows(path: epath.PathLike, *, malformed: Malformed | None = None) -> li
 def result_files(folder: epath.PathLike) -> list[epath.Path]:
     """Lists the result files: `results.jsonl`, then those of shards in numerical order."""
     folder = epath.Path(folder)
-    shards = sorted(folder.glob(_SHARD), key=lambda path: (_numbers(path.name), path.name))
+    shards = sorted(find(folder, _SHARD), key=lambda path: (_numbers(path.name), path.name))
     return [path for path in (folder / FILE, *shards) if path.exists()]
 
 

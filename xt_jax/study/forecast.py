@@ -18,7 +18,7 @@ from etils import epath
 from xt_jax import model as models
 from xt_jax.config import Config, apply_overrides, of_model
 from xt_jax.errors import ConfigError
-from xt_jax.files import read_appended_lines
+from xt_jax.files import find, read_appended_lines
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.hf_files import read_json
 from xt_jax.records.progress import clock
@@ -229,7 +229,7 @@ def _measured(workdir: epath.Path) -> float | None:
     """Returns the median FLOP/s logged by phases trained in this workdir, if there are any."""
     rates = [
         entry["tflops"]
-        for path in workdir.glob("phases/*/log.jsonl")
+        for path in find(workdir, "phases/*/log.jsonl")
         for entry in map(json.loads, read_appended_lines(path))
         if "tflops" in entry
     ]

@@ -36,6 +36,7 @@ from xt_jax.data.sources.tables import (
 )
 from xt_jax.data.treebanks import treebank_word
 from xt_jax.errors import ConfigError, DataError
+from xt_jax.files import find
 from xt_jax.languages import (
     BUCC,
     MLQA,
@@ -95,7 +96,7 @@ class HubSource(TableSource):
         revision = REVISIONS[repository]
         if self._root is None:
             where = f"{repository}@{revision[:12]}/{pattern}"
-        elif any((self._root / repository).glob(pattern)):
+        elif find(self._root / repository, pattern):
             where = f"{self._root / repository}/{pattern}"
         else:
             return None
@@ -123,7 +124,7 @@ class HubSource(TableSource):
 
 def _all_files(folder: epath.Path, pattern: str) -> list[epath.Path]:
     """Returns all files of a split, whose names may state how many there are."""
-    paths = sorted(folder.glob(pattern), key=lambda path: path.name)
+    paths = find(folder, pattern)
     stated = [re.search(r"-of-(\d+)\.parquet$", path.name) for path in paths]
     count = max((int(match[1]) for match in stated if match), default=len(paths) or 1)
     check_complete(paths, count, folder / pattern, "fetch or copy the missing ones")

@@ -41,6 +41,7 @@ from xt_jax.data.sources.tables import (
 )
 from xt_jax.data.treebanks import treebank_word
 from xt_jax.errors import ConfigError, DataError
+from xt_jax.files import find
 from xt_jax.languages import BUCC, MLQA, PANX, PAWSX, TATOEBA, TYDIQA, UDPOS, XNLI, XQUAD
 
 _INFO = "dataset_info.json"
@@ -96,9 +97,9 @@ class TfdsSource(TableSource):
 def _shards(folder: epath.Path, title: str, split: str) -> list[epath.Path]:
     """Returns all files of a split, which must be complete."""
     stem = f"{title.partition('/')[0]}-{split}"
-    paths = sorted(folder.glob(f"{stem}.array_record-*"), key=lambda path: path.name)
+    paths = find(folder, f"{stem}.array_record-*")
     where = f"{folder}, split {split}"
-    if not paths and any(folder.glob(f"{stem}.*")):
+    if not paths and find(folder, f"{stem}.*"):
         raise DataError(
             "the data set is prepared in a file format that cannot be read without TensorFlow",
             where=where,

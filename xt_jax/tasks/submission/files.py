@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from xt_jax.data import formats
-from xt_jax.data.rows import parse_json
 from xt_jax.errors import DataError
-from xt_jax.files import read_text
+from xt_jax.files import parse_json, read_text
 
 
 class Sentence(NamedTuple):
