@@ -87,3 +87,6 @@ if __name__ == "__main__":
         app.run(main, flags_parser=_parse_flags)
     except UserError as error:
         sys.exit(f"error: {error}")
+    except preemption.Preempted as ended:
+        print(f"ended by {ended.signal}: the same command carries on from here", file=sys.stderr)
+        raise

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-BASE = {"errors", "config", "files", "hosts", "preemption", "command", "compilation", "languages"}
+BASE = {
+    *("errors", "config", "files", "hosts", "preemption", "command", "compilation", "languages"),
+    "ticker",
+}
 BELOW_STUDY = BASE | {"records", "data", "model", "retrieval", "tasks", "train"}
 
 # room: the rooms, or modules of rooms, that it may import

@@ -1,4 +1,4 @@
-"""SIGTERM in training: the state of that very step is saved, and the rest ends with its numbers."""
+"""SIGTERM or Ctrl-C in training: that step is saved, and the rest ends with its numbers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ EVERY = 4
 
 @pytest.fixture(autouse=True)
 def watching(monkeypatch):
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in preemption.SIGNALS}
     preemption.watch()
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     preemption.REQUEST.asked.clear()
 
 
@@ -36,15 +37,15 @@ def whole(tmp_path_factory):
     return fit_in(tmp_path_factory.mktemp("whole"))
 
 
-def fit_in(folder, *, at_step: int = 0, in_evaluation: int = 0):
-    """Progress, and what each evaluation saw; SIGTERM before a step or in an evaluation."""
+def fit_in(folder, *, at_step: int = 0, in_evaluation: int = 0, number=signal.SIGTERM):
+    """Progress, and what each evaluation saw; a signal before a step or in an evaluation."""
     seen: list[float] = []
     made = 0
 
     def evaluate(params) -> float:
         seen.append(weights_sum(params))
         if in_evaluation and len(seen) == in_evaluation:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             raise AssertionError("the signal was not heard at once")
         return -seen[-1]
 
@@ -52,7 +53,7 @@ def fit_in(folder, *, at_step: int = 0, in_evaluation: int = 0):
         nonlocal made
         made += 1
         if made == at_step:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return place_batch(*args, **kwargs)
 
     place_batch = loop.place_batch
@@ -69,18 +70,20 @@ def saved_steps(folder) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "step", "seen"),
+    ("asked", "status", "step", "seen"),
     [
-        ({"at_step": 3}, 3, 0),
-        ({"at_step": 4}, 4, 1),
-        ({"in_evaluation": 2}, 2 * EVERY, 1),  # which is made again
+        ({"at_step": 3}, 143, 3, 0),
+        ({"at_step": 4, "number": signal.SIGINT}, 130, 4, 1),
+        ({"in_evaluation": 2}, 143, 2 * EVERY, 1),  # which is made again
     ],
 )
-def test_a_run_that_is_asked_to_end_saves_the_step_it_is_in(tmp_path, whole, asked, step, seen):
+def test_a_run_that_is_asked_to_end_saves_the_step_it_is_in(
+    tmp_path, whole, asked, status, step, seen
+):
     progress, scores = whole
     with pytest.raises(Preempted) as error:
         fit_in(tmp_path, **asked)
-    assert error.value.code == 143
+    assert error.value.code == status
     assert saved_steps(tmp_path) == [str(step)]
     preemption.REQUEST.asked.clear()
     assert fit_in(tmp_path) == (progress, scores[seen:])
@@ -123,3 +126,10 @@ def test_elsewhere_it_ends_at_once():
         with preemption.deferred(False), pytest.raises(Preempted):
             os.kill(os.getpid(), signal.SIGTERM)
     assert jax.process_count() == 1
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with preemption.deferred():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)

@@ -114,7 +114,7 @@ def test_a_failure_stops_only_what_needs_it(tmp_path, monkeypatch):
         return {("run", job.name)}
 
     monkeypatch.setattr("xt_jax.study.runner.run_job", run_job)
-    study = SimpleNamespace(results=Results.open(tmp_path))
+    study = SimpleNamespace(results=Results.open(tmp_path), observed=lambda _: study)
     path = epath.Path(tmp_path / "status.json")
     with Progress(path, NAMES, [1.0] * 4, interval=0) as progress:
         settings, failures = run_jobs({"a": study}, JOBS, progress)
@@ -137,8 +137,8 @@ def test_quick_changes_are_written_together_and_the_last_state_always(tmp_path, 
             progress.begin(name)
             progress.finish(name)
         progress.begin(names[0])
-        time.sleep(1.2)
-        assert written[-1]["jobs"][0]["state"] == "running"
+        while written[-1]["jobs"][0]["state"] != "running":  # an interval later
+            time.sleep(0.1)
         progress.finish(names[0])
     assert {job["state"] for job in written[-1]["jobs"]} == {"done"}
     assert len(written) < 10
@@ -153,3 +153,19 @@ def test_quick_changes_are_written_together_and_the_last_state_always(tmp_path, 
 )
 def test_clock(seconds, text):
     assert clock(seconds) == text
+
+
+def test_a_running_job_moves_the_share_and_the_time_left(clocked, tmp_path):
+    path = epath.Path(tmp_path / "status.json")
+    with Progress(path, NAMES, [6.0, 2.0, 1.0, 1.0], interval=0) as progress:
+        progress.begin(JOBS[0].name)
+        clocked[0] += 100  # compiling; the 2 were done by an earlier run
+        progress.advance(JOBS[0].name, 2.0)
+        assert time_left(content(path)) == (pytest.approx(0.8), None)
+        clocked[0] += 10
+        progress.advance(JOBS[0].name, 1.0)
+        assert time_left(content(path)) == (pytest.approx(0.7), pytest.approx(70))
+        assert "30 % of the work" in status.lines(content(path), False)[0]
+        clocked[0] += 20
+        progress.finish(JOBS[0].name)
+        assert time_left(content(path)).share == pytest.approx(0.4)

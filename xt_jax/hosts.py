@@ -16,6 +16,7 @@ import contextlib
 import functools
 import json
 import os
+import time
 from collections.abc import Iterator
 from typing import Any, NoReturn, TypeVar
 
@@ -29,6 +30,7 @@ from jax.sharding import PartitionSpec as P
 from xt_jax.errors import ConfigError
 
 T = TypeVar("T")
+_CLOCK = 16  # steps between requests for the first process's clock, if there are several
 
 
 def connect(coordinator: str, processes: int, process: int) -> None:
@@ -123,6 +125,17 @@ def agree(value: T) -> T:
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
     padded = np.frombuffer(text.ljust(length), np.uint8) if is_first() else np.zeros(length, "u1")
     return json.loads(np.asarray(multihost_utils.broadcast_one_to_all(padded)).tobytes())
+
+
+def have_passed(seconds: float, since: float, step: int) -> bool:
+    """Whether `seconds` have passed since a time of `time.monotonic`, by the first process's clock.
+
+    Several processes must ask after the same steps and get the same answer. They ask each other
+    only after every 16th step; after the others the answer is no.
+    """
+    if jax.process_count() > 1 and step % _CLOCK:
+        return False
+    return agree(time.monotonic() - since >= seconds)
 
 
 def put(array: Any, sharding: Sharding) -> jax.Array:

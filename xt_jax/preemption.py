@@ -1,4 +1,4 @@
-"""Ends a run cleanly on preemption: at SIGTERM, or a notice of a TPU's preemption service.
+"""Ends a run cleanly: at SIGTERM or Ctrl-C, or a notice of a TPU's preemption service.
 
 All files are written atomically, so the run may end anywhere; training, which would lose the steps
 since its last save, checks for a request (`is_asked`) and saves first. Several processes end
@@ -17,14 +17,18 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
-EXIT_STATUS = 128 + signal.SIGTERM  # a shell's exit status for a process ended by SIGTERM
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Preempted(SystemExit):
-    """The run was asked to end; the same command resumes it."""
+    """The run was asked to end; the same command resumes it.
 
-    def __init__(self) -> None:
-        super().__init__(EXIT_STATUS)
+    The exit status is a shell's for a process that the signal ended, 143 or 130.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__(128 + number)
+        self.signal = signal.Signals(number).name
 
 
 class Request:
@@ -32,20 +36,28 @@ class Request:
 
     Attributes:
         asked: set by the signal.
+        number: of the signal.
         deferred: the signal only sets `asked`; otherwise it raises `Preempted` at once.
         turns: counts the checks; the processes of a mesh must check equally often.
     """
 
     def __init__(self) -> None:
         self.asked = threading.Event()
+        self.number: int = signal.SIGTERM
         self.deferred = False
         self.turns = itertools.count()
 
-    def on_signal(self, *_: Any) -> None:
-        """Handles the signal: notes the request, and raises `Preempted` unless deferred."""
+    def on_signal(self, number: int, _: Any) -> None:
+        """Handles the signal: notes the request, and raises `Preempted` unless deferred.
+
+        A second Ctrl-C does not wait.
+        """
+        if self.asked.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.number = number
         self.asked.set()
         if not self.deferred:
-            raise Preempted
+            raise Preempted(number)
 
 
 # The only state of this module: a process has one handler per signal, so it has one request.
@@ -53,12 +65,13 @@ REQUEST = Request()
 
 
 def watch() -> None:
-    """Makes SIGTERM raise `Preempted` in the main thread from now on, unless it is deferred.
+    """Makes SIGTERM and SIGINT raise `Preempted` in the main thread, unless deferred.
 
-    With several processes JAX itself watches for the signal and passes it on to all hosts.
+    With several processes JAX itself watches for SIGTERM and passes it on to all hosts.
     """
     if jax.process_count() == 1:
-        signal.signal(signal.SIGTERM, REQUEST.on_signal)
+        for number in SIGNALS:
+            signal.signal(number, REQUEST.on_signal)
 
 
 @contextlib.contextmanager
@@ -89,4 +102,4 @@ def end_if_asked() -> None:
         Preempted: the run was asked to end.
     """
     if is_asked():
-        raise Preempted
+        raise Preempted(REQUEST.number)

@@ -18,6 +18,7 @@ from xt_jax.data.packing import Features, spread
 from xt_jax.data.shape import Shape
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.sharding import local_rows, place_batch, row_multiple, step_tokens
+from xt_jax.ticker import Ticker
 
 # (model, batch) -> {"fields": {name: [R, S, ...]}, "tokens": {name: [R, T, ...]}}
 PredictFn = Callable[[Any, dict[str, jax.Array]], dict[str, dict[str, jax.Array]]]
@@ -84,12 +85,14 @@ class Predictor:
         """Yields (step, outputs on the host), with the device one step ahead of the host."""
         pending: tuple[int, Any] | None = None
         rows = local_rows(self.mesh, stream.plan.rows)
+        ticker = Ticker("predicted batches", len(steps))
         for step in steps:
             preemption.end_if_asked()
             batch = place_batch(stream.batch(step, self.config.pad_id, rows), self.mesh)
             outputs = _compiled(self.graphdef, params, batch, self.predict_fn)
             if pending is not None:
                 yield pending[0], hosts.get(pending[1])
+                ticker.advance()
             pending = (step, outputs)
         if pending is not None:
             yield pending[0], hosts.get(pending[1])

@@ -79,6 +79,14 @@ class Progress:
         """Marks a job as running; `where` names the process, by default this one."""
         self._set(name, state=RUNNING, began=time.time(), where=where or _this_process())
 
+    def advance(self, name: str, cost: float) -> None:
+        """Adds to the part of a running job's cost that is done."""
+        job = self._jobs[name]
+        done = min(job["cost"], job.get("done", 0.0) + cost)
+        # The pace is taken from here: a resumed job begins with what it did before.
+        first = job.get("first", {"time": time.time(), "done": done})
+        self._set(name, done=done, first=first)
+
     def finish(self, name: str) -> None:
         """Marks a job as done."""
         self._end(name, DONE)
@@ -138,19 +146,26 @@ def status_file(shard: str) -> str:
 
 
 def time_left(content: dict[str, Any]) -> Remaining:
-    """Estimates the remaining work of a status file at the pace since the first job began."""
+    """Estimates the remaining work of a status file at the pace since the first job began.
+
+    Before any job is done the pace is that of the running ones.
+    """
     jobs = content["jobs"]
     total = sum(job["cost"] for job in jobs)
+    running = [job for job in jobs if job["state"] == RUNNING and "first" in job]
     open_cost = sum(job["cost"] for job in jobs if job["state"] in (WAITING, RUNNING))
+    open_cost -= sum(job["done"] for job in running)
     worked = [
         job for job in jobs if job["state"] == DONE and job["ended"] - job["began"] > _REAL_WORK
     ]
     done = sum(job["cost"] for job in worked)
-    if not done:
-        return Remaining(open_cost / total if total else 0.0, None)
-    began = min(job["began"] for job in worked)
-    pace = (max(job["ended"] for job in worked) - began) / done
-    return Remaining(open_cost / total, open_cost * pace)
+    if done:
+        seconds = max(job["ended"] for job in worked) - min(job["began"] for job in worked)
+    else:
+        done = sum(job["done"] - job["first"]["done"] for job in running)
+        seconds = content["written"] - min((job["first"]["time"] for job in running), default=0)
+    share = open_cost / total if total else 0.0
+    return Remaining(share, open_cost * seconds / done if done else None)
 
 
 def clock(seconds: float) -> str:

@@ -23,6 +23,7 @@ from xt_jax.model.predict import PredictFn, Predictor
 from xt_jax.model.pretrained import open_pretrained
 from xt_jax.model.sharding import make_mesh, place_param, row_multiple, step_tokens
 from xt_jax.retrieval.embed import ALL_LAYERS, embed_batch, tatoeba_layer
+from xt_jax.ticker import Ticker
 
 POOLINGS = ("mean", "mean_no_special", "first")
 _CHUNK = 16_384  # sentences tokenised and packed at a time
@@ -175,9 +176,12 @@ class SentenceEncoder:
     ) -> Iterator[np.ndarray]:
         """Yields the embeddings of texts in chunks [chunk, D], with two in memory at most."""
         hidden = None if show_progress_bar is None else not show_progress_bar
+        ticker = Ticker("embedded sentences", len(texts))
         with tqdm(total=len(texts), unit="sentence", disable=hidden, leave=False) as bar:
             for start in range(0, len(texts), chunk):
-                yield self._chunk(list(texts[start : start + chunk]), bar)
+                part = list(texts[start : start + chunk])
+                yield self._chunk(part, bar)
+                ticker.advance(len(part))
 
     def _chunk(self, texts: list[str], bar: tqdm) -> np.ndarray:
         features = self._tokenize(texts)

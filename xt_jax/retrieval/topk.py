@@ -19,6 +19,7 @@ from xt_jax.errors import ConfigError
 from xt_jax.retrieval import blocks
 from xt_jax.retrieval import kernel as pallas
 from xt_jax.retrieval.blocks import Best, Block, Rows
+from xt_jax.ticker import Ticker
 
 _AXIS = "corpus"
 _CUT, _WHOLE = P(_AXIS), P()
@@ -98,6 +99,7 @@ def cosine_topk(
     held = max(1, SIZES.get(platform, ON_ACCELERATORS).held // (tile * dim * 4)) * tile
     nothing = jax.tree.map(lambda x: np.tile(x, (len(devices), 1, 1)), blocks.none(tile, k))
     nearest: list[Best] = []
+    ticker = Ticker("searched blocks", -(-n_queries // held) * -(-n_corpus // rows))
     for start in range(0, n_queries, held):
         pieces = _pieces(queries[start : start + held], tile)
         tiles = [_prepare(jax.device_put(piece, whole), dtype) for _, piece in pieces]
@@ -111,6 +113,7 @@ def cosine_topk(
             ]
             before, best = best, merged
             jax.block_until_ready(before)  # blocks must not pile up before a slower device
+            ticker.advance()
         nearest += jax.device_get(best)
     return _of_all_devices(nearest, k, n_queries)
 

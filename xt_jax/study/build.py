@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from etils import epath
 
@@ -39,6 +40,10 @@ class Study:
     results: Results
     params: tuple[int, int]
     labels: set[str] = field(default_factory=set)
+
+    def observed(self, advance: Callable[[float], None]) -> Study:
+        """Returns the study with a function that is called as its phases are trained."""
+        return replace(self, trainer=replace(self.trainer, advance=advance))
 
 
 def build_studies(config: Config, workdir: epath.Path, results: Results) -> dict[str, Study]:

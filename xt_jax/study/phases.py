@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,7 @@ class Trainer:
     Attributes:
         shared_heads: whether tasks of a mixture in one family with the same labels share a head.
         directory: the folder of all phases.
+        advance: called during training with the FLOPs of the steps made since the last call.
     """
 
     config: TrainConfig
@@ -102,6 +103,7 @@ class Trainer:
     mesh: Mesh
     planner: Planner
     directory: epath.Path
+    advance: Callable[[float], None] = lambda flops: None
 
     @property
     def seeds_at_once(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Sequence
 
@@ -87,7 +88,7 @@ def run_jobs(
             continue
         preemption.end_if_asked()
         progress.begin(job.name)
-        study = studies[job.model]
+        study = studies[job.model].observed(functools.partial(progress.advance, job.name))
         try:
             settings |= run_job(study, job, study.results.append)
         except UserError as error:

@@ -118,6 +118,7 @@ def _train_group(trainer: Trainer, phase: Phase, group: Sequence[PlannedMember])
         selection=PhaseSelection(phase, members, phase_models, scorers, len(order)),
         states=trainer.states(members),
         pad_id=trainer.pretrained.pad_id,
+        advance=trainer.advance,
     )
     for task in run.tasks:
         plan = task.plans[0]

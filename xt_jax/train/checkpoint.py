@@ -18,8 +18,6 @@ from xt_jax.errors import UserError
 from xt_jax.files import is_local
 from xt_jax.train.step import TrainState, all_finite
 
-_CLOCK = 16  # steps between requests for the first process's clock, if there are several
-
 Progress = dict[str, Any]
 NOT_BEGUN: Progress = {"best": -math.inf, "best_step": 0, "without_gain": 0, "steps": 0}
 
@@ -97,11 +95,8 @@ class SavedStates:
 
     def is_due(self, step: int) -> bool:
         """Returns whether it is time to save; all processes get the same answer."""
-        if step % self._every_steps == 0:
-            return True
-        if jax.process_count() > 1 and step % _CLOCK:
-            return False
-        return hosts.agree(time.monotonic() - self._saved_at >= self._seconds)
+        due = step % self._every_steps == 0
+        return due or hosts.have_passed(self._seconds, self._saved_at, step)
 
     def save(self, state: TrainState, at: Position) -> None:
         """Saves in the background; if the state is not finite, raises a UserError instead."""

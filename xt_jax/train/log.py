@@ -23,6 +23,7 @@ from xt_jax.config import TrainConfig
 from xt_jax.errors import ConfigError, UserError
 from xt_jax.files import AppendedFile
 from xt_jax.model.batch import Sums
+from xt_jax.ticker import SILENCE
 
 Values = Mapping[str, float]
 
@@ -47,12 +48,18 @@ class Log:
         mixed: bool = False,
     ):
         self._folders, self._steps, self._mixed = folders, steps, mixed
+        self._every, self._said_at = config.log_every, time.monotonic()
         self._began = time.time()
         first, *others = folders
         self.title = f"{first} and {len(others)} more" if others else first
         written = folders if hosts.is_first() else {}
         self._files = {run: AppendedFile(f / "log.jsonl") for run, f in written.items()}
         self._trackers = Trackers(config, written, begun)
+
+    def is_due(self, step: int) -> bool:
+        """Whether losses are logged after this step; all processes get the same answer."""
+        due = step % self._every == 0 or step == self._steps
+        return due or hosts.have_passed(SILENCE, self._said_at, step)
 
     def bar(self, start: int) -> tqdm:
         return tqdm(
@@ -112,6 +119,7 @@ class Log:
         self._files[run].append(json.dumps(line).encode() + b"\n")
 
     def _say(self, text: str, run: str = "") -> None:
+        self._said_at = time.monotonic()
         with tqdm.external_write_mode(sys.stderr):  # the bar makes room for the line
             logging.info("%s: %s", run or self.title, text)
 

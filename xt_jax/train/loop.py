@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,6 +54,7 @@ class Run:
         tasks: what is trained; they share the optimizer.
         order: [steps] which of the tasks each step trains.
         states: the folder of the saved states.
+        advance: called with the FLOPs of the steps made since the last call.
     """
 
     folders: dict[str, epath.Path]
@@ -63,6 +65,7 @@ class Run:
     selection: Selection
     states: epath.Path
     pad_id: int
+    advance: Callable[[float], None] = lambda flops: None
 
     @property
     def steps(self) -> int:
@@ -109,6 +112,7 @@ def fit(
     programs: dict[int, jax.stages.Compiled] = {}
     meter = _meter(run, model_config)
     latest: dict[str, Sums] = {}
+    advanced = 0
     with (
         preemption.deferred(),  # the outermost: a save in progress is waited for
         log.bar(at.done) as bar,
@@ -135,11 +139,18 @@ def fit(
                     programs[index] = log.compiled(
                         compile_step(task.spec, state).lower(state, batch)
                     )
+                    jax.block_until_ready(state)
                     meter.start(at.done)  # the compilation is not part of the rates
-                state, latest[task.name] = programs[index](state, batch)
+                before = latest
+                state, sums = programs[index](state, batch)
+                jax.block_until_ready(before)  # the host is one step ahead of the device
+                latest = {**before, task.name: sums}
                 at = at._replace(done=at.done + 1)
                 bar.update()
-                if at.done % config.log_every == 0 or at.done == run.steps:
+                if log.is_due(at.done):
+                    jax.block_until_ready(sums)
+                    run.advance(meter.flops(advanced, at.done))
+                    advanced = at.done
                     log.losses(at.done, latest, meter.read(at.done))
         except Preempted:
             states.save(state, at)

@@ -53,11 +53,16 @@ class Meter:
         yield
         self._waited += time.perf_counter() - began
 
+    def flops(self, begin: int, end: int) -> float:
+        """Returns the FLOPs of the steps from `begin` to before `end`."""
+        return float(self._flops[begin:end].sum())
+
     def read(self, step: int) -> dict[str, float]:
         """Returns the rates since the last call: step_seconds, tokens/s, fill, TFLOP/s and MFU.
 
-        `data_wait` is the share of the time in which the host waited for the next batch; the
-        device has work meanwhile unless it is a whole step behind. Empty if no step was made.
+        To be called when the device has made the step. `data_wait` is the share of the time in
+        which the host waited for the next batch; the device has work meanwhile unless the wait is
+        longer than a step. Empty if no step was made.
         """
         if step == self._step:
             return {}
@@ -71,7 +76,7 @@ class Meter:
             "fill": real / slots,
             "data_wait": self._waited / seconds,
         }
-        rates["tflops"] = float(self._flops[made].sum()) / seconds / 1e12
+        rates["tflops"] = self.flops(self._step, step) / seconds / 1e12
         peak = PEAK_TFLOPS.get(jax.devices()[0].device_kind)
         if peak:
             rates["mfu"] = rates["tflops"] / (peak * jax.device_count())
