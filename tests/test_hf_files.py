@@ -17,7 +17,7 @@ from test_hf import assert_equal_params
 from test_model import highest_precision, write_folder  # noqa: F401
 
 from xt_jax import model as xm
-from xt_jax.errors import WeightsError
+from xt_jax.errors import DataError, WeightsError
 from xt_jax.model import hf_files
 
 
@@ -54,7 +54,7 @@ def test_unreadable_folders(tmp_path):
     with pytest.raises(WeightsError, match=r"neither model\.safetensors nor"):
         xm.load(tmp_path / "m")
     (tmp_path / "m/config.json").write_text("{")
-    with pytest.raises(WeightsError, match="not readable as JSON"):
+    with pytest.raises(DataError, match=r"broken JSON: .*\n.*config\.json:1:2"):
         xm.load(tmp_path / "m")
     (tmp_path / "m/config.json").unlink()
     with pytest.raises(WeightsError, match=r"there is no config\.json"):
@@ -67,7 +67,8 @@ def test_what_cannot_be_reached(tmp_path, monkeypatch):
     from huggingface_hub import constants
 
     write_folder(tmp_path / "m", "xlm-roberta")
-    (tmp_path / "m/model.safetensors").rename(tmp_path / "m/pytorch_model.bin")
+    (tmp_path / "m/model.safetensors").unlink()
+    (tmp_path / "m/pytorch_model.bin").write_bytes(b"PK\3\4")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(WeightsError, match="only be read with torch"):
         xm.load(tmp_path / "m")

@@ -78,7 +78,8 @@ def parse_json(text: str, path: epath.PathLike, line: int = 1) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except json.JSONDecodeError as error:
-        problem, at = f"broken JSON: {error.msg}", error.pos
+        other = recognise(text.encode(errors="replace"))
+        problem, at = f"it is {other}" if other else f"broken JSON: {error.msg}", error.pos
     except UnicodeEncodeError:
         problem = "half of a surrogate pair stands alone, which is no character"
         at = next((half.start() for half in _HALF_PAIR.finditer(text)), 0)
@@ -98,6 +99,28 @@ _LF = "\n"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF_PAIR = re.compile(rf"{_HIGH}(?!{_LOW})|(?<!{_HIGH}){_LOW}")
+
+
+def recognise(data: bytes) -> str:
+    """Says what stands in the place of a file, by its first bytes; "" for what is not known."""
+    known = {
+        b"version https://git-lfs": "a git-LFS pointer; the file itself was not fetched",
+        b"<": "a page of HTML or XML, such as a site returns with an error",
+        b"\x89hdf": "an HDF5 file, as Keras writes",
+        b"\x1f\x8b": "an archive (gzip)",
+    }
+    if not data.strip(b"\0"):
+        return "only zero bytes" if data else "an empty file"
+    start = data[:99].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((what for magic, what in known.items() if start.startswith(magic)), "")
+
+
+def is_folder(path: epath.PathLike) -> bool:
+    """Whether there is a folder of that name; a name that no file system takes is none."""
+    try:
+        return epath.Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def find(folder: epath.PathLike, pattern: str) -> list[epath.Path]:

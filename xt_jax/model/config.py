@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from typing import Any, NamedTuple
 
 from xt_jax.errors import ConfigError
@@ -22,20 +23,24 @@ REMAT_POLICIES = {
 
 
 class ModelKind(NamedTuple):
-    """What `model_type` determines: Hugging Face prefixes, norm and position styles, and pad id."""
+    """What `model_type` determines: Hugging Face prefixes, norm and position styles.
+
+    `pad_id` and `norm_eps` are the values of `transformers` for a config.json without its own.
+    """
 
     hf_class: str
     hf_prefix: str
     pre_norm: bool
     positions_after_pad: bool
-    default_pad_id: int
+    pad_id: int
+    norm_eps: float
 
 
 MODEL_KINDS = {
-    "xlm-roberta": ModelKind("XLMRoberta", "roberta", False, True, 1),
-    "roberta": ModelKind("Roberta", "roberta", False, True, 1),
-    "xlm-roberta-xl": ModelKind("XLMRobertaXL", "roberta", True, True, 1),
-    "bert": ModelKind("Bert", "bert", False, False, 0),
+    "xlm-roberta": ModelKind("XLMRoberta", "roberta", False, True, 1, 1e-12),
+    "roberta": ModelKind("Roberta", "roberta", False, True, 1, 1e-12),
+    "xlm-roberta-xl": ModelKind("XLMRobertaXL", "roberta", True, True, 1, 1e-5),
+    "bert": ModelKind("Bert", "bert", False, False, 0, 1e-12),
 }
 
 _HF_NAMES = {
@@ -51,6 +56,18 @@ _HF_NAMES = {
     "dropout": "hidden_dropout_prob",
     "attention_dropout": "attention_probs_dropout_prob",
     "initializer_range": "initializer_range",
+}
+
+# More than any encoder has. What exceeds it is damage, and would take long to compare.
+_MOST = {
+    "vocab_size": 2**24,
+    "hidden_size": 2**17,
+    "num_layers": 2**10,
+    "num_heads": 2**12,
+    "intermediate_size": 2**20,
+    "max_positions": 2**24,
+    "type_vocab_size": 2**12,
+    "pad_id": 2**24,
 }
 
 _SUPPORTED_HF_VALUES = {
@@ -94,22 +111,21 @@ class EncoderConfig:
         _check_choice("dtype", self.dtype, DTYPES)
         _check_choice("remat", self.remat, tuple(REMAT_POLICIES))
         _check_choice("attention", self.attention, ATTENTION_BACKENDS)
-        for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "intermediate_size"):
-            _check_int(name, getattr(self, name), 1)
-        _check_int("type_vocab_size", self.type_vocab_size, 1)
-        _check_int("pad_id", self.pad_id, 0)
-        _check_int("max_positions", self.max_positions, self.position_offset + 1)
+        self._check_size("pad_id", 0)
+        self._check_size("max_positions", self.position_offset + 1)
+        for name in _MOST:
+            self._check_size(name, 0 if name == "pad_id" else 1)
         for name in ("dropout", "attention_dropout", "layer_norm_eps", "initializer_range"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < 1:
-                raise ConfigError(f"{name} must be a number in [0, 1), not {value!r}")
+            check_rate(name, getattr(self, name))
         if self.pad_id >= self.vocab_size:
             raise ConfigError(
                 f"pad_id {self.pad_id} is outside the vocabulary of {self.vocab_size}"
+                + _in_file("pad_id")
             )
         if self.hidden_size % self.num_heads:
             raise ConfigError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
+                + _in_file("num_heads")
             )
         if self.attention == "cudnn" and self.dtype != "bfloat16":
             raise attention_error(
@@ -120,6 +136,14 @@ class EncoderConfig:
         if self.attention == "cudnn" and self.head_dim % 8:
             problem = f"needs head sizes that are multiples of 8, not {self.head_dim}"
             raise attention_error("cudnn", problem)
+
+    def _check_size(self, name: str, least: int) -> None:
+        value, most = getattr(self, name), _MOST[name]
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ConfigError(
+                f"{name} must be a whole number from {least} to {most}, not "
+                f"{reprlib.repr(value)}{_in_file(name)}"
+            )
 
     @property
     def kind(self) -> ModelKind:
@@ -148,18 +172,22 @@ class EncoderConfig:
     def from_hf(cls, values: dict[str, Any], **run_time: Any) -> EncoderConfig:
         """Converts the fields of a config.json; `run_time` sets `dtype`, `remat` or `attention`.
 
+        A field that is null counts as absent.
+
         Raises:
             ConfigError: a model type, activation or position scheme that is not implemented,
                 or missing fields (all of them are named).
         """
+        values = {name: value for name, value in values.items() if value is not None}
         model_type = values.get("model_type")
         _check_choice("model_type", model_type, tuple(MODEL_KINDS))
         for name, allowed in _SUPPORTED_HF_VALUES.items():
             if name in values:
                 _check_choice(name, values[name], allowed)
-        values = {"pad_token_id": MODEL_KINDS[str(model_type)].default_pad_id, **values}
+        kind = MODEL_KINDS[str(model_type)]
+        values = {"pad_token_id": kind.pad_id, "layer_norm_eps": kind.norm_eps, **values}
         required = {f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING}
-        present = {ours for ours, hf in _HF_NAMES.items() if values.get(hf) is not None}
+        present = {ours for ours, hf in _HF_NAMES.items() if hf in values}
         missing = [hf for ours, hf in _HF_NAMES.items() if ours in required - present]
         if missing:
             raise ConfigError(
@@ -187,11 +215,19 @@ def attention_error(backend: str, problem: str, remedy: str = "use attention=xla
 def _check_choice(name: str, value: Any, allowed: tuple) -> None:
     if value not in allowed:
         raise ConfigError(
-            f"{name}={value!r} is not implemented",
+            f"{name}={reprlib.repr(value)} is not implemented",
             remedy=f"use one of {', '.join(map(str, allowed))}",
         )
 
 
-def _check_int(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name} must be a whole number of at least {least}, not {value!r}")
+def check_rate(name: str, value: Any) -> None:
+    """Raises a ConfigError unless the value of a field is a number in [0, 1)."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ConfigError(
+            f"{name} must be a number in [0, 1), not {reprlib.repr(value)}{_in_file(name)}"
+        )
+
+
+def _in_file(name: str) -> str:
+    """Tells what a field is called in config.json, if that is another name."""
+    return f" ({_HF_NAMES[name]} in config.json)" if _HF_NAMES.get(name, name) != name else ""

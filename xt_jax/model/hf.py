@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
+import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +18,7 @@ from flax import nnx
 from xt_jax import hosts
 from xt_jax.errors import ConfigError, WeightsError
 from xt_jax.model import hf_table
-from xt_jax.model.config import EncoderConfig
+from xt_jax.model.config import EncoderConfig, check_rate
 from xt_jax.model.encoder import Encoder, abstract_encoder, param_path
 from xt_jax.model.heads import (
     ChoiceHead,
@@ -31,6 +33,7 @@ from xt_jax.model.hf_files import (
     CONFIG,
     SAFETENSORS,
     Tensor,
+    listed,
     open_weights,
     read_json,
     replace_folder,
@@ -68,7 +71,7 @@ def load(
         WeightsError: no such folder or file, or tensors that do not fit (all are listed).
     """
     folder = resolve_folder(path_or_hub_id)
-    config = _read_config(folder, dtype=dtype, remat=remat, attention=attention)
+    config = read_config(folder, dtype=dtype, remat=remat, attention=attention)
     with open_weights(folder) as tensors:
         return _encoder_mapping(abstract_encoder(config)).read(tensors, folder, put)
 
@@ -80,7 +83,7 @@ def check(folder: str | os.PathLike) -> None:
         ConfigError, WeightsError: what `load` would raise.
     """
     folder = resolve_folder(folder)
-    config = _read_config(folder)
+    config = read_config(folder)
     with open_weights(folder) as tensors:
         _encoder_mapping(abstract_encoder(config)).match(tensors, folder)
 
@@ -103,19 +106,22 @@ def load_model(
     """
     folder = resolve_folder(path_or_hub_id)
     values = read_json(folder / CONFIG)
-    config = _read_config(folder, dtype=dtype, remat=remat, attention=attention)
-    classes = values.get("architectures") or [""]
-    head_type = head_type_of(classes[0])
+    config = read_config(folder, dtype=dtype, remat=remat, attention=attention)
+    classes = values.get("architectures")
+    first = classes[0] if isinstance(classes, list) and classes else None
+    head_type = head_type_of(first) if isinstance(first, str) else None
     if head_type is None:
         raise WeightsError(
-            f"architectures={classes} is not one with a head for pairs, choices, tags, spans or "
-            "masked tokens",
+            f"architectures={reprlib.repr(classes)} is not one with a head for pairs, choices, "
+            "tags, spans or masked tokens",
             where=folder / CONFIG,
             remedy="use xt_jax.model.load for the encoder alone",
         )
     labels = _labels(values, folder, head_type)
     rate = values.get("classifier_dropout")
     rate = config.dropout if rate is None else rate
+    with _located(folder / CONFIG):
+        check_rate("classifier_dropout", rate)
     abstract = jax.eval_shape(
         lambda: Model(
             Encoder(config, rngs=nnx.Rngs(0)), head_type(config, len(labels), nnx.Rngs(0), rate)
@@ -133,7 +139,7 @@ def load_mlm_head(path_or_hub_id: str | os.PathLike, *, put: Put | None = None) 
     Arguments and errors as in `load`; `put` gets paths within the head.
     """
     folder = resolve_folder(path_or_hub_id)
-    config = _read_config(folder)
+    config = read_config(folder)
     entries = MlmHead.entries(config)
     names = {entry.hf for entry in entries}
     abstract = jax.eval_shape(lambda: MlmHead(config, 0, nnx.Rngs(0)))
@@ -200,18 +206,32 @@ def save(
         write_safetensors(temporary / SAFETENSORS, shapes, tensors, dtype)
 
 
-def _read_config(folder: epath.Path, **run_time: str) -> EncoderConfig:
-    try:
+def read_config(folder: epath.Path, **run_time: str) -> EncoderConfig:
+    """Reads the architecture in a folder's config.json; `run_time` as in `EncoderConfig.from_hf`.
+
+    Raises:
+        ConfigError: an architecture that is not implemented, or a value that cannot be.
+        WeightsError, DataError: no such file, or one that is not a JSON object.
+    """
+    with _located(folder / CONFIG):
         return EncoderConfig.from_hf(read_json(folder / CONFIG), **run_time)
+
+
+@contextlib.contextmanager
+def _located(path: epath.Path) -> Iterator[None]:
+    """Adds the file to an error that does not name its source."""
+    try:
+        yield
     except ConfigError as error:
-        where = error.where or folder / CONFIG
+        where = error.where or path
         raise ConfigError(error.problem, where=where, remedy=error.remedy) from error
 
 
 def _check_tied(values: dict[str, Any], folder: epath.Path) -> None:
-    if not values.get("tie_word_embeddings", True):
+    tied = values.get("tie_word_embeddings", True)
+    if tied not in (True, None):
         raise ConfigError(
-            "tie_word_embeddings=False is not implemented",
+            f"tie_word_embeddings={reprlib.repr(tied)} is not implemented",
             where=folder / CONFIG,
             remedy="use a model whose MLM head shares the word embeddings",
         )
@@ -220,12 +240,13 @@ def _check_tied(values: dict[str, Any], folder: epath.Path) -> None:
 def _labels(values: dict[str, Any], folder: epath.Path, head_type: type[Head]) -> tuple[str, ...]:
     if head_type in (SpanHead, MlmHead) or (head_type is ChoiceHead and "id2label" not in values):
         return ()
-    names = {int(i): str(label) for i, label in (values.get("id2label") or {}).items()}
-    if sorted(names) != list(range(len(names))) or not names:
+    names = values.get("id2label")
+    labels = [names.get(str(i)) for i in range(len(names))] if isinstance(names, dict) else []
+    if not labels or not all(isinstance(label, str) for label in labels):
         raise WeightsError(
-            f"id2label must name 0, 1, 2, ..., not {sorted(names)}", where=folder / CONFIG
+            f"id2label must name 0, 1, 2, ..., not {reprlib.repr(names)}", where=folder / CONFIG
         )
-    return tuple(names[i] for i in range(len(names)))
+    return tuple(map(str, labels))
 
 
 def _head_values(head: Head | None, labels: Sequence[str] | None) -> dict[str, Any]:
@@ -324,7 +345,7 @@ class _Mapping(NamedTuple):
                 remedy = "these are pre-LN weights: set model_type to xlm-roberta-xl in config.json"
             raise WeightsError(
                 f"{len(faults)} tensors do not fit the {self.config.model_type} model of "
-                "config.json:\n    " + "\n    ".join(faults),
+                "config.json:\n    " + listed(faults, "\n    "),
                 where=folder,
                 remedy=remedy,
             )

@@ -7,10 +7,12 @@ import hashlib
 import json
 import os
 import re
+import reprlib
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,15 +20,17 @@ from etils import epath
 from safetensors import SafetensorError, safe_open
 
 from xt_jax.errors import WeightsError
-from xt_jax.files import find
+from xt_jax.files import find, is_folder, parse_json, read_text, recognise
 
 CONFIG = "config.json"
 SAFETENSORS, TORCH = "model.safetensors", "pytorch_model.bin"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SAFETENSORS_PATTERNS = (CONFIG, SAFETENSORS, f"{SAFETENSORS}.index.json", "model-*.safetensors")
 _TORCH_PATTERNS = (TORCH, f"{TORCH}.index.json", "pytorch_model-*.bin")
+_FILE_NAME = re.compile(r"[\w.-]{1,200}\.(safetensors|bin)")
 _FLOATS = ("F64", "F32", "F16", "BF16", "float64", "float32", "float16", "bfloat16")
 _CHUNK = 1 << 24
+_SHOWN = 20  # of many names in one error
 
 
 class Tensor(NamedTuple):
@@ -41,17 +45,20 @@ class Tensor(NamedTuple):
         return self.dtype in _FLOATS
 
 
-def resolve_folder(path_or_hub_id: str | os.PathLike) -> epath.Path:
+def resolve_folder(path_or_hub_id: str | os.PathLike, *, weights: bool = True) -> epath.Path:
     """Returns the folder at that path, or a snapshot of the hub repository of that name.
 
     Only config.json and the weights are fetched; the `.bin` file only where there are no
     safetensors.
 
+    Args:
+        weights: False fetches config.json alone.
+
     Raises:
         WeightsError: neither a folder nor a repository that can be reached.
     """
     folder = epath.Path(path_or_hub_id)
-    if folder.is_dir():
+    if is_folder(folder):
         return folder
     if not _HUB_ID.fullmatch(os.fspath(path_or_hub_id)):
         raise WeightsError(
@@ -59,7 +66,7 @@ def resolve_folder(path_or_hub_id: str | os.PathLike) -> epath.Path:
             where=folder,
             remedy="give a folder with config.json and model.safetensors, or a hub id owner/name",
         )
-    return _snapshot(os.fspath(path_or_hub_id))
+    return _snapshot(os.fspath(path_or_hub_id), weights)
 
 
 def read_json(path: epath.Path) -> dict[str, Any]:
@@ -67,16 +74,21 @@ def read_json(path: epath.Path) -> dict[str, Any]:
 
     Raises:
         WeightsError: no such file, or not a JSON object.
+        DataError: not JSON; names the line.
     """
     if not path.exists():
         raise WeightsError(f"there is no {path.name}", where=path.parent, remedy=_FOLDER_REMEDY)
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise WeightsError(f"not readable as JSON: {error}", where=path) from error
+    values = parse_json(read_text(path), path)
     if not isinstance(values, dict):
         raise WeightsError("must hold a JSON object", where=path)
     return values
+
+
+def listed(names: Sequence[str], separator: str = ", ") -> str:
+    """Joins names for an error; of very many, the first and the number of the others."""
+    more = len(names) - _SHOWN
+    shown = [*names[:_SHOWN], f"and {more} more"] if more > 0 else names
+    return separator.join(shown)
 
 
 def weight_files(folder: epath.Path) -> list[epath.Path]:
@@ -112,7 +124,7 @@ def open_weights(folder: epath.Path) -> Iterator[dict[str, Tensor]]:
             opened = _open_torch(local) if file.suffix == ".bin" else _open_safe(local, stack)
             repeated = sorted(set(opened) & set(tensors))
             if repeated:
-                raise WeightsError(f"also in another shard: {', '.join(repeated)}", where=file)
+                raise WeightsError(f"also in another shard: {listed(repeated)}", where=file)
             tensors.update(opened)
         yield tensors
 
@@ -201,28 +213,31 @@ _FOLDER_REMEDY = f"give a folder that holds {CONFIG} and {SAFETENSORS} (or its s
 
 def _shards(index: epath.Path) -> list[epath.Path]:
     weight_map = read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise WeightsError("has no weight_map", where=index)
-    files = [index.parent / name for name in sorted(set(weight_map.values()))]
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    odd = [name for name in names if not (isinstance(name, str) and _FILE_NAME.fullmatch(name))]
+    if odd or not names:
+        problem = f"the file {reprlib.repr(odd[0])}" if odd else "no files"
+        raise WeightsError(f"weight_map names {problem}", where=index, remedy="fetch it again")
+    files = [index.parent / name for name in sorted(set(names))]
     absent = [file.name for file in files if not file.exists()]
     if absent:
         raise WeightsError(
-            f"names files that are not there: {', '.join(absent)}",
+            f"names files that are not there: {listed(absent)}",
             where=index,
             remedy="download the missing shards",
         )
     return files
 
 
-def _snapshot(hub_id: str) -> epath.Path:
+def _snapshot(hub_id: str, weights: bool) -> epath.Path:
     import huggingface_hub
 
     def fetch(patterns: tuple[str, ...]) -> epath.Path:
         return epath.Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(patterns)))
 
     try:
-        folder = fetch(_SAFETENSORS_PATTERNS)
-        if not find(folder, "model*.safetensors"):
+        folder = fetch(_SAFETENSORS_PATTERNS if weights else (CONFIG,))
+        if weights and not find(folder, "model*.safetensors"):
             folder = fetch(_TORCH_PATTERNS)
     except Exception as error:  # the types depend on the hub client's version and its HTTP library
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -246,11 +261,17 @@ def _local_copy(file: epath.Path, stack: contextlib.ExitStack) -> str:
 
 
 def _open_safe(path: str, stack: contextlib.ExitStack) -> dict[str, Tensor]:
+    start = _start(path)
     try:
         file = stack.enter_context(safe_open(path, "np"))
     except (SafetensorError, OSError) as error:
+        other = recognise(start)
+        if start.startswith((b"PK", b"\x80")):
+            other = f"a file of torch.save, which belongs in {TORCH}"
         raise WeightsError(
-            f"not readable as safetensors: {error}", where=path, remedy="download it again"
+            f"not safetensors but {other}" if other else f"not readable as safetensors: {error}",
+            where=path,
+            remedy="download it again",
         ) from error
 
     def tensor(name: str) -> Tensor:
@@ -265,6 +286,14 @@ def _open_safe(path: str, stack: contextlib.ExitStack) -> dict[str, Tensor]:
 
 
 def _open_torch(path: str) -> dict[str, Tensor]:
+    start = _start(path)
+    other = recognise(start)
+    if start[5:9] == b"\0\0\0{":
+        other = f"a safetensors file, which belongs in {SAFETENSORS}"
+    if other:
+        raise WeightsError(
+            f"not a file of torch.save but {other}", where=path, remedy="download it again"
+        )
     try:
         import torch
     except ImportError as error:
@@ -274,12 +303,59 @@ def _open_torch(path: str) -> dict[str, Tensor]:
             remedy="install torch, or convert the folder to safetensors elsewhere",
         ) from error
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Before torch 1.6 files were no zip archives, and these cannot be mapped into memory.
+        mapped = zipfile.is_zipfile(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises a dozen types, all of them mean the same here
-        raise WeightsError(f"torch cannot read it: {error}", where=path) from error
+        pickled = re.search(r"GLOBAL (\S+)", str(error))
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise WeightsError(
+            f"holds a pickled {pickled[1]} and not only tensors by their names"
+            if pickled
+            else f"torch cannot read it: {reason}",
+            where=path,
+            remedy=_TORCH_REMEDY,
+        ) from error
+    odd = _not_tensors(state, torch.Tensor)
+    if odd:
+        raise WeightsError(f"{odd}, not tensors by their names", where=path, remedy=_TORCH_REMEDY)
 
     def tensor(value: Any) -> Tensor:
         dtype = str(value.dtype).removeprefix("torch.")
-        return Tensor(tuple(value.shape), dtype, lambda: value.to(torch.float32).numpy())
+        if value.layout != torch.strided or value.is_meta:
+            dtype = f"{value.device} {value.layout} {dtype}"  # has no numbers in a row to read
+        return Tensor(tuple(value.shape), dtype, lambda: value.detach().to(torch.float32).numpy())
 
     return {name: tensor(value) for name, value in state.items()}
+
+
+_TORCH_REMEDY = f"save the model's state_dict() as {TORCH}: torch.save(model.state_dict(), FILE)"
+
+
+def _not_tensors(state: Any, tensor: type) -> str:
+    """Says what a torch file holds in place of tensors by name; "" if it holds those."""
+    if not isinstance(state, dict):
+        return f"holds a {type(state).__name__}"
+    inner = [name for name, value in state.items() if isinstance(value, dict) and value]
+    weights = [name for name in inner if not _not_tensors(state[name], tensor)]
+    if weights:
+        return f"a checkpoint of training, with the weights in its part {weights[0]!r}"
+    odd = [n for n, v in state.items() if not (isinstance(n, str) and isinstance(v, tensor))]
+    if odd:
+        return f"under {reprlib.repr(odd[0])} holds a {type(state[odd[0]]).__name__}"
+    return "" if state else "holds an empty dict"
+
+
+def _start(path: str) -> bytes:
+    """Reads the first bytes of a file.
+
+    Raises:
+        WeightsError: the file cannot be opened.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(512)
+    except OSError as error:
+        raise WeightsError(
+            f"the file cannot be opened ({error.strerror})", where=path, remedy=_FOLDER_REMEDY
+        ) from error
