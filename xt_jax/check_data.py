@@ -21,7 +21,8 @@ from dataclasses import asdict
 from xt_jax import command
 from xt_jax.data.lengths import Ruler, tokens_ruler, words_ruler
 from xt_jax.data.sources import SOURCES, Source, open_source
-from xt_jax.data.tokenize import FILES, load_tokenizer
+from xt_jax.data.tokenize import load_tokenizer
+from xt_jax.data.tokenizer_files import MAIN, PATTERNS
 from xt_jax.data_checks import Missing, Report, Row, check
 from xt_jax.errors import ConfigError, UserError
 from xt_jax.files import atomic_write_text
@@ -29,7 +30,6 @@ from xt_jax.tasks.family import Task
 from xt_jax.tasks.table import FAMILIES, TASKS
 
 DEFAULT_TOKENIZER = "FacebookAI/xlm-roberta-base"
-TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model", "vocab.txt")
 WORDS = "words"
 
 _FOLDER = "name the folder that holds mnli/, xnli/, ..."
@@ -180,11 +180,11 @@ def _downloaded(model: str) -> str:
 
     try:
         folder = huggingface_hub.snapshot_download(
-            model, allow_patterns=list(FILES), local_files_only=True
+            model, allow_patterns=list(PATTERNS), local_files_only=True
         )
     except OSError:
         return ""
-    return folder if any(name in TOKENIZER_FILES for name in os.listdir(folder)) else ""
+    return folder if any(name in MAIN for name in os.listdir(folder)) else ""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import itertools
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from absl import logging
@@ -18,11 +16,18 @@ from etils import epath
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from xt_jax.data.packing import Features
-from xt_jax.errors import ConfigError
-from xt_jax.files import atomic_write_bytes, find
+from xt_jax.data.tokenizer_files import (
+    REMEDY,
+    Tokenizer,
+    check_files,
+    local_folder,
+    main_file,
+    open_folder,
+    reason,
+)
+from xt_jax.errors import ConfigError, UserError
+from xt_jax.files import atomic_write_bytes
 
-Tokenizer = Any  # a fast tokenizer of transformers
-FILES = ("tokenizer*", "special_tokens_map.json", "sentencepiece*", "vocab*")
 LEAST_USE = 0.9  # XLM-R XL has 250,880 embeddings for 250,002 entries
 
 
@@ -31,25 +36,14 @@ def load_tokenizer(path_or_id: str) -> Tokenizer:
 
     Raises:
         ConfigError: no usable tokenizer, or one without offsets or special tokens.
+        DataError: a file that is damaged; names the line where it can.
     """
-    where = f"--config.model.tokenizer={path_or_id}"
     try:
-        with _local_folder(path_or_id) as folder:
-            tokenizer = _open_folder(folder)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"No tokenizer could be loaded: {str(error).splitlines()[0]}",
-            where=where,
-            remedy="name a folder with tokenizer.json or sentencepiece.bpe.model, or a hub id",
-        ) from error
-    lacking = [name for name in ("pad", "unk") if getattr(tokenizer, f"{name}_token_id") is None]
-    if not tokenizer.is_fast or lacking:
-        raise ConfigError(
-            f"The tokenizer has no {' and no '.join(lacking) or 'character offsets'}.",
-            where=where,
-            remedy="use a fast tokenizer (tokenizer.json) with all special tokens",
-        )
-    return tokenizer
+        with local_folder(path_or_id) as folder:
+            return _tried(folder)
+    except ConfigError as error:
+        where = f"--config.model.tokenizer={path_or_id}"
+        raise ConfigError(error.problem, where=where, remedy=error.remedy) from error
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: epath.Path) -> None:
@@ -178,35 +172,27 @@ def cached(folder: epath.Path, name: str, make: Callable[[], Features]) -> Featu
     return features
 
 
-@contextlib.contextmanager
-def _local_folder(path_or_id: str) -> Iterator[epath.Path]:
-    """Yields a local folder with the tokenizer: as named, copied from a bucket or downloaded."""
-    folder = epath.Path(path_or_id)
-    if not folder.is_dir():
-        import huggingface_hub  # slow import
-
-        yield epath.Path(huggingface_hub.snapshot_download(path_or_id, allow_patterns=list(FILES)))
-    elif "://" not in str(path_or_id):
-        yield folder
-    else:
-        with tempfile.TemporaryDirectory() as temporary:
-            for pattern in FILES:
-                for path in find(folder, pattern):
-                    path.copy(epath.Path(temporary) / path.name)
-            yield epath.Path(temporary)
-
-
-def _open_folder(folder: epath.Path) -> Tokenizer:
-    """Chooses the tokenizer class by the files, since config.json may name an unsuitable class."""
-    from transformers import AutoTokenizer, BertTokenizer, XLMRobertaTokenizer  # slow import
-
-    if (folder / "tokenizer.json").exists():
-        return AutoTokenizer.from_pretrained(str(folder))
-    if (folder / "sentencepiece.bpe.model").exists():
-        return XLMRobertaTokenizer.from_pretrained(str(folder))
-    if (folder / "vocab.txt").exists():
-        return BertTokenizer.from_pretrained(str(folder))
-    raise ValueError("there is no tokenizer.json, sentencepiece.bpe.model or vocab.txt")
+def _tried(folder: epath.Path) -> Tokenizer:
+    """Opens a tokenizer and tries it out, since some damage shows only when it is used."""
+    name = main_file(folder).name
+    try:
+        tokenizer = open_folder(folder)
+        lacking = [n for n in ("pad", "unk") if getattr(tokenizer, f"{n}_token_id") is None]
+        if not lacking and tokenizer.is_fast:
+            Template.of(tokenizer)
+            subwords(tokenizer, ["a \U0010fffd"], offsets=True)  # has an unknown character
+            fingerprint(tokenizer)
+            return tokenizer
+    except BaseException as error:  # a panic of the Rust library is no `Exception`
+        if isinstance(error, UserError | KeyboardInterrupt | SystemExit):
+            raise
+        check_files(folder)
+        problem = f"No tokenizer could be loaded from {name}: {reason(error)}"
+        raise ConfigError(problem, remedy=REMEDY) from error
+    raise ConfigError(
+        f"The tokenizer has no {' and no '.join(lacking) or 'character offsets'}.",
+        remedy="use a fast tokenizer (tokenizer.json) with all special tokens",
+    )
 
 
 def _flatten(lists: list[list[int]], total: int) -> np.ndarray:

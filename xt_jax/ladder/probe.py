@@ -21,7 +21,7 @@ from etils import epath
 
 from xt_jax import command
 from xt_jax.config import ModelConfig
-from xt_jax.data.tokenize import FILES
+from xt_jax.data.tokenizer_files import PATTERNS
 from xt_jax.errors import ConfigError
 from xt_jax.files import atomic_write_text, find
 from xt_jax.ladder.alignment import OTHERS, POOLINGS, Score, measure, parallel_texts
@@ -45,7 +45,7 @@ def open_model(name: str) -> Pretrained:
     """
     folder = epath.Path(name)
     has_weights = (folder / "config.json").exists()
-    has_tokenizer = any(find(folder, pattern) for pattern in FILES)
+    has_tokenizer = any(find(folder, pattern) for pattern in PATTERNS)
     tokenizer = str(tokenizer_folder()) if has_weights and not has_tokenizer else ""
     random = name.endswith(RANDOM) and not has_weights
     config = ModelConfig(name.removesuffix(RANDOM) if random else name, tokenizer, random)

@@ -105,7 +105,8 @@ def _pieces_of_words(
     examples: Sequence[TagExample], tokenizer: Tokenizer, room: int
 ) -> dict[str, list[int]]:
     words = sorted({word for example in examples for word in example.words})
-    ids, _ = subwords(tokenizer, words)
+    # After a blank, as in running text: to RoBERTa's tokenizer a word without one goes on another.
+    ids, _ = subwords(tokenizer, [f" {word}" for word in words])
     unknown = [tokenizer.unk_token_id]
     return {
         word: pieces if 0 < len(pieces) <= room else unknown
