@@ -20,8 +20,12 @@ class ModelConfig:
     name: str = "tiny"
     # Tokenizer folder or hub id; empty: the model's own.
     tokenizer: str = ""
-    # Random weights at the model's dimensions instead of the trained weights.
+    # Random weights at the model's dimensions instead of the trained weights (of a folder or hub id
+    # only config.json and the tokenizer are read); without an alias the name ends in `-random`.
     random_init: bool = False
+    # The model's name in tables, reports and submissions; empty: the last part of its folder or hub
+    # id. Two models of one name in one workdir are an error.
+    alias: str = ""
     # Compute precision: float32, bfloat16 or auto (bfloat16 on TPU and GPU, float32 on CPU).
     dtype: str = "auto"
     # Gradient checkpointing policy: what is kept for the backward pass, from most memory to least:

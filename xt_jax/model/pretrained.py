@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,11 @@ from xt_jax import model as models
 from xt_jax.config import ModelConfig, digest
 from xt_jax.data.tokenize import Tokenizer, check_fits, load_tokenizer
 from xt_jax.errors import ConfigError
+from xt_jax.files import is_folder
 from xt_jax.model.attention import check_platform, no_dropout
 from xt_jax.model.encoder import param_path
-from xt_jax.model.hf_files import read_json, resolve_folder
+from xt_jax.model.hf import read_config
+from xt_jax.model.hf_files import resolve_folder
 
 RANDOM_SEED = 0  # random weights stand for one published checkpoint, whatever the run's seed
 
@@ -86,15 +89,13 @@ def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrai
         WeightsError: a folder without usable weights.
     """
     with _located("--config.model.name"):
-        preset = _preset(config.name)
-        if preset is None:
-            folder: epath.Path | None = resolve_folder(config.name)
-        else:
-            folder = None if config.random_init else preset.weights_folder()
+        preset, folder = _preset(config.name), None
+        if not config.random_init:
+            folder = resolve_folder(config.name) if preset is None else preset.weights_folder()
     tokenizer_name = _tokenizer_name(config, preset, default_tokenizer)
     tokenizer = load_tokenizer(tokenizer_name)
     with _located("--config.model"):
-        published = _architecture(preset, folder, tokenizer)
+        published = _architecture(preset, folder, config.name, tokenizer)
         architecture = _with_run_time_options(published, config)
     check_fits(
         tokenizer,
@@ -108,20 +109,41 @@ def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrai
     else:
         models.check(folder)
         key = models.weights_fingerprint(folder)
-    name = config.name if preset is None else preset.name
-    if preset is not None and preset.has_weights and config.random_init:
-        name += "-random"
-    return Pretrained(name, architecture, tokenizer, key, folder)
+    return Pretrained(table_name(config), architecture, tokenizer, key, folder)
+
+
+def table_name(config: ModelConfig) -> str:
+    """Returns the model's name in tables: its alias, or the last part of its folder or hub id.
+
+    Without an alias `-random` follows where random weights stand in the place of trained ones.
+
+    Raises:
+        ConfigError: neither a preset nor a folder or hub id.
+    """
+    if config.alias:
+        return config.alias
+    preset = _preset(config.name)
+    name = config.name.rstrip("/") if preset is None else preset.name
+    name = os.path.basename(name if "://" in name else os.path.abspath(name))
+    has_weights = preset is None or preset.has_weights
+    return f"{name}-random" if config.random_init and has_weights else name
+
+
+def architecture_of(name: str) -> models.EncoderConfig:
+    """Returns the architecture of a folder, hub id or preset without its weights."""
+    preset = _preset(name)
+    return preset.config if preset else read_config(resolve_folder(name, weights=False))
 
 
 def _preset(name: str) -> models.Preset | None:
     """Returns the preset of that name; None for a folder, or a hub id that no preset has."""
     try:
         return models.preset(name)
-    except ConfigError:
-        if "/" in name or epath.Path(name).is_dir():
+    except ConfigError as error:
+        if "/" in name or is_folder(name):
             return None
-        raise
+        where = "--config.model.name"
+        raise ConfigError(error.problem, where=where, remedy=error.remedy) from error
 
 
 def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: str) -> str:
@@ -139,17 +161,16 @@ def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: 
 
 
 def _architecture(
-    preset: models.Preset | None, folder: epath.Path | None, tokenizer: Tokenizer
+    preset: models.Preset | None, folder: epath.Path | None, name: str, tokenizer: Tokenizer
 ) -> models.EncoderConfig:
-    """Returns the architecture in the weights' config.json; without weights that of the preset.
+    """Returns the architecture in the weights' config.json; without weights that of the name.
 
     A preset that was never published takes the size of the tokenizer's vocabulary.
     """
     if folder is not None:
-        return models.EncoderConfig.from_hf(read_json(folder / "config.json"))
-    assert preset is not None
-    if preset.hub_id is not None:
-        return preset.config
+        return read_config(folder)
+    if preset is None or preset.hub_id is not None:
+        return architecture_of(name)
     return models.preset(preset.name, max(tokenizer.get_vocab().values()) + 1).config
 
 

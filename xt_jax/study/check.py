@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
+import reprlib
 from collections.abc import Sequence
 
-from xt_jax.config import Config
+from xt_jax.config import Config, of_model
 from xt_jax.data.mixture import SAMPLERS
 from xt_jax.data.sources import SOURCES
 from xt_jax.errors import ConfigError
+from xt_jax.model.pretrained import table_name
 from xt_jax.model.sharding import RULES
 from xt_jax.tasks.family import Task
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import DIRECT, FAMILIES, NONE, TARGETS, TASKS
+
+_ALIAS = re.compile(r"[^\W_][\w.+@ -]{,99}")
 
 
 def check(config: Config) -> None:
@@ -98,6 +103,7 @@ def _check_models(config: Config) -> None:
             remedy="name the models in --config.models alone, or by the option `sizes` of the "
             "configuration file",
         )
+    _check_aliases(config)
     for phase in ("intermediate", "target"):
         if getattr(config, phase).learning_rate and getattr(config, f"{phase}_rates"):
             raise ConfigError(
@@ -105,6 +111,25 @@ def _check_models(config: Config) -> None:
                 where=f"--config.{phase}.learning_rate, --config.{phase}_rates",
                 remedy=f"give --config.{phase}_rates, one for each of {', '.join(names)}",
             )
+
+
+def _check_aliases(config: Config) -> None:
+    alias, names = config.model.alias, config.models
+    if alias and not _ALIAS.fullmatch(alias):
+        raise ConfigError(
+            f"{reprlib.repr(alias)} cannot be a model's name in tables.",
+            where="--config.model.alias",
+            remedy="use up to 100 letters, digits, blanks and .+@_-, first a letter or digit",
+        )
+    aliases = [table_name(of_model(config, name).model) for name in names]
+    twice = [name for name in dict.fromkeys(aliases) if aliases.count(name) > 1]
+    if twice:
+        same = [name for name, alias in zip(names, aliases, strict=True) if alias == twice[0]]
+        raise ConfigError(
+            f"The models {', '.join(same)} have one name in tables: {twice[0]}.",
+            where="--config.model.alias, --config.models",
+            remedy="give their folders other names, or run each by itself with an alias",
+        )
 
 
 def _check_values(config: Config) -> None:

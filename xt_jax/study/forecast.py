@@ -20,7 +20,7 @@ from xt_jax.config import Config, apply_overrides, of_model
 from xt_jax.errors import ConfigError
 from xt_jax.files import find, read_appended_lines
 from xt_jax.model.config import EncoderConfig
-from xt_jax.model.hf_files import read_json
+from xt_jax.model.pretrained import architecture_of
 from xt_jax.records.progress import clock
 from xt_jax.records.results import Results
 from xt_jax.study.build import build_studies
@@ -108,13 +108,6 @@ def _official(config: Config) -> Counted:
     }
     costs = [_official_cost(of_model(config, job.model), encoders[job.model], job) for job in jobs]
     return *share(jobs, costs, config.shard), params
-
-
-def architecture_of(name: str) -> EncoderConfig:
-    """Returns the architecture of a folder or preset without loading its weights."""
-    if epath.Path(name).is_dir():
-        return EncoderConfig.from_hf(read_json(epath.Path(name) / "config.json"))
-    return models.preset(name).config
 
 
 def _official_cost(config: Config, encoder: EncoderConfig, job: Job) -> Cost:

@@ -183,7 +183,7 @@ class TargetRecord:
         """
         task, labels = self.data.task, self.study.labels
         name = f"{self.study.trainer.pretrained.name}-{self.intermediate}-s{self.seed}"
-        folder = self._folder / "submissions" / name.replace("/", "_")
+        folder = self._folder / "submissions" / name
         for dataset in self.datasets:
             if dataset.split != "test" or not dataset.official or task.name not in XTREME.tasks:
                 continue

@@ -12,9 +12,10 @@ from etils import epath
 
 from xt_jax import hosts, preemption
 from xt_jax.config import Config
-from xt_jax.errors import UserError
+from xt_jax.errors import ConfigError, UserError
 from xt_jax.files import naming_full_disks, sweep_temporaries
 from xt_jax.records.lock import locked
+from xt_jax.records.names import claim
 from xt_jax.records.progress import Progress, status_file
 from xt_jax.records.results import Results
 from xt_jax.report.write import write_report
@@ -50,6 +51,7 @@ def run(config: Config, workdir: str) -> str:
         results = Results.open(workdir, config.shard, writes=hosts.is_first())
         stack.callback(results.close)
         studies = build_studies(config, folder, results)
+        _claim_names(folder, studies)
         jobs, costs = planned(config, studies)
         with Progress(
             folder / status_file(config.shard),
@@ -100,6 +102,20 @@ def run_jobs(
         else:
             progress.finish(job.name)
     return settings, failures
+
+
+def _claim_names(workdir: epath.Path, studies: dict[str, Study]) -> None:
+    """Raises a ConfigError if the name of a model stands for another one in this workdir."""
+    for source, study in studies.items():
+        name, key = study.trainer.pretrained.name, study.trainer.pretrained.key
+        owner = hosts.agree(claim(workdir, name, key, source) if hosts.is_first() else "")
+        if owner:
+            raise ConfigError(
+                f"In this workdir {name} is the name of other weights, which came from {owner}.",
+                where="--config.model.alias, --workdir",
+                remedy="give this model a name of its own with --config.model.alias, or use "
+                "another workdir",
+            )
 
 
 def _trained(studies: dict[str, Study], job: Job) -> list[str]:
