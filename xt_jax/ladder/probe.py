@@ -48,7 +48,8 @@ def open_model(name: str) -> Pretrained:
     has_tokenizer = any(find(folder, pattern) for pattern in PATTERNS)
     tokenizer = str(tokenizer_folder()) if has_weights and not has_tokenizer else ""
     random = name.endswith(RANDOM) and not has_weights
-    config = ModelConfig(name.removesuffix(RANDOM) if random else name, tokenizer, random)
+    plain = name.removesuffix(RANDOM) if random else name
+    config = ModelConfig(plain, tokenizer, random, alias=name)
     return open_pretrained(config, str(tokenizer_folder()))
 
 
