@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from test_model import HEADS, KINDS, highest_precision, inputs_of, write_folder  # noqa: F401
 
 from xt_jax import model as xm
-from xt_jax.errors import ConfigError, WeightsError
+from xt_jax.errors import ConfigError, UserError, WeightsError
 from xt_jax.model import hf_table
 
 HEAD_TYPES = (xm.ClassificationHead, xm.ChoiceHead, xm.TaggingHead, xm.SpanHead, xm.MlmHead)
@@ -234,6 +235,84 @@ def test_config_that_is_not_implemented(change, message, tmp_path):
     with pytest.raises(ConfigError, match=message) as error:
         xm.load(tmp_path / "m")
     assert str(tmp_path / "m/config.json") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_hidden_layers", 300_000),
+        ("num_hidden_layers", True),
+        ("num_hidden_layers", 2.0),
+        ("vocab_size", 10**30),
+        ("hidden_size", -16),
+        ("intermediate_size", [32]),
+        ("max_position_embeddings", "24"),
+        ("type_vocab_size", {}),
+        ("pad_token_id", -1),
+        ("hidden_dropout_prob", False),
+        ("attention_probs_dropout_prob", "0.1"),
+        ("layer_norm_eps", float("nan")),
+        ("initializer_range", 2),
+        ("hidden_act", ["gelu"]),
+        ("hidden_act", "x" * 10**6),
+        ("model_type", {"a": 1}),
+    ],
+)
+def test_a_field_that_cannot_be_is_named_at_once(field, value, tmp_path):
+    write_folder(tmp_path / "m", "xlm-roberta")
+    edit_config(tmp_path / "m", **{field: value})
+    start = time.process_time()
+    with pytest.raises(ConfigError, match=field) as error:
+        xm.check(tmp_path / "m")
+    assert time.process_time() - start < 0.5
+    assert error.value.where == str(tmp_path / "m/config.json")
+    assert len(str(error.value)) < 1000
+
+
+def test_very_many_faults_are_counted(tmp_path):
+    write_folder(tmp_path / "m", "xlm-roberta")
+    edit_config(tmp_path / "m", num_hidden_layers=1000)
+    with pytest.raises(WeightsError, match=r"15968 tensors do not .*") as error:
+        xm.check(tmp_path / "m")
+    assert error.value.problem.endswith("and 15948 more")
+    assert len(str(error.value)) < 3000
+
+
+@pytest.mark.parametrize("absent", [False, True])
+@pytest.mark.parametrize(
+    "kind", ["BertConfig", "RobertaConfig", "XLMRobertaConfig", "XLMRobertaXLConfig"]
+)
+def test_fields_that_are_null_or_absent_have_the_defaults_of_transformers(kind, absent):
+    import transformers
+
+    theirs = getattr(transformers, kind)()
+    values = theirs.to_dict()
+    for name in ("layer_norm_eps", "pad_token_id", "hidden_dropout_prob"):
+        values[name] = None
+    if absent:
+        values = {name: value for name, value in values.items() if value is not None}
+    ours = xm.EncoderConfig.from_hf(values)
+    assert (ours.layer_norm_eps, ours.pad_id) == (theirs.layer_norm_eps, theirs.pad_token_id)
+    assert ours.dropout == theirs.hidden_dropout_prob
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architectures": 3}, "architectures=3"),
+        ({"architectures": [["a"]]}, r"architectures=\[\['a'\]\]"),
+        ({"id2label": ["a", "b", "c"]}, "id2label must name"),
+        ({"id2label": {"0": "a", "1": "b", "x": "c"}}, "id2label must name"),
+        ({"id2label": {"0": "a", "1": "b", "2": None}}, "id2label must name"),
+        ({"classifier_dropout": "much"}, "classifier_dropout must be a number"),
+    ],
+)
+def test_fields_of_a_head_that_cannot_be(change, message, tmp_path):
+    write_folder(tmp_path / "m", "bert", HEADS[0])
+    edit_config(tmp_path / "m", **change)
+    with pytest.raises(UserError, match=message) as error:
+        xm.load_model(tmp_path / "m")
+    assert error.value.where == str(tmp_path / "m/config.json")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -17,7 +17,7 @@ from test_hf import assert_equal_params
 from test_model import highest_precision, write_folder  # noqa: F401
 
 from xt_jax import model as xm
-from xt_jax.errors import DataError, WeightsError
+from xt_jax.errors import DataError, UserError, WeightsError
 from xt_jax.model import hf_files
 
 
@@ -42,6 +42,31 @@ def test_shards(tmp_path):
     (tmp_path / "m/model-00003-of-00003.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"not there: model-00003-of-00003\.safetensors"):
         xm.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "weight_map",
+    [None, [], {}, {"a": 3}, {"a": ["b"]}, {"a": "../b.bin"}, {"a": "x\0.bin"}, {"a": "b" * 9999}],
+)
+def test_an_index_that_cannot_be(tmp_path, weight_map):
+    write_folder(tmp_path / "m", "xlm-roberta")
+    (tmp_path / "m/model.safetensors").unlink()
+    index = tmp_path / "m/model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(WeightsError, match="weight_map names") as error:
+        xm.check(tmp_path / "m")
+    assert error.value.where == str(index)
+    assert len(str(error.value)) < 1000
+
+
+def test_folders_in_the_place_of_files(tmp_path):
+    write_folder(tmp_path / "m", "xlm-roberta")
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / "m" / name).unlink()
+        (tmp_path / "m" / name).mkdir()
+        with pytest.raises(UserError, match="cannot be opened") as error:
+            xm.load(tmp_path / "m")
+        assert error.value.where == str(tmp_path / "m" / name)
 
 
 def test_unreadable_folders(tmp_path):
