@@ -180,7 +180,9 @@ def _tried(folder: epath.Path) -> Tokenizer:
         lacking = [n for n in ("pad", "unk") if getattr(tokenizer, f"{n}_token_id") is None]
         if not lacking and tokenizer.is_fast:
             Template.of(tokenizer)
-            subwords(tokenizer, ["a \U0010fffd"], offsets=True)  # has an unknown character
+            pieces, _ = subwords(tokenizer, ["a 𒐫"], offsets=True)  # has an unknown character
+            if not pieces[0]:
+                raise ValueError("it finds no token in a text")
             fingerprint(tokenizer)
             return tokenizer
     except BaseException as error:  # a panic of the Rust library is no `Exception`
