@@ -101,38 +101,32 @@ def test_a_mixture_killed_in_the_middle_ends_with_the_same_numbers(tmp_path, kil
     assert fit_in(tmp_path / "killed") == uninterrupted[killed_at // 2 - 1 :]
 
 
-@pytest.mark.parametrize("killed_at", [4, 6, 8])
-def test_a_killed_phase_ends_with_the_same_numbers(tmp_path, killed_at):
-    config = TrainConfig(save_every_steps=2, log_every=100)
-    mesh = ONE
-    recipe = dataclasses.replace(RECIPE, eval_every=2)
-
-    def fit_in(folder, kill: int = 0):
-        sums = []
-
-        def evaluate(params):
-            if kill and 2 * (len(sums) + 1) == kill:
-                raise Killed
-            sums.append(weights_sum(params))
-            return sums[-1] * (-1) ** len(sums)
-
-        saved: list[int] = []
-        run, params = run_in(folder, evaluate, recipe=recipe, saved=saved)
-        return fit(run, params, CONFIG, config, mesh), sums, saved
-
-    whole, sums, _ = fit_in(tmp_path / "whole")
-    with pytest.raises(Killed):
-        fit_in(tmp_path / "killed", killed_at)
-    resumed_at = killed_at - 2
-    seen: list[float] = []
+def fit_alternating(folder, *, begun: int = 0, killed_at: int = 0):
+    """Returns the progress and what each evaluation saw; they alternately gain and lose."""
+    sums: list[float] = []
 
     def evaluate(params):
-        seen.append(weights_sum(params))
-        return seen[-1] * (-1) ** (len(seen) + resumed_at // 2)
+        if killed_at and 2 * (len(sums) + 1) == killed_at:
+            raise Killed
+        sums.append(weights_sum(params))
+        return sums[-1] * (-1) ** (len(sums) + begun // 2)
 
-    run, params = run_in(tmp_path / "killed", evaluate, recipe=recipe)
-    assert fit(run, params, CONFIG, config, mesh) == whole
-    assert seen == sums[resumed_at // 2 :]
+    run, params = run_in(folder, evaluate, recipe=dataclasses.replace(RECIPE, eval_every=2))
+    return fit(run, params, CONFIG, TrainConfig(save_every_steps=2, log_every=100), ONE), sums
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    return fit_alternating(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize("killed_at", [4, 6, 8])
+def test_a_killed_phase_ends_with_the_same_numbers(tmp_path, whole_run, killed_at):
+    whole, sums = whole_run
+    with pytest.raises(Killed):
+        fit_alternating(tmp_path, killed_at=killed_at)
+    resumed_at = killed_at - 2
+    assert fit_alternating(tmp_path, begun=resumed_at) == (whole, sums[resumed_at // 2 :])
 
 
 def test_a_phase_in_a_relative_folder_is_saved_and_goes_on(tmp_path, monkeypatch):
@@ -160,7 +154,7 @@ def test_patience_ends_training_and_the_best_step_is_kept(tmp_path):
 
 
 def test_training_learns_and_moves_from_its_start(tmp_path):
-    recipe = dataclasses.replace(RECIPE, epochs=12, learning_rate=3e-3)
+    recipe = dataclasses.replace(RECIPE, epochs=12, learning_rate=3e-3, eval_every=1000)
     features = pair_features(320)
     run, params = run_in(tmp_path, lambda _: 0.0, recipe=recipe, features=features)
     (stream,) = run.tasks

@@ -25,7 +25,7 @@ from xt_jax.model.heads import Model
 from xt_jax.model.sharding import make_mesh, place_batch, place_params
 from xt_jax.tasks.table import FAMILIES
 from xt_jax.train.batches import TrainedTask, batch_stream
-from xt_jax.train.step import compile_step, init_state
+from xt_jax.train.step import compile_step, dropout_key, init_state
 
 
 def run_steps(devices: int, layout: str, accumulate: int = 1, model_axis: int = 1, steps: int = 6):
@@ -119,12 +119,15 @@ def test_dropout_follows_seed_and_step():
     graphdef, params = new_params()
     batch = jax.tree.map(jnp.asarray, materialise(plan, features, 0, 1))
 
+    spec = spec_of(graphdef, plan.steps)
+    placed = place_params(params, ONE, "replicated")
+    state = init_state(placed, spec.optimizer, ONE, [0])
+    step_fn = compile_step(spec, state)
+
     def grad_norm(seed: int, step: int) -> float:
-        spec = spec_of(graphdef, plan.steps)
-        placed = place_params(params, ONE, "replicated")
-        state = init_state(placed, spec.optimizer, ONE, [seed])._replace(step=jnp.int32(step))
-        copy = jax.tree.map(jnp.copy, state)
-        return float(compile_step(spec, copy)(copy, batch)[1]["grad_norm"][0])
+        changed = state._replace(key=dropout_key(seed), step=jnp.int32(step))
+        copy = jax.tree.map(jnp.copy, changed)
+        return float(step_fn(copy, batch)[1]["grad_norm"][0])
 
     assert grad_norm(0, 0) == grad_norm(0, 0)
     assert len({grad_norm(0, 0), grad_norm(0, 1), grad_norm(1, 0)}) == 3
