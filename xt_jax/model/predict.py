@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
@@ -16,23 +17,35 @@ from xt_jax import hosts, preemption
 from xt_jax.data.packed_sets import PackedSets, pack_sets
 from xt_jax.data.packing import Features, spread
 from xt_jax.data.shape import Shape
+from xt_jax.errors import DataError
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.sharding import local_rows, place_batch, row_multiple, step_tokens
 from xt_jax.ticker import Ticker
 
-# (model, batch) -> {"fields": {name: [R, S, ...]}, "tokens": {name: [R, T, ...]}}
+# (model, batch) -> {"fields": {name: [R, S, ...]}, "tokens": {name: [R, T, ...]}}; an integer below
+# 0 stands for what cannot be said since a number is not finite (`most_probable`).
 PredictFn = Callable[[Any, dict[str, jax.Array]], dict[str, dict[str, jax.Array]]]
 Outputs = dict[str, np.ndarray]
 
 
+def most_probable(logits: jax.Array) -> jax.Array:
+    """Returns the index of the highest logit in the last axis; -1 where one is not finite."""
+    return jnp.where(jnp.isfinite(logits).all(axis=-1), jnp.argmax(logits, axis=-1), -1)
+
+
 @dataclass(frozen=True)
 class Predictor:
-    """A model without its parameters, its prediction function and its mesh."""
+    """A model without its parameters, its prediction function and its mesh.
+
+    Attributes:
+        name: of the model, for errors.
+    """
 
     graphdef: Any
     predict_fn: PredictFn
     mesh: Mesh
     config: EncoderConfig
+    name: str = "the model"
 
     def stream(
         self, sets: Sequence[Features], *, packing: bool = True, shape: Shape | None = None
@@ -49,7 +62,11 @@ class Predictor:
         )
 
     def __call__(
-        self, params: nnx.State, stream: PackedSets, wanted: Collection[int] | None = None
+        self,
+        params: nnx.State,
+        stream: PackedSets,
+        wanted: Collection[int] | None = None,
+        names: Sequence[str] = (),
     ) -> Iterator[tuple[int, Outputs]]:
         """Yields (index of the data set, outputs of `predict_fn` for its features in order).
 
@@ -57,19 +74,30 @@ class Predictor:
         in `wanted` (None: all) are run, with the same batches as in a full run, so that the
         predictions after a restart are equal bit for bit.
 
+        Args:
+            names: of the data sets, for errors.
+
         Yields:
             For every name under "fields" an array [N, ...]; for every name under "tokens" an array
             [sum(lengths), ...], aligned with the data set's `tokens`.
 
         Raises:
             Preempted: the run was asked to end.
+            DataError: an output holds NaN or infinity.
             AssertionError: not every feature was predicted exactly once.
         """
         remaining = sorted(set(range(len(stream.sets)) if wanted is None else wanted))
         gathered = {i: _Gathered(stream.sets[i]) for i in remaining}
         yield from _complete(remaining, gathered)
-        for step, outputs in self._outputs(params, stream, stream.steps(gathered)):
+        for step, (outputs, is_finite) in self._outputs(params, stream, stream.steps(gathered)):
             for i, at in stream.parts(step):
+                if i in gathered and not is_finite[stream.plan.row[at]].all():
+                    raise DataError(
+                        f"The outputs for {names[i] if names else 'the texts'} hold NaN or "
+                        "infinity.",
+                        where=self.name,
+                        remedy="use a model with sound weights",
+                    )
                 if i in gathered:
                     gathered[i].add(outputs, stream, i, at)
             yield from _complete(remaining, gathered)
@@ -81,8 +109,8 @@ class Predictor:
 
     def _outputs(
         self, params: nnx.State, stream: PackedSets, steps: Sequence[int]
-    ) -> Iterator[tuple[int, dict[str, dict[str, np.ndarray]]]]:
-        """Yields (step, outputs on the host), with the device one step ahead of the host."""
+    ) -> Iterator[tuple[int, tuple[dict[str, dict[str, np.ndarray]], np.ndarray]]]:
+        """Yields (step, what `_compiled` gave), with the device one step ahead of the host."""
         pending: tuple[int, Any] | None = None
         rows = local_rows(self.mesh, stream.plan.rows)
         ticker = Ticker("predicted batches", len(steps))
@@ -100,7 +128,16 @@ class Predictor:
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def _compiled(graphdef: Any, params: nnx.State, batch: dict[str, jax.Array], predict_fn: PredictFn):
-    return predict_fn(nnx.merge(graphdef, params), batch)
+    """Returns the outputs, and for each row [R] whether all that count are finite."""
+    outputs = predict_fn(nnx.merge(graphdef, params), batch)
+    counts = {"fields": batch["feature"] >= 0, "tokens": batch["segment_ids"] > 0}
+    is_finite = jnp.ones(len(batch["segment_ids"]), bool)
+    for kind, arrays in outputs.items():
+        for values in arrays.values():
+            is_sound = jnp.isfinite(values) & (values >= 0 if values.dtype == jnp.int32 else True)
+            each = is_sound.reshape(*values.shape[:2], -1).all(axis=-1)
+            is_finite &= (each | ~counts[kind]).all(axis=-1)
+    return outputs, is_finite
 
 
 class _Gathered:

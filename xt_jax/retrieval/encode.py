@@ -46,6 +46,7 @@ class SentenceEncoder:
         pooling: `mean` over all tokens, `mean_no_special` without the special ones, or `first`.
         max_length: tokens at which a sentence is cut, special ones included.
         mesh: sentences are spread over its axis `data`; None: one device.
+        name: for errors.
     """
 
     # Attributes that the evaluators of sentence-transformers read.
@@ -61,6 +62,7 @@ class SentenceEncoder:
         pooling: str = "mean",
         max_length: int = 512,
         mesh: Mesh | None = None,
+        name: str = "encoder",
     ):
         config = encoder.config
         layer = tatoeba_layer(config.num_layers) if layer is None else layer
@@ -85,11 +87,11 @@ class SentenceEncoder:
                 remedy=f"use {shortest} to {config.max_length}",
             )
         self.layer, self.pooling, self.max_length = layer, pooling, max_length
-        self.name, self.key = "encoder", ""
+        self.name, self.key = name, ""
         self.tokenizer, self.config = tokenizer, config
         graphdef, self._params = nnx.split(encoder)
         mesh = mesh or make_mesh(devices=jax.local_devices()[:1])
-        self._predictor = Predictor(graphdef, _predict_fn(layer, pooling), mesh, config)
+        self._predictor = Predictor(graphdef, _predict_fn(layer, pooling), mesh, config, name)
 
     @classmethod
     def load(
@@ -104,8 +106,8 @@ class SentenceEncoder:
         mesh = options.pop("mesh", None) or make_mesh(devices=jax.local_devices()[:1])
         encoder = pretrained.load(None, lambda path, x: place_param(path, x, mesh, "replicated"))
         length = options.pop("max_length", min(512, pretrained.config.max_length))
-        made = cls(encoder, pretrained.tokenizer, mesh=mesh, max_length=length, **options)
-        made.name = pretrained.name
+        options |= {"mesh": mesh, "max_length": length, "name": pretrained.name}
+        made = cls(encoder, pretrained.tokenizer, **options)
         made.key = digest(pretrained.key, pretrained.numerics, fingerprint(pretrained.tokenizer))
         return made
 
@@ -186,7 +188,8 @@ class SentenceEncoder:
     def _chunk(self, texts: list[str], bar: tqdm) -> np.ndarray:
         features = self._tokenize(texts)
         stream = self._predictor.stream([features], shape=self._shape(features))
-        ((_, outputs),) = self._predictor(self._params, stream)
+        names = [f"{len(texts)} sentences from {texts[0][:80]!r} on"]
+        ((_, outputs),) = self._predictor(self._params, stream, names=names)
         bar.update(len(texts))
         return outputs["embedding"]
 

@@ -65,10 +65,13 @@ class Scorer:
             if is_wanted[i] or (d in devs and d.language in languages)
         ]
         predict = (self.all_layers and family.predict_layers) or family.predict
-        predictor = Predictor(self.graphdef, predict, self.mesh, self.source.config)
+        predictor = Predictor(
+            self.graphdef, predict, self.mesh, self.source.config, self.source.name
+        )
         stream = predictor.stream([d.features for d in ordered], packing=self.packing)
         settings: dict[str, Any] = {}
-        for i, outputs in predictor(params, stream, needed):
+        names = [f"{self.task.name} {d.split} {d.language}" for d in ordered]
+        for i, outputs in predictor(params, stream, needed, names):
             dataset = ordered[i]
             evaluation = self._evaluation(dataset, outputs)
             decoded = family.decoded(evaluation)

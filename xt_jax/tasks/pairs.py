@@ -15,6 +15,7 @@ from xt_jax.data.tokenize import Tokenizer, ragged
 from xt_jax.model.batch import Batch, Sums
 from xt_jax.model.heads import ClassificationHead, Model, take_tokens
 from xt_jax.model.layers import split_key
+from xt_jax.model.predict import most_probable
 from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics.basic import accuracy, binary_f1, matches, over_one
 from xt_jax.tasks.packed import encode, run_encoder
@@ -49,7 +50,7 @@ def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     """Returns the most probable label of each segment."""
     hidden = run_encoder(model.encoder, batch, None)
     logits = model.head(take_tokens(hidden, batch["starts"]))
-    return {"fields": {"label": jnp.argmax(logits, axis=-1)}, "tokens": {}}
+    return {"fields": {"label": most_probable(logits)}, "tokens": {}}
 
 
 def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list[str]:

@@ -21,6 +21,7 @@ from xt_jax.data.tokenize import Template, Tokenizer, ragged, subwords, token_ty
 from xt_jax.model.batch import Batch, Sums
 from xt_jax.model.heads import Model, TaggingHead
 from xt_jax.model.layers import split_key
+from xt_jax.model.predict import most_probable
 from xt_jax.tasks.family import Array, Family, Labels, Metrics, Outputs, Task
 from xt_jax.tasks.metrics.basic import f1_ratios
 from xt_jax.tasks.metrics.tagging import entity_counts, entity_scores, tag_accuracy, tag_counts
@@ -78,7 +79,7 @@ def loss(model: Model, batch: Batch, key: jax.Array | None) -> Sums:
 def predict(model: Model, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     """Returns the most probable tag of every token."""
     logits = model.head(run_encoder(model.encoder, batch, None))
-    return {"fields": {}, "tokens": {"tag": jnp.argmax(logits, axis=-1)}}
+    return {"fields": {}, "tokens": {"tag": most_probable(logits)}}
 
 
 def decode(outputs: Outputs, features: Features, examples: Sequence, labels: Labels) -> list:
