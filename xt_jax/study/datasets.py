@@ -24,7 +24,7 @@ from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import FAMILIES, Task
 
 CHUNK = 10_000  # examples tokenised at a time
-FORMAT = 3  # raise it when the same examples give other features than before
+FORMAT = 4  # raise it when the same examples give other features than before
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ context; the best of `N_BEST` starts times `N_BEST` ends wins over all windows.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ MAX_QUESTION = 64  # tokens
 MAX_ANSWER = 30  # tokens
 N_BEST = 20
 MIN_LENGTH = MAX_QUESTION + 16
+_MARKS = ("Mn", "Me", "Cf")  # Unicode's combining marks, and joiners and the like
 _CHANCE = 15.0  # percent F1 of a span somewhere in the passage
 
 
@@ -59,6 +61,7 @@ def tokenize(
         before, after = [-1] * len(prefix), [-1] * len(template.after)
         room = limits["max_length"] - len(prefix) - len(template.after)
         answer = _answer_tokens(example, offsets[i])
+        reach = _with_marks(example.context, offsets[i])
         for cut in _cuts(len(contexts[i]), room, limits["doc_stride"]):
             span = slice(cut.first, cut.first + cut.length)
             tokens["input_ids"].append(prefix + contexts[i][span] + template.after)
@@ -68,7 +71,7 @@ def tokenize(
             start, end = _answer_in(cut, answer, len(prefix))
             for name, value in (("example", i), ("start", start), ("end", end)):
                 fields[name].append(value)
-            begins, ends = zip(*offsets[i][span], strict=True) if cut.length else ((), ())
+            begins, ends = zip(*reach[span], strict=True) if cut.length else ((), ())
             owned = cut.owned.astype(int).tolist()
             for name, values in (("begin", begins), ("end", ends), ("max_context", owned)):
                 host[name].append([*before, *values, *after])
@@ -163,6 +166,27 @@ def _owner(tokens: int, firsts: list[int], lengths: list[int]) -> np.ndarray:
         nearer = np.minimum(left, right) + 0.01 * length
         scores.append(np.where((left >= 0) & (right >= 0), nearer, -np.inf))
     return np.argmax(np.array(scores), axis=0) if tokens else position
+
+
+def _with_marks(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Returns the characters of each token with the marks beside it that no token covers.
+
+    Tokenizers drop combining marks and joiners, or compose them with the letter before. Such a
+    mark belongs to the token that it follows; after a space, to the token that it precedes.
+    """
+    if text.isascii():
+        return offsets
+    begins = [*(begin for begin, _ in offsets), len(text)]
+    reach = []
+    last = 0
+    for (begin, end), following in zip(offsets, begins[1:], strict=True):
+        while begin > last and unicodedata.category(text[begin - 1]) in _MARKS:
+            begin -= 1
+        while end < following and unicodedata.category(text[end]) in _MARKS:
+            end += 1
+        last = max(last, end)
+        reach.append((begin, end))
+    return reach
 
 
 def _answer_tokens(example: SpanExample, offsets: list[tuple[int, int]]) -> tuple[int, int] | None:
