@@ -85,7 +85,8 @@ def test_any_text_is_read_as_at_once(scratch, text, size):
     assert [lines[i] for i in range(len(lines))] == want
     first, count = distinct(lines)
     stripped = [line.strip() for line in want]
-    assert [line.strip() for line in first] == [s for s in dict.fromkeys(stripped) if s]
+    seen = [s for s in dict.fromkeys(stripped) if set(s) & set("abé中😀")]
+    assert [line.strip() for line in first] == seen
     assert first.rows.tolist() == [stripped.index(line.strip()) for line in first]
     assert count.tolist() == [stripped.count(line.strip()) for line in first]
 
@@ -111,6 +112,23 @@ def test_of_equal_lines_the_first_stands_for_all(written):
     assert count.tolist() == [3, 2, 1]
     first, count = distinct(Lines(written(b"\n \n\t\r\n")))
     assert list(first) == list(count) == []
+
+
+def test_lines_without_a_visible_character_are_no_sentences(written):
+    unseen = [
+        "\u200b",
+        "\u200c \u200d",
+        "\ufeff\u2060",
+        "\u00ad",
+        "\u2800\u3164",
+        "\ufe0f",
+        "\0",
+        "\x1f",
+    ]
+    lines = Lines(written("\n".join([*unseen, "\u200bcat", "\u0301", "\u200b."]).encode()))
+    first, count = distinct(lines)
+    assert list(first) == ["\u200bcat", "\u0301", "\u200b."]
+    assert count.sum() == 3
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])

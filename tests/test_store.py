@@ -149,6 +149,47 @@ def test_embeddings_of_something_else_are_not_touched(tmp_path, stop, change, na
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("text", "problem", "place"),
+    [
+        ("{", "broken JSON", "progress.json:1:2"),
+        ("", "the file is empty", "progress.json"),
+        ("[" * 100_000, "nested too deep", "progress.json:1:1"),
+        ("[]", "does not say how much", "progress.json"),
+        ('{"done": "4"}', "does not say how much", "progress.json"),
+        ('{"done": true}', "does not say how much", "progress.json"),
+        ('{"done": 4}', "made with another model, layer, file", ""),
+    ],
+)
+def test_a_damaged_record_is_named_and_nothing_is_touched(tmp_path, text, problem, place):
+    made(tmp_path)
+    (tmp_path / "progress.json").write_text(text)
+    before = contents(tmp_path)
+    with pytest.raises(DataError, match=problem) as error:
+        made(tmp_path)
+    assert error.value.where == str(tmp_path / place)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("done", [-1, 12])
+def test_more_or_fewer_embeddings_than_can_be_are_not_done(tmp_path, done):
+    made(tmp_path)
+    path = tmp_path / "progress.json"
+    path.write_text(path.read_text().replace('"done": 11', f'"done": {done}'))
+    with pytest.raises(DataError, match=f"{done} of 11 embeddings cannot be done"):
+        made(tmp_path)
+
+
+def test_an_array_with_another_header_is_made_again(tmp_path):
+    made(tmp_path)
+    before = contents(tmp_path)
+    with (tmp_path / "embeddings.npy").open("r+b") as file:
+        file.write(b"no numpy")
+    made(tmp_path, embedder(log=(log := [])))
+    assert log == TEXTS
+    assert contents(tmp_path) == before
+
+
 def test_an_embedder_that_gives_too_little_is_noticed(tmp_path):
     with pytest.raises(ValueError, match="expected 11 embeddings, got 4"):
         made(tmp_path, lambda texts: iter([vectors(texts[:CHUNK])]))

@@ -18,6 +18,8 @@ from etils import epath
 
 from xt_jax.errors import DataError, UserError
 
+_AGAIN = "the file is cut off or was edited; fetch it again"
+
 
 def read_text(path: epath.PathLike) -> str:
     """Reads the UTF-8 text of a file, without a byte-order mark; line ends stay as they are.
@@ -64,7 +66,7 @@ def read_lines(path: epath.PathLike) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-def parse_json(text: str, path: epath.PathLike, line: int = 1) -> Any:
+def parse_json(text: str, path: epath.PathLike, line: int = 1, *, remedy: str = _AGAIN) -> Any:
     """Parses JSON that begins on `line` of a file.
 
     Raises:
@@ -91,7 +93,7 @@ def parse_json(text: str, path: epath.PathLike, line: int = 1) -> Any:
     raise DataError(
         problem,
         where=f"{path}:{line + text.count(_LF, 0, at)}:{at - text.rfind(_LF, 0, at)}",
-        remedy="the file is cut off or was edited; fetch it again",
+        remedy=remedy,
     )
 
 

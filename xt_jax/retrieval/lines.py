@@ -7,6 +7,7 @@ ends a line: U+2028, U+0085 and form feeds occur inside sentences.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
@@ -17,6 +18,11 @@ from xt_jax.errors import DataError
 
 _BYTES = 2**24  # read at a time
 _BOM = b"\xef\xbb\xbf"
+_INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Zs")  # Unicode's controls, joiners and the like, and spaces
+# Fillers, selectors of variants and an empty pattern, which Unicode counts as letters and symbols.
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0" + "".join(
+    map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
+)
 
 
 class Lines(Sequence[str]):
@@ -78,7 +84,7 @@ class Lines(Sequence[str]):
 
 
 def distinct(lines: Lines) -> tuple[Lines, np.ndarray]:
-    """Returns the first of each distinct non-blank line, and how often the line occurs.
+    """Returns the first of each distinct line with a visible character, and how often it occurs.
 
     Lines that differ in white space at their ends are equal.
     """
@@ -87,7 +93,7 @@ def distinct(lines: Lines) -> tuple[Lines, np.ndarray]:
     count: list[int] = []
     for row, line in enumerate(lines):
         text = line.strip()
-        if not text:
+        if not any(map(_is_visible, text)):
             continue
         digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
         place = seen.setdefault(digest, len(first))
@@ -96,6 +102,10 @@ def distinct(lines: Lines) -> tuple[Lines, np.ndarray]:
             count.append(0)
         count[place] += 1
     return lines.take(np.array(first, np.int64)), np.array(count, np.int64)
+
+
+def _is_visible(character: str) -> bool:
+    return unicodedata.category(character) not in _INVISIBLE and character not in _BLANK
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from xt_jax.errors import DataError
-from xt_jax.files import atomic_write_text
+from xt_jax.files import atomic_write_text, parse_json, read_text
 
 ARRAY, PROGRESS = "embeddings.npy", "progress.json"
+_REMEDY = "remove the folder, or name another one"
 
 
 def embed_to_disk(
@@ -48,7 +49,7 @@ def embed_to_disk(
     key = {**key, "sentences": len(texts), "dim": dim, "dtype": dtype}
     header, row_bytes = _header((len(texts), dim), dtype), dim * np.dtype(dtype).itemsize
     done = _rows_done(folder, key)
-    if done and (folder / ARRAY).stat().st_size < len(header) + done * row_bytes:
+    if done and not _begins_with(folder / ARRAY, header, done * row_bytes):
         done = 0  # the array was damaged
     if done < len(texts):
         with (folder / ARRAY).open("r+b" if done else "wb") as file:
@@ -78,16 +79,28 @@ def _rows_done(folder: Path, key: dict[str, Any]) -> int:
     """Returns how many rows are recorded as done in the folder; 0 where there is nothing yet."""
     if not (folder / PROGRESS).exists() or not (folder / ARRAY).exists():
         return 0
-    recorded = json.loads((folder / PROGRESS).read_text())
-    done = recorded.pop("done")
+    path = folder / PROGRESS
+    recorded = parse_json(read_text(path), path, remedy=_REMEDY)
+    done = recorded.pop("done", None) if isinstance(recorded, dict) else None
+    if type(done) is not int:
+        raise DataError("the file does not say how much is done", where=path, remedy=_REMEDY)
     if recorded != key:
         differing = [name for name in key if recorded.get(name) != key[name]]
         raise DataError(
             f"The folder holds embeddings made with another {', '.join(differing) or 'program'}.",
             where=folder,
-            remedy="remove the folder, or name another one",
+            remedy=_REMEDY,
         )
+    if not 0 <= done <= key["sentences"]:
+        problem = f"{done} of {key['sentences']} embeddings cannot be done"
+        raise DataError(problem, where=path, remedy=_REMEDY)
     return done
+
+
+def _begins_with(array: Path, header: bytes, size: int) -> bool:
+    """Whether a file has this header and at least `size` bytes after it."""
+    with array.open("rb") as file:
+        return file.read(len(header)) == header and array.stat().st_size >= len(header) + size
 
 
 def _finite(rows: np.ndarray, dtype: str, texts: Sequence[str], first: int) -> np.ndarray:
