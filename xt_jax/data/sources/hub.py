@@ -12,7 +12,6 @@ Where the published tables differ from the releases:
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -36,7 +35,7 @@ from xt_jax.data.sources.tables import (
 )
 from xt_jax.data.treebanks import treebank_word
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.files import find
+from xt_jax.files import decode, find, parse_json
 from xt_jax.languages import (
     BUCC,
     MLQA,
@@ -157,7 +156,7 @@ def _rows(path: epath.Path, classes: Mapping[str, Sequence[str]]) -> Iterator[tu
     number = 0
     try:
         with path.open("rb") as file, parquet.ParquetFile(file) as table:
-            stated = _stated_classes(table.schema_arrow.metadata or {})
+            stated = _stated_classes(table.schema_arrow.metadata or {}, path)
             for batch in table.iter_batches(_ROWS):
                 for row in batch.to_pylist():
                     where = f"{path}, row {number}"
@@ -166,19 +165,20 @@ def _rows(path: epath.Path, classes: Mapping[str, Sequence[str]]) -> Iterator[tu
                             row[column] = converters.named(row[column], names, where)
                     yield where, row
                     number += 1
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(
             f"the parquet file cannot be read ({str(error).splitlines()[0]})",
             where=f"{path}, row {number}" if number else path,
-            remedy="it is cut off or not parquet; fetch it again",
+            remedy="it is cut off, damaged or not parquet; fetch it again",
         ) from error
 
 
-def _stated_classes(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
+def _stated_classes(metadata: Mapping[bytes, bytes], path: epath.Path) -> dict[str, Sequence[str]]:
     """Returns the class names by column that the `datasets` library stores in a schema."""
+    stated = parse_json(decode(metadata.get(b"huggingface", b"{}"), path), path)
     try:
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-    except (ValueError, KeyError, TypeError):
+        features = stated["info"]["features"]
+    except (KeyError, TypeError):
         return {}
     classes = {column: _names(feature) for column, feature in features.items()}
     return {column: names for column, names in classes.items() if names}

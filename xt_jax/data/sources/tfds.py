@@ -17,7 +17,6 @@ Where TFDS differs from the releases (builders of 4.9.10):
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +40,7 @@ from xt_jax.data.sources.tables import (
 )
 from xt_jax.data.treebanks import treebank_word
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.files import find
+from xt_jax.files import find, parse_json, read_text
 from xt_jax.languages import BUCC, MLQA, PANX, PAWSX, TATOEBA, TYDIQA, UDPOS, XNLI, XQUAD
 
 _INFO = "dataset_info.json"
@@ -147,14 +146,11 @@ def _latest(folder: epath.Path, split: str) -> epath.Path | None:
 def _splits(folder: epath.Path) -> dict[str, list[int]]:
     """Reads the number of rows of each file, by split."""
     try:
-        info = json.loads((folder / _INFO).read_text())
+        info = parse_json(read_text(folder / _INFO), folder / _INFO, remedy=_AGAIN)
         return {s["name"]: [int(n) for n in s["shardLengths"]] for s in info["splits"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            "the description of the data set is unreadable",
-            where=folder / _INFO,
-            remedy="prepare the data set again",
-        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        problem = "the description of the data set does not list the splits and their shards"
+        raise DataError(problem, where=folder / _INFO, remedy=_AGAIN) from error
 
 
 def _unshuffled(count: int, split: str, first: int) -> list[int]:
