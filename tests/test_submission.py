@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
+from etils import epath
 from readers import ner, parallel, squad
 from submissions import MADE_UP, TOLERANCE, assert_equal, made_up, ref, verdict
 
@@ -19,6 +21,7 @@ from xt_jax.data.examples import (
     TagExample,
 )
 from xt_jax.errors import ConfigError, DataError
+from xt_jax.study.job import TargetRecord
 from xt_jax.tasks.benchmarks import XTREME
 from xt_jax.tasks.submission.official import evaluate
 from xt_jax.tasks.submission.write import write, write_labels
@@ -296,6 +299,36 @@ def test_malformed_files(tmp_path, name, text, problem, line):
     assert problem in error.value.problem
     assert error.value.where == f"{tmp_path / name}{line}"
     assert error.value.remedy
+
+
+ROWS = ['{"id": "a", "prediction": "neutral"}', '{"id": "b", "prediction": "entailment"}']
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem", "place"),
+    [
+        (ROWS, "", ""),
+        (ROWS[:1], "not those of the data set's examples", ""),
+        (ROWS[::-1], "not those of the data set's examples", ""),
+        ([ROWS[0], ROWS[1][:-3]], "broken JSON", ":2:27"),
+        (["[" * 100_000, ROWS[1]], "nested too deep", ":1:1"),
+        ([ROWS[0], '{"id": 3}'], "column 'id' holds 3, no str", ":2"),
+        ([], "not those of the data set's examples", ""),
+    ],
+)
+def test_predictions_of_an_earlier_run_are_those_of_the_examples(tmp_path, lines, problem, place):
+    path = epath.Path(tmp_path / "predictions.jsonl")
+    path.write_text("".join(f"{line}\n" for line in lines))
+    dataset = SimpleNamespace(examples=[SimpleNamespace(id=name) for name in "ab"])
+    data = SimpleNamespace(task=TASKS["xnli"])
+    record = SimpleNamespace(_predictions=lambda _: path, data=data)
+    if not problem:
+        found = TargetRecord._read_predictions(record, dataset)
+        assert found == ["neutral", "entailment"]
+        return
+    with pytest.raises(DataError, match=problem) as error:
+        TargetRecord._read_predictions(record, dataset)
+    assert error.value.where == f"{path}{place}"
 
 
 def test_stripped_answers_are_not_scored(xtreme):

@@ -10,6 +10,8 @@ from absl import logging
 from etils import epath
 
 from xt_jax import hosts
+from xt_jax.data.rows import field, read_json_lines
+from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.records import example_scores as score_files
 from xt_jax.records.results import Row
@@ -187,12 +189,7 @@ class TargetRecord:
         for dataset in self.datasets:
             if dataset.split != "test" or not dataset.official or task.name not in XTREME.tasks:
                 continue
-            lines = self._predictions(dataset).read_text().removesuffix("\n")
-            rows = [json.loads(line) for line in lines.split("\n")] if lines else []
-            if FAMILIES[task.family].whole:
-                predictions = [(row["id"], row["prediction"]) for row in rows]
-            else:
-                predictions = [row["prediction"] for row in rows]
+            predictions = self._read_predictions(dataset)
             submission.write(folder, task.name, dataset.language, dataset.examples, predictions)
             if dataset.labelled and dataset.key not in labels:
                 submission.write_labels(
@@ -213,6 +210,25 @@ class TargetRecord:
         name = f"{dataset.split}-{dataset.language}-{dataset.key[:8]}.jsonl"
         home = self.study.trainer.home(self.checkpoint)
         return home / "predictions" / self.data.task.name / name
+
+    def _read_predictions(self, dataset: Dataset) -> list:
+        """Reads what `write` wrote.
+
+        Raises:
+            DataError: the file was damaged.
+        """
+        path = self._predictions(dataset)
+        lines = read_json_lines(path) if path.stat().length else ()
+        rows = [(field(row, "id", str, place), row.get("prediction")) for place, row in lines]
+        if FAMILIES[self.data.task.family].whole:
+            return rows
+        if [id_ for id_, _ in rows] != [example.id for example in dataset.examples]:
+            raise DataError(
+                "the predictions are not those of the data set's examples, one a line",
+                where=path,
+                remedy="remove the file and run again: it is predicted again",
+            )
+        return [prediction for _, prediction in rows]
 
     def _is_scored(self, dataset: Dataset, recorded: Names) -> bool:
         return _row_name(dataset) in recorded and score_files.exists(
