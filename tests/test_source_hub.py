@@ -12,6 +12,8 @@ from pathlib import Path
 import huggingface_hub
 import huggingface_hub.constants
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from published import (
     NLI,
@@ -252,6 +254,42 @@ def test_class_names_of_the_file_come_first(tmp_path):
     rows = [{"premise": "a", "hypothesis": "b", "label": 0}]
     write(path, rows, {"label": ("contradiction", "entailment", "neutral")})
     assert read(HubSource(str(tmp_path)), "mnli", "train", "en")[0].label == "contradiction"
+
+
+@pytest.mark.parametrize(
+    ("note", "problem", "where"),
+    [
+        (b'{"info"', "broken JSON", ":1:8"),
+        (b'{"info": "\xff"}', "byte 0xff is not UTF-8", ":1"),
+        (b"[" * 100_000, "nested too deep", ":1:1"),
+        (
+            b'{"info": {"features": {"label": {"_type": "ClassLabel", "names": 3}}}}',
+            "column 'names' holds 3, no list",
+            "",
+        ),
+    ],
+)
+def test_class_names_that_cannot_be_read(tmp_path, note, problem, where):
+    path = shard(tmp_path / "nyu-mll/glue/mnli", "train")
+    rows = [{"premise": "a", "hypothesis": "b", "label": 0}]
+    path.parent.mkdir(parents=True)
+    table = pa.Table.from_pylist(rows).replace_schema_metadata({"huggingface": note})
+    pq.write_table(table, path)
+    error = fault(tmp_path, "mnli", "train")
+    assert problem in error.problem
+    assert error.where == f"{path}{where}"
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"\xed\xa0\x80"])  # half of a surrogate pair
+def test_a_string_that_is_not_utf8(tmp_path, text):
+    path = shard(tmp_path / "nyu-mll/glue/mnli", "train")
+    path.parent.mkdir(parents=True)
+    texts = pa.StringArray.from_buffers(2, *pa.array([b"a", text], pa.binary()).buffers()[1:])
+    columns = {"premise": texts, "hypothesis": texts, "label": pa.array([0, 0])}
+    pq.write_table(pa.table(columns), path)
+    error = fault(tmp_path, "mnli", "train")
+    assert "cannot be read ('utf-8' codec can't decode byte" in error.problem
+    assert error.where == str(path)
 
 
 def test_a_column_that_is_missing_or_null(tmp_path):

@@ -241,12 +241,23 @@ def test_a_damaged_shard(copied):
     assert str(copied) in error.where
 
 
-def test_an_unreadable_description(copied):
-    (copied / "dataset_info.json").write_text("{")
+@pytest.mark.parametrize(
+    ("text", "problem", "where"),
+    [
+        ("{", "broken JSON", ":1:2"),
+        ("", "the file is empty", ""),
+        ("[" * 100_000, "nested too deep", ":1:1"),
+        ('{"splits": [{"name": "\\ud83d"}]}', "surrogate", ":1:23"),
+        ('{"splits": 3}', "does not list the splits", ""),
+    ],
+)
+def test_an_unreadable_description(copied, text, problem, where):
+    (copied / "dataset_info.json").write_text(text)
     with pytest.raises(DataError) as caught:
         TfdsSource(str(copied.parents[2])).find("xquad", "test", "en")
     error = caught.value
-    assert error.where == str(copied / "dataset_info.json")
+    assert problem in error.problem
+    assert error.where == f"{copied / 'dataset_info.json'}{where}"
 
 
 def test_no_folder(tmp_path, monkeypatch):

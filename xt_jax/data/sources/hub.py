@@ -21,7 +21,7 @@ from etils import epath
 from xt_jax.data import converters
 from xt_jax.data.converters import Convert
 from xt_jax.data.examples import Example
-from xt_jax.data.rows import Row, nonempty
+from xt_jax.data.rows import Row, nonempty, texts
 from xt_jax.data.sources.source import Found, check_complete, content_digest
 from xt_jax.data.sources.tables import (
     ENGLISH,
@@ -176,23 +176,22 @@ def _rows(path: epath.Path, classes: Mapping[str, Sequence[str]]) -> Iterator[tu
 def _stated_classes(metadata: Mapping[bytes, bytes], path: epath.Path) -> dict[str, Sequence[str]]:
     """Returns the class names by column that the `datasets` library stores in a schema."""
     stated = parse_json(decode(metadata.get(b"huggingface", b"{}"), path), path)
-    try:
-        features = stated["info"]["features"]
-    except (KeyError, TypeError):
+    for name in ("info", "features"):
+        stated = stated.get(name) if isinstance(stated, dict) else None
+    if not isinstance(stated, dict):
         return {}
-    classes = {column: _names(feature) for column, feature in features.items()}
+    classes = {column: _names(feature, str(path)) for column, feature in stated.items()}
     return {column: names for column, names in classes.items() if names}
 
 
-def _names(feature: Any) -> Sequence[str]:
+def _names(feature: Any, path: str) -> Sequence[str]:
     """Returns the class names of a ClassLabel or a sequence of them; () for any other feature."""
-    if isinstance(feature, list) and feature:
-        return _names(feature[0])
-    if not isinstance(feature, dict):
-        return ()
-    if feature.get("_type") == "ClassLabel":
-        return tuple(feature.get("names", ()))
-    return _names(feature.get("feature"))
+    while isinstance(feature, list | dict):
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
+            return texts(feature, "names", path)
+        inner = feature[:1] or [None] if isinstance(feature, list) else [feature.get("feature")]
+        feature = inner[0]
+    return ()
 
 
 _NO_UD_TRAIN = ("th", "tl", "yo")

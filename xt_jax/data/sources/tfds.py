@@ -125,7 +125,7 @@ def _rows(
         if is_shuffled and isinstance(column, str):
             rows = iter(sorted(rows, key=lambda placed: placed[1][column]))
         yield from rows
-    except (DataError, ImportError):
+    except DataError:
         raise
     except Exception as error:  # array_record, protobuf and TFDS share no error class
         problem = f"the files cannot be read ({type(error).__name__}: {error})"
