@@ -73,6 +73,19 @@ def test_enhanced_relations_count_towards_the_depth_of_a_part(tmp_path):
     assert treebank(path)[0].tags == ("ADP", "VERB")
 
 
+def test_a_number_of_thousands_of_digits_is_no_id_and_no_head(tmp_path):
+    path = tmp_path / "en_x.conllu"
+    many = "9" * 5000
+    for number in (many, f"1-{many}"):
+        path.write_text(word(number))
+        with pytest.raises(DataError, match="is no word id") as error:
+            treebank(path)
+        assert error.value.where == f"{path}:1"
+        assert len(str(error.value)) < 2500
+    path.write_text(word(1, head=many))
+    assert len(treebank(path)) == 1
+
+
 def test_conllu_cleans_words_and_drops_withheld_sentences(tmp_path):
     path = tmp_path / "fr_x.conllu"
     kept = [word(1, "10 000"), word(2, "a\u200cb\xa0"), word(3, "\u200c")]

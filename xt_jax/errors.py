@@ -25,7 +25,14 @@ class UserError(Exception):
 
 
 class DataError(UserError):
-    """A data file is unreadable or contradictory."""
+    """A data file is unreadable or contradictory; of what it quotes, the middle may be cut."""
+
+    def __init__(self, problem: str, *, where: str | os.PathLike = "", remedy: str = ""):
+        super().__init__(_shortened(problem), where=where, remedy=_shortened(remedy))
+
+
+def _shortened(text: str, half: int = 1000) -> str:
+    return text if len(text) <= 2 * half else f"{text[:half]} ... {text[-half:]}"
 
 
 class ConfigError(UserError):

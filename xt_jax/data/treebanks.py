@@ -27,8 +27,8 @@ PRECEDENCE = {
     "it": "VERB AUX ADV PRON ADP DET INTJ",
 }
 
-_WORD_ID = re.compile(r"[1-9]\d*")
-_RANGE_ID = re.compile(r"([1-9]\d*)-([1-9]\d*)")
+_WORD_ID = re.compile(r"[1-9]\d{0,8}")
+_RANGE_ID = re.compile(r"([1-9]\d{0,8})-([1-9]\d{0,8})")
 _EMPTY_NODE_ID = re.compile(r"\d+\.\d+")
 _LEAF = re.compile(r"\(<L ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)>\)(?= |$)")
 
@@ -135,7 +135,8 @@ def _word(cells: list[str], labels: Sequence[str], where: str) -> _Word:
     heads = [cells[6]]
     if cells[8] != "_":
         heads += [dependency.split(":")[0] for dependency in cells[8].split("|")]
-    return _Word(cells[1], cells[3], tuple(int(head) for head in heads if head.isdecimal()))
+    numbers = tuple(int(head) for head in heads if head == "0" or _WORD_ID.fullmatch(head))
+    return _Word(cells[1], cells[3], numbers)
 
 
 def _fuse(
