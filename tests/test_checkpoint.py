@@ -152,3 +152,12 @@ def test_a_state_is_due_after_so_many_steps_or_minutes(tmp_path):
     states.save(state_on(1, "replicated"), at_step(11))
     assert not states.is_due(12)
     states.close()
+
+
+def test_brackets_in_a_path_are_no_wildcards(tmp_path):
+    saved = state_on(1, "replicated", fill=1)
+    for step in (7, 9):
+        save(tmp_path / "w[1]", saved, at_step(step))
+        found, at = restored(tmp_path / "w[1]", state_on(1, "replicated"))
+        assert at == at_step(step)
+        assert_equal(found, saved)

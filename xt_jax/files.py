@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fnmatch
+import glob
 import itertools
 import json
 import os
 import re
 import socket
+import tempfile
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -140,6 +142,23 @@ def find(folder: epath.PathLike, pattern: str) -> list[epath.Path]:
             if entry.name == component or fnmatch.fnmatchcase(entry.name, component)
         ]
     return sorted(paths, key=lambda path: (path.name, os.fspath(path)))
+
+
+@contextlib.contextmanager
+def literal_path(folder: epath.PathLike) -> Iterator[epath.Path]:
+    """Gives a path to `folder` without wildcards, for libraries that expand those in all paths.
+
+    It goes through a link in a temporary folder, if the folder's own path has wildcards.
+    """
+    path = epath.Path(os.path.abspath(folder)) if is_local(folder) else epath.Path(folder)
+    if not is_local(path) or not glob.has_magic(os.fspath(path)):
+        yield path
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        link = os.path.join(temporary, "folder")
+        os.symlink(path, link)
+        yield epath.Path(link)
 
 
 def atomic_write_text(path: epath.PathLike, text: str) -> None:

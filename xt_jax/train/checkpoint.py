@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 import time
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from orbax.checkpoint import v1 as ocp
 from xt_jax import hosts
 from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
-from xt_jax.files import is_local
+from xt_jax.files import literal_path
 from xt_jax.train.step import TrainState, all_finite
 
 Progress = dict[str, Any]
@@ -46,9 +47,9 @@ class SavedStates:
 
     def __init__(self, directory: epath.Path, config: TrainConfig):
         self._directory = directory
+        self._open = contextlib.ExitStack()
         self._checkpointer = ocp.training.Checkpointer(
-            # orbax takes no relative paths
-            directory.absolute() if is_local(directory) else directory,
+            self._open.enter_context(literal_path(directory)),
             preservation_policy=ocp.training.preservation_policies.LatestN(1),
         )
         self._every_steps, self._seconds = config.save_every_steps, 60 * config.save_every_minutes
@@ -116,6 +117,7 @@ class SavedStates:
     def close(self) -> None:
         """Waits for a save in progress."""
         self._checkpointer.close()
+        self._open.close()
 
     def _note(self, at: Position) -> None:
         self._saved = at.done
