@@ -8,17 +8,16 @@ for example --config.target.learning_rate=3e-6.
 
 from __future__ import annotations
 
-import logging as python_logging
 import os
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from xt_jax import hosts, preemption
+from xt_jax import command, hosts, preemption
 from xt_jax.compilation import keep_programs
 from xt_jax.config import Config, unknown_field
-from xt_jax.errors import ConfigError, UserError
+from xt_jax.errors import ConfigError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for states, predictions and results.")
@@ -72,21 +71,15 @@ def _parse_flags(argv: list[str]) -> list[str]:
         raise ConfigError(problem, where="command line", remedy="--help lists the flags") from error
 
 
-def _log_plainly() -> None:
-    """Logs the package's own messages, and warnings of all libraries, with the time of day."""
-    handler = logging.get_absl_handler()
-    handler.setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    handler.addFilter(lambda r: "xt_jax" in r.pathname or r.levelno >= python_logging.WARNING)
-    logging.set_verbosity(logging.INFO)
+def _run() -> None:
+    try:
+        app.run(main, flags_parser=_parse_flags)
+    except preemption.Preempted as ended:
+        print(f"ended by {ended.signal}: the same command carries on from here", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    _log_plainly()
-    try:
-        app.run(main, flags_parser=_parse_flags)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except preemption.Preempted as ended:
-        print(f"ended by {ended.signal}: the same command carries on from here", file=sys.stderr)
-        raise
+    logging.set_verbosity(logging.INFO)
+    command.run(_run)

@@ -25,7 +25,7 @@ from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.data.tokenizer_files import MAIN, PATTERNS
 from xt_jax.data_checks import Missing, Report, Row, check
 from xt_jax.errors import ConfigError, UserError
-from xt_jax.files import atomic_write_text
+from xt_jax.files import atomic_write_text, check_output
 from xt_jax.tasks.family import Task
 from xt_jax.tasks.table import FAMILIES, TASKS
 
@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     options = _parser().parse_args(argv)
     try:
+        if options.output:
+            check_output(options.output, "--output")
         report = check(
             _open(options.source, options.data_dir),
             _ruler(options.tokenizer),

@@ -1,30 +1,114 @@
-"""Runs a command's `main`: a user error becomes one message, a closed output pipe is no error."""
+"""Runs a command's `main`: whatever a user or a disk does ends in one message, not a traceback."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging as python_logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from absl import logging
 
 from xt_jax.errors import UserError
+from xt_jax.files import naming_full_disks
+
+INTERRUPTED = 128 + signal.SIGINT  # a shell's exit status for a program ended by Ctrl-C
+LOST_READER = 128 + signal.SIGPIPE
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Calls `main` and exits with the status that it returns.
 
     Raises:
-        SystemExit: always; with status 1 after a user error, and with the status of a program
-            ended by SIGPIPE if the reader of the output has gone (`| head`).
+        SystemExit: always; with status 1 after a message about an error of the user or of a disk,
+            and with a shell's status for the signal after Ctrl-C or if the reader of the output
+            has gone (`| head`).
     """
+    _escape_foreign_characters()
+    _log_plainly()
+    status: Any
     try:
-        status = main()
-        sys.stdout.flush()
+        status = _status_of(main)
     except UserError as error:
-        sys.exit(f"error: {error}")
+        status = f"error: {error}"
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+        print("interrupted", file=sys.stderr)
     except BrokenPipeError:
-        # Python flushes standard output once more as it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 128 + signal.SIGPIPE
+        status = LOST_READER
+    except MemoryError:
+        status = "error: There is not enough memory."
+    except OSError as error:
+        reason = error.strerror or f"{type(error).__name__}: {error}"
+        status = f"error: {UserError(f'A file cannot be used ({reason}).', where=_where(error))}"
+    with contextlib.suppress(OSError):
+        _close_output()
     sys.exit(status)
+
+
+def line() -> str:
+    """Returns the command that runs, as one types it."""
+    arguments = [os.fsencode(arg).decode("utf-8", "backslashreplace") for arg in sys.argv]
+    return f"python {shlex.join(arguments)}"
+
+
+def _status_of(main: Callable[[], int | None]) -> Any:
+    """Calls `main`; returns its status, also where it exits with one."""
+    try:
+        with naming_full_disks("a file, or the standard output"):
+            status: Any = main()
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except SystemExit as ended:
+        return ended.code
+    return status
+
+
+def _where(error: OSError) -> str:
+    names = [name for name in (error.filename, error.filename2) if name is not None]
+    return " -> ".join(os.fsdecode(name) for name in names if not isinstance(name, int))
+
+
+def _close_output() -> None:
+    """Writes what is left; if that fails, drops it, as Python would fail again when it exits."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _escape_foreign_characters() -> None:
+    """Prints characters that the terminal's encoding lacks as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _log_plainly() -> None:
+    """Logs the package's own messages, and warnings of libraries, with the time of day.
+
+    Tracebacks that libraries log are left out: they raise the same error to their caller.
+    """
+    logging.use_absl_handler()
+    handler = logging.get_absl_handler()
+    handler.setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.addFilter(
+        lambda r: "xt_jax" in r.pathname or (r.levelno >= python_logging.WARNING and not r.exc_info)
+    )
+
+
+def _end_imports_quietly(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _end_imports_quietly  # a command may be interrupted before `run` is called

@@ -132,16 +132,78 @@ def find(folder: epath.PathLike, pattern: str) -> list[epath.Path]:
 
     The wildcards `*`, `?` and `[...]` count in the pattern only, not in the path of the folder.
     """
-    paths = [epath.Path(folder)]
+    paths = [as_path(folder)]
     for component in pattern.split("/"):
-        paths = [
-            entry
-            for path in paths
-            if path.is_dir()
-            for entry in path.iterdir()
-            if entry.name == component or fnmatch.fnmatchcase(entry.name, component)
-        ]
+        with naming_unusable_places(folder, "read"):
+            paths = [
+                entry
+                for path in paths
+                if path.is_dir()
+                for entry in path.iterdir()
+                if entry.name == component or fnmatch.fnmatchcase(entry.name, component)
+            ]
     return sorted(paths, key=lambda path: (path.name, os.fspath(path)))
+
+
+def as_path(path: epath.PathLike) -> epath.Path:
+    """Returns the path of a place that the user has named.
+
+    Raises:
+        UserError: it begins with `name://` of no known file system.
+    """
+    with naming_unusable_places(path, "read"):
+        return epath.Path(path)
+
+
+def check_writable(folder: epath.PathLike, option: str) -> None:
+    """Makes a folder and checks that files can be written there, before the work for them begins.
+
+    Args:
+        option: the option that names the folder.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
+    with naming_unusable_places(f"{option}={os.fspath(folder)}", "written"):
+        _try_to_write(epath.Path(folder))
+
+
+def check_output(path: epath.PathLike, option: str) -> None:
+    """As `check_writable`, for an option that names a file."""
+    with naming_unusable_places(f"{option}={os.fspath(path)}", "written"):
+        if epath.Path(path).is_dir():
+            raise OSError(errno.EISDIR, "it is a folder")
+        if not _is_device(path):
+            _try_to_write(epath.Path(path).parent)
+
+
+def _try_to_write(folder: epath.Path) -> None:
+    if folder.is_file():
+        raise OSError(errno.ENOTDIR, "it is a file")
+    folder.mkdir(parents=True, exist_ok=True)
+    trial = temporary_path(folder / "trial")
+    trial.write_bytes(b"x")
+    trial.unlink()
+
+
+@contextlib.contextmanager
+def naming_unusable_places(where: epath.PathLike, done: str) -> Iterator[None]:
+    """Turns what a file system or the client of a bucket raises into a UserError.
+
+    Args:
+        done: what could not be done: `read` or `written`.
+    """
+    try:
+        with naming_full_disks(where):
+            yield
+    except (OSError, ImportError, ValueError, KeyError) as error:
+        reason = getattr(error, "strerror", None) or f"{error}" or type(error).__name__
+        raise UserError(
+            f"The place cannot be {done} ({reason}).",
+            where=where,
+            remedy="check the path and its permissions"
+            + ("; a bucket needs its client: pip install 'xt_jax[gcs]'" * (not is_local(where))),
+        ) from error
 
 
 @contextlib.contextmanager
@@ -173,15 +235,18 @@ def atomic_write_bytes(path: epath.PathLike, data: bytes) -> None:
     """
     path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not is_local(path):
+    if not is_local(path) or _is_device(path):
         path.write_bytes(data)
         return
+    path = epath.Path(os.path.realpath(path))  # a link stays
     temporary = temporary_path(path)
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # as on a full disk
+            error.filename = os.fspath(path)
         raise
 
 
@@ -225,6 +290,11 @@ def is_local(path: epath.PathLike) -> bool:
     return "://" not in os.fspath(path)
 
 
+def _is_device(path: epath.PathLike) -> bool:
+    """Whether the path is `/dev/null`, a pipe or the like, which is written as it is."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
 class AppendedFile:
     """An append-only file, kept open by its single writer; works on disks and in buckets.
 
@@ -264,8 +334,10 @@ class AppendedFile:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
-        except BaseException:
+        except BaseException as error:
             os.ftruncate(self._descriptor, size)
+            if isinstance(error, OSError):
+                error.filename = os.fspath(self._path)
             raise
 
     def close(self) -> None:
@@ -314,7 +386,7 @@ def naming_full_disks(where: epath.PathLike) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_full(error):
+        if isinstance(error, UserError) or not _is_full(error):
             raise
         raise UserError(
             "There is no room left on the disk, or your quota is used up.",

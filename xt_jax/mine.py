@@ -24,7 +24,7 @@ from etils import epath
 
 from xt_jax import command
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.files import atomic_write_text
+from xt_jax.files import atomic_write_text, check_output, check_writable
 from xt_jax.model.sharding import make_mesh
 from xt_jax.retrieval.encode import POOLINGS, SentenceEncoder
 from xt_jax.retrieval.lines import Lines, distinct
@@ -89,12 +89,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.k < 1:
         raise ConfigError(f"{args.k} neighbours are too few.", where="--k", remedy="use at least 1")
-    if Path(args.output).is_dir():
-        raise ConfigError(f"{args.output} is a folder.", where="--output", remedy="name a file")
-    if args.embeddings and Path(args.embeddings).is_file():
-        raise ConfigError(
-            f"{args.embeddings} is a file.", where="--embeddings", remedy="name a folder"
-        )
+    check_output(args.output, "--output")
+    if args.embeddings:
+        check_writable(args.embeddings, "--embeddings")
     return args
 
 

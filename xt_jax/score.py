@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from xt_jax import command
-from xt_jax.files import atomic_write_text
+from xt_jax.files import atomic_write_text, check_output
 from xt_jax.tasks.benchmarks import BENCHMARKS
 from xt_jax.tasks.metrics.tagging import SEQEVAL_VERSIONS
 from xt_jax.tasks.submission.official import Verdict, evaluate
@@ -25,6 +25,8 @@ _ONLY_AVERAGED = ("precision", "recall")
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
+    if arguments.output:
+        check_output(arguments.output, "--output")
     verdict = evaluate(
         arguments.predictions,
         arguments.labels,

@@ -19,7 +19,7 @@ from etils import epath
 
 from xt_jax import command
 from xt_jax.errors import DataError
-from xt_jax.files import find
+from xt_jax.files import as_path, find
 from xt_jax.records.progress import BLOCKED, DONE, FAILED, RUNNING, WAITING, clock, time_left
 
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workdir", required=True, help="folder of the study")
     parser.add_argument("--all", action="store_true", help="also list done and waiting jobs")
     args = parser.parse_args(argv)
-    for path in _status_files(epath.Path(args.workdir)):
+    for path in _status_files(as_path(args.workdir)):
         print(f"{path.name}\n" + "\n".join(lines(json.loads(path.read_text()), args.all)))
 
 

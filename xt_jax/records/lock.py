@@ -15,9 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
-import shlex
 import socket
-import sys
 import threading
 import time
 import uuid
@@ -28,6 +26,7 @@ from typing import NamedTuple
 from absl import logging
 from etils import epath
 
+from xt_jax import command
 from xt_jax.errors import UserError
 from xt_jax.files import atomic_write_text, find, is_local
 from xt_jax.records.shard import shard_file
@@ -128,10 +127,9 @@ def _division(name: str) -> str:
 
 def _this_process() -> Owner:
     now, process = time.time(), os.getpid()
-    command = f"python {shlex.join(sys.argv)}"
     return Owner(
         *(socket.gethostname(), _machine(), process, _started(process) or ""),
-        *(now, now, command, uuid.uuid4().hex),
+        *(now, now, command.line(), uuid.uuid4().hex),
     )
 
 

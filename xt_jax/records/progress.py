@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import socket
 import sys
 import threading
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 from etils import epath
 from tqdm import tqdm
 
+from xt_jax import command
 from xt_jax.files import atomic_write_text
 from xt_jax.records.shard import shard_file
 
@@ -122,7 +122,7 @@ class Progress:
     def content(self) -> dict[str, Any]:
         """The content of the status file."""
         return {
-            "command": f"python {shlex.join(sys.argv)}",
+            "command": command.line(),
             "began": self._began,
             "written": time.time(),
             "jobs": list(self._jobs.values()),

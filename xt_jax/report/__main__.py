@@ -13,10 +13,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from etils import epath
-
 from xt_jax import command
 from xt_jax.errors import DataError
+from xt_jax.files import as_path, check_writable
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -24,13 +23,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from xt_jax.records.results import result_files
     from xt_jax.report.write import write_report
 
-    folder, output = epath.Path(arguments.results), epath.Path(arguments.output)
+    folder, output = as_path(arguments.results), as_path(arguments.output)
     if not result_files(folder):
         raise DataError(
             "There is no results.jsonl in this folder.",
             where=folder,
             remedy="give the --workdir of `python run.py`",
         )
+    check_writable(output, "--output")
     print(write_report(folder, output, malformed=_warn if arguments.skip_malformed else None))
 
 

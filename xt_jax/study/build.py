@@ -14,6 +14,7 @@ from xt_jax.data.sources import Source, open_source
 from xt_jax.data.sources.mini import open_mini
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.errors import ConfigError
+from xt_jax.files import check_writable
 from xt_jax.model.pretrained import open_pretrained
 from xt_jax.model.sharding import make_mesh, row_multiple, rows_multiple
 from xt_jax.records.results import Results
@@ -53,6 +54,8 @@ def build_studies(config: Config, workdir: epath.Path, results: Results) -> dict
         UserError: anything wrong with configuration, weights or data.
     """
     check(config)
+    if config.data.cache_dir and hosts.is_first():
+        check_writable(config.data.cache_dir, "--config.data.cache_dir")
     files = Files()
     names = config.models or (config.model.name,)
     with hosts.first_ahead("data are read and tokenised"):

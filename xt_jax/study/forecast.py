@@ -18,7 +18,7 @@ from etils import epath
 from xt_jax import model as models
 from xt_jax.config import Config, apply_overrides, of_model
 from xt_jax.errors import ConfigError
-from xt_jax.files import find, read_appended_lines
+from xt_jax.files import as_path, check_writable, find, read_appended_lines
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.pretrained import architecture_of
 from xt_jax.records.progress import clock
@@ -70,7 +70,8 @@ def forecast(config: Config, workdir: str, mfu: float) -> str:
     Raises:
         UserError: anything wrong with configuration or data.
     """
-    folder = epath.Path(workdir)
+    folder = as_path(workdir)
+    check_writable(folder, "--workdir")
     has_data = config.data.source != "files" or bool(config.data.dir)
     jobs, costs, params = _counted(config, folder) if has_data else _official(config)
     note = (

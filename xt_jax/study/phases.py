@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +14,7 @@ import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
-from xt_jax import hosts
+from xt_jax import command, hosts
 from xt_jax.config import TrainConfig, digest
 from xt_jax.data.packing import Plan
 from xt_jax.files import atomic_write_text
@@ -182,7 +180,7 @@ def write_phase(
         "seed": str(member.seed),
         "phase": phase.name,
         "role": phase.role,
-        "command": f"python {shlex.join(sys.argv)}",
+        "command": command.line(),
         "recipe": dataclasses.asdict(phase.recipe),
         "steps": steps,
         "rows": {part.task.name: [p.rows, p.length] for part, p in zip(parts, plans, strict=True)},

@@ -8,12 +8,11 @@ import time
 from collections.abc import Sequence
 
 from absl import logging
-from etils import epath
 
 from xt_jax import hosts, preemption
 from xt_jax.config import Config
 from xt_jax.errors import ConfigError, UserError
-from xt_jax.files import naming_full_disks, sweep_temporaries
+from xt_jax.files import as_path, check_writable, naming_full_disks, sweep_temporaries
 from xt_jax.records.lock import locked
 from xt_jax.records.names import claim
 from xt_jax.records.progress import Progress, status_file
@@ -43,9 +42,10 @@ def run(config: Config, workdir: str) -> str:
         UserError: anything wrong with configuration, weights or data, before training starts; a
             full disk; at the end, a job that failed.
     """
-    folder = epath.Path(workdir)
+    folder = as_path(workdir)
     with naming_full_disks(workdir), contextlib.ExitStack() as stack:
         if hosts.is_first():
+            check_writable(workdir, "--workdir")
             stack.enter_context(locked(workdir, config.shard))
             sweep_temporaries(workdir, before=time.time() - _ABANDONED)
         results = Results.open(workdir, config.shard, writes=hosts.is_first())
