@@ -8,8 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BASE = {
-    *("errors", "config", "files", "hosts", "preemption", "command", "compilation", "languages"),
-    "ticker",
+    *("errors", "config", "files", "places", "hosts", "preemption", "command", "compilation"),
+    *("languages", "ticker"),
 }
 BELOW_STUDY = BASE | {"records", "data", "model", "retrieval", "tasks", "train"}
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from xt_jax import check_data, files, mine, score, status
+from xt_jax import check_data, files, mine, places, score, status
 from xt_jax.config import Config
 from xt_jax.errors import UserError
 from xt_jax.report import __main__ as report
@@ -69,7 +69,7 @@ def test_a_workdir_that_is_a_file(tmp_path):
 
 
 def test_an_output_that_is_a_folder(tmp_path):
-    assert "it is a folder" in refused(files.check_output, tmp_path, "--output").problem
+    assert "it is a folder" in refused(places.check_output, tmp_path, "--output").problem
 
 
 def test_a_read_only_folder(tmp_path):
@@ -78,21 +78,21 @@ def test_a_read_only_folder(tmp_path):
         pytest.skip("needs the right to mount")
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(tmp_path)], check=True)
-        assert "Read-only" in refused(files.check_writable, tmp_path, "--workdir").problem
+        assert "Read-only" in refused(places.check_writable, tmp_path, "--workdir").problem
     finally:
         subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
 def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path):
-    files.check_writable(tmp_path / "new", "--workdir")
-    files.check_output(tmp_path / "new" / "file", "--output")
+    places.check_writable(tmp_path / "new", "--workdir")
+    places.check_output(tmp_path / "new" / "file", "--output")
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_a_pipe_is_written_and_a_link_kept(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     reader = subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE)
-    files.check_output(tmp_path / "pipe", "--output")
+    places.check_output(tmp_path / "pipe", "--output")
     files.atomic_write_text(tmp_path / "pipe", "text")
     assert reader.communicate() == (b"text", None)
     (tmp_path / "file").write_text("old")

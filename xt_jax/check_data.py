@@ -25,7 +25,8 @@ from xt_jax.data.tokenize import load_tokenizer
 from xt_jax.data.tokenizer_files import MAIN, PATTERNS
 from xt_jax.data_checks import Missing, Report, Row, check
 from xt_jax.errors import ConfigError, UserError
-from xt_jax.files import atomic_write_text, check_output
+from xt_jax.files import atomic_write_text
+from xt_jax.places import check_output
 from xt_jax.tasks.family import Task
 from xt_jax.tasks.table import FAMILIES, TASKS
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from absl import logging
 
 from xt_jax.errors import UserError
-from xt_jax.files import naming_full_disks
+from xt_jax.places import naming_full_disks
 
 INTERRUPTED = 128 + signal.SIGINT  # a shell's exit status for a program ended by Ctrl-C
 LOST_READER = 128 + signal.SIGPIPE

@@ -24,8 +24,9 @@ from etils import epath
 
 from xt_jax import command
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.files import atomic_write_text, check_output, check_writable
+from xt_jax.files import atomic_write_text
 from xt_jax.model.sharding import make_mesh
+from xt_jax.places import check_output, check_writable
 from xt_jax.retrieval.encode import POOLINGS, SentenceEncoder
 from xt_jax.retrieval.lines import Lines, distinct
 from xt_jax.retrieval.mining import MARGINS, RETRIEVALS, Candidates, above, mine

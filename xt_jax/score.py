@@ -14,7 +14,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from xt_jax import command
-from xt_jax.files import atomic_write_text, check_output
+from xt_jax.files import atomic_write_text
+from xt_jax.places import check_output
 from xt_jax.tasks.benchmarks import BENCHMARKS
 from xt_jax.tasks.metrics.tagging import SEQEVAL_VERSIONS
 from xt_jax.tasks.submission.official import Verdict, evaluate

@@ -19,7 +19,8 @@ from etils import epath
 
 from xt_jax import command
 from xt_jax.errors import DataError
-from xt_jax.files import as_path, find
+from xt_jax.files import find
+from xt_jax.places import as_path
 from xt_jax.records.progress import BLOCKED, DONE, FAILED, RUNNING, WAITING, clock, time_left
 
 

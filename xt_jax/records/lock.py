@@ -28,7 +28,8 @@ from etils import epath
 
 from xt_jax import command
 from xt_jax.errors import UserError
-from xt_jax.files import atomic_write_text, find, is_local
+from xt_jax.files import atomic_write_text, find
+from xt_jax.places import is_local
 from xt_jax.records.shard import shard_file
 
 BEAT = 30.0  # seconds

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from xt_jax import command
 from xt_jax.errors import DataError
-from xt_jax.files import as_path, check_writable
+from xt_jax.places import as_path, check_writable
 
 
 def main(argv: Sequence[str] | None = None) -> None:

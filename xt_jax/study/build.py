@@ -14,9 +14,9 @@ from xt_jax.data.sources import Source, open_source
 from xt_jax.data.sources.mini import open_mini
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.errors import ConfigError
-from xt_jax.files import check_writable
 from xt_jax.model.pretrained import open_pretrained
 from xt_jax.model.sharding import make_mesh, row_multiple, rows_multiple
+from xt_jax.places import check_writable
 from xt_jax.records.results import Results
 from xt_jax.study.check import check
 from xt_jax.study.datasets import Files, Reader

@@ -18,9 +18,10 @@ from etils import epath
 from xt_jax import model as models
 from xt_jax.config import Config, apply_overrides, of_model
 from xt_jax.errors import ConfigError
-from xt_jax.files import as_path, check_writable, find, read_appended_lines
+from xt_jax.files import find, read_appended_lines
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.pretrained import architecture_of
+from xt_jax.places import as_path, check_writable
 from xt_jax.records.progress import clock
 from xt_jax.records.results import Results
 from xt_jax.study.build import build_studies

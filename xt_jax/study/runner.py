@@ -12,7 +12,8 @@ from absl import logging
 from xt_jax import hosts, preemption
 from xt_jax.config import Config
 from xt_jax.errors import ConfigError, UserError
-from xt_jax.files import as_path, check_writable, naming_full_disks, sweep_temporaries
+from xt_jax.files import sweep_temporaries
+from xt_jax.places import as_path, check_writable, naming_full_disks
 from xt_jax.records.lock import locked
 from xt_jax.records.names import claim
 from xt_jax.records.progress import Progress, status_file

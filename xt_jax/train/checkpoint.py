@@ -16,7 +16,7 @@ from orbax.checkpoint import v1 as ocp
 from xt_jax import hosts
 from xt_jax.config import TrainConfig
 from xt_jax.errors import UserError
-from xt_jax.files import literal_path
+from xt_jax.places import literal_path
 from xt_jax.train.step import TrainState, all_finite
 
 Progress = dict[str, Any]
