@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import numpy as np
@@ -205,3 +206,35 @@ def test_a_study_keeps_example_scores_and_asks_again_for_those_that_are_missing(
     runner.run(config, str(tmp_path))
     assert {path: path.read_bytes() for path in (tmp_path / "example_scores").iterdir()} == files
     assert results.read_bytes() == before
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+DAMAGED = {
+    "empty": b"",
+    "text": b"no array",
+    "cut off": npy(np.ones((50, 2)))[:-9],
+    "a header of a terabyte": npy(np.ones((5, 2))).replace(b"(5, 2), }", b"(99999999999, 2), }"),
+    "a header that is no dictionary": npy(np.ones((5, 2))).replace(b"{", b"["),
+    "objects": npy(np.array([[0, 1]], "O")),
+    "texts": npy(np.array([["a", "b"]])),
+    "one column": npy(np.ones((5, 1))),
+    "no columns": npy(np.ones(5)),
+    "not finite": npy(np.array([[np.nan, 1.0]])),
+    "negative": npy(np.array([[-1, 1]])),
+    "an archive": b"PK\x03\x04" + b"\0" * 100,
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_is_named(content, tmp_path):
+    (tmp_path / "example_scores").mkdir()
+    path = tmp_path / "example_scores" / "run-data.npy"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        kept.read(epath.Path(tmp_path), "run", "data")
+    assert caught.value.where == str(path)

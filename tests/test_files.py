@@ -16,7 +16,6 @@ from xt_jax.files import (
     find,
     parse_json,
     read_appended,
-    read_appended_lines,
     sweep_temporaries,
     temporary_path,
 )
@@ -46,7 +45,6 @@ def test_appends_are_read_in_order_and_a_line_without_an_end_is_cut_off(anywhere
     appended(path, b"five\n", b"torn")
     content = b"one\ntwo\nthree\nfour\nfive\n"
     assert read_appended(path) == content + b"torn"
-    assert read_appended_lines(path) == ["one", "two", "three", "four", "five"]
     appended(path)
     assert read_appended(path) == content
     appended(path, b"six\n", size=len(content) - 5)

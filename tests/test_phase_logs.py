@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from xt_jax.errors import DataError
 from xt_jax.report.cost import cost_tables
 from xt_jax.report.document import Table
 from xt_jax.report.phase_logs import read_phases
@@ -66,18 +69,57 @@ def test_a_step_that_was_made_twice_counts_once_and_its_time_twice(tmp_path):
 
 
 def test_the_loss_of_interleaved_tasks_is_their_mean(tmp_path):
-    phase(tmp_path, "a+b-s0-0ed05036be27", json.dumps({"step": 1, "loss/a": 1.0, "loss/b": 3.0}))
+    phase(tmp_path, "a+b-s0-0ed05036be27", line(1, 0.0, **{"loss/a": 1.0, "loss/b": 3.0}))
     (one,) = read_phases(tmp_path)
     assert one.loss == ((1, 2.0),)
 
 
-def test_what_cannot_be_read_is_left_out(tmp_path):
+def test_a_line_without_an_end_is_left_out(tmp_path):
     phase(tmp_path, "panx-s0-0ed05036be27", line(1, 1.0, loss=2.0) + '{"step": 2, "lo')
-    phase(tmp_path, "xnli-s0-0ed05036be27", "", tokens=None)
-    (tmp_path / "pawsx-s0-0ed05036be27").mkdir()
-    (tmp_path / "pawsx-s0-0ed05036be27" / "phase.json").write_text("{")
     (one,) = read_phases(tmp_path)
     assert (one.phase, one.loss) == ("panx", ((1, 2.0),))
+
+
+DAMAGED_LINES = {
+    "no JSON": "{",
+    "no object": "[1]",
+    "not UTF-8": "\udcff",
+    "a loss of text": '{"step": 2, "loss": "2"}',
+    "a loss that is not finite": '{"step": 2, "loss": NaN}',
+    "half a step": '{"step": 2.5, "loss": 2}',
+    "time of text": '{"step": 2, "seconds": "now"}',
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED_LINES.values(), ids=DAMAGED_LINES)
+def test_a_damaged_line_is_named_or_left_out(damaged, tmp_path):
+    log = line(1, 1.0, loss=2.0) + damaged + "\n" + line(3, 2.0, loss=1.0)
+    phase(tmp_path, "panx-s0-0ed05036be27", "")
+    path = tmp_path / "panx-s0-0ed05036be27" / "log.jsonl"
+    path.write_bytes(log.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DataError) as caught:
+        read_phases(tmp_path)
+    assert caught.value.where == f"{path}:2"
+    faults: list[DataError] = []
+    (one,) = read_phases(tmp_path, faults.append)
+    assert (one.loss, one.seconds) == (((1, 2.0), (3, 1.0)), 2.0)
+    assert [fault.where for fault in faults] == [f"{path}:2"]
+
+
+DAMAGED_RECORDS = ["", "{", "[]", "null", '{"model": "a"}', "\0\0", "[" * 100_000]
+
+
+@pytest.mark.parametrize("damaged", DAMAGED_RECORDS)
+def test_a_damaged_record_is_named_or_left_out(damaged, tmp_path):
+    phase(tmp_path, "panx-s0-0ed05036be27", line(1, 1.0, loss=2.0))
+    phase(tmp_path, "pawsx-s0-0ed05036be27", "")
+    path = tmp_path / "pawsx-s0-0ed05036be27" / "phase.json"
+    path.write_text(damaged)
+    with pytest.raises(DataError) as caught:
+        read_phases(tmp_path)
+    assert caught.value.where.startswith(str(path))
+    (one,) = read_phases(tmp_path, lambda error: None)
+    assert one.phase == "panx"
 
 
 def test_the_cost_is_summed_by_model_and_phase(tmp_path):

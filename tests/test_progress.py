@@ -169,3 +169,46 @@ def test_a_running_job_moves_the_share_and_the_time_left(clocked, tmp_path):
         clocked[0] += 20
         progress.finish(JOBS[0].name)
         assert time_left(content(path)).share == pytest.approx(0.4)
+
+
+def damaged(**changes) -> str:
+    job = {"name": "a", "state": "running", "cost": 1.0, "began": 1.0, "where": "here", **changes}
+    return json.dumps({"began": 1.0, "written": 2.0, "jobs": [job]})
+
+
+DAMAGED = {
+    "empty": "",
+    "zeros": "\0\0\0",
+    "cut off": damaged()[:40],
+    "text": '"text"',
+    "a list": "[]",
+    "null": "null",
+    "no jobs": "{}",
+    "jobs of no list": '{"began": 1, "written": 2, "jobs": {}}',
+    "a job of no object": '{"began": 1, "written": 2, "jobs": [3]}',
+    "no time": '{"jobs": []}',
+    "a job without a name": damaged(name=None),
+    "a state of its own": damaged(state="asleep"),
+    "a state of a list": damaged(state=[]),
+    "a cost of text": damaged(cost="1"),
+    "an infinite cost": damaged(cost=float("inf")),
+    "a huge cost": damaged(cost=10**400),
+    "no beginning": damaged(began=None),
+    "no end": damaged(state="done"),
+    "a reason of a number": damaged(state="failed", reason=3),
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_status_file_is_named(text, tmp_path):
+    (tmp_path / "status.json").write_text(text)
+    with pytest.raises(DataError) as caught:
+        status.main([f"--workdir={tmp_path}"])
+    assert str(tmp_path / "status.json") in caught.value.where
+    assert caught.value.remedy
+
+
+def test_an_undamaged_status_file_is_shown(tmp_path, capsys):
+    (tmp_path / "status.json").write_text(damaged())
+    status.main([f"--workdir={tmp_path}"])
+    assert "running  a" in capsys.readouterr().out

@@ -89,10 +89,10 @@ def test_a_malformed_row_stops_unless_it_may_be_skipped_and_is_named(tmp_path, c
     with pytest.raises(DataError, match="--skip_malformed") as caught:
         run(tmp_path, tmp_path / "out")
     assert caught.value.where == f"{path}:{len(ROWS) + 1}"
-    assert not (tmp_path / "out").exists()
+    assert not any((tmp_path / "out").iterdir())
     run(tmp_path, tmp_path / "out", "--skip_malformed")
     errors = capsys.readouterr().err
-    assert f"left out: {path}:{len(ROWS) + 1}: The line is not JSON" in errors
+    assert f"left out: {path}:{len(ROWS) + 1}: The line cannot be read: " in errors
     assert f"left out: {path}:{len(ROWS) + 2}: value is None" in errors
     with open(tmp_path / "out" / "results.csv") as file:
         assert len(list(csv.DictReader(file))) == len(ROWS)
@@ -142,3 +142,40 @@ def test_collapsed_seeds_are_in_a_cell():
     (line, *_) = read(csv_files(analysed(rows))["gaps.csv"])
     assert line["collapsed"] == "1"
     assert float(line["without_collapsed_value"]) > float(line["value"])
+
+
+def test_damage_beside_the_rows_stops_or_is_left_out_too(tmp_path, capsys):
+    append_rows(tmp_path / "results.jsonl", ROWS)
+    run_of, data = ROWS[0]["run"], ROWS[0]["data"]
+    folder = tmp_path / "phases" / "panx-s0-0ed05036be27"
+    for path in ("example_scores", folder):
+        (tmp_path / path).mkdir(parents=True)
+    paths = {
+        tmp_path / "status.json": "null",
+        tmp_path / "example_scores" / f"{run_of}-{data}.npy": "no array",
+        folder / "phase.json": "[]",
+    }
+    for path, text in paths.items():
+        path.write_text(text)
+        with pytest.raises(DataError) as caught:
+            run(tmp_path, tmp_path / "out")
+        assert caught.value.where == str(path)
+        run(tmp_path, tmp_path / "out", "--skip_malformed")
+        assert f"left out: {path}: " in capsys.readouterr().err
+        path.unlink()
+    run(tmp_path, tmp_path / "out")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_cell_of_text_is_no_formula(tmp_path):
+    """A spreadsheet computes what begins with =, +, - or @, and a name may."""
+    names = ["=1+1", "+1", "-1", "@SUM(A1)"]
+    append_rows(tmp_path / "results.jsonl", [row | {"model": n} for n in names for row in ROWS])
+    run(tmp_path, tmp_path / "out")
+    for path in (tmp_path / "out").glob("*.csv"):
+        with path.open(newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        for cell in cells:
+            assert not cell.startswith(tuple("=+@")), path
+            assert not cell.startswith("-") or float(cell) < 0 or cell == "-0.0"
+    assert "'=1+1," in (tmp_path / "out" / "results.csv").read_text()

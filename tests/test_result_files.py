@@ -32,10 +32,10 @@ def test_an_empty_folder_has_no_rows(tmp_path):
 
 
 FAULTS = {
-    "not JSON": ('{"model": ', "The line is not JSON"),
-    "an empty line": ("", "The line is not JSON"),
-    "no object": ("[1]", "not a row"),
-    "a number": ("3", "not a row"),
+    "not JSON": ('{"model": ', "broken JSON"),
+    "an empty line": ("", "broken JSON"),
+    "no object": ("[1]", "no object"),
+    "a number": ("3", "no object"),
     "fields missing": ('{"model": "base"}', "lacks encoder_params, total_params, intermediate"),
     "text as value": (json.dumps(ROW | {"value": "60"}), "value is '60', which is not a number"),
     "no number": (json.dumps(ROW | {"value": float("nan")}), "value is nan"),
@@ -47,7 +47,24 @@ FAULTS = {
         json.dumps(ROW | {"model": None}),
         "model is None, which is not a",
     ),
-    "no parameters": (json.dumps(ROW | {"encoder_params": 0}), "no parameters"),
+    "no parameters": (json.dumps(ROW | {"encoder_params": 0}), "encoder_params is 0"),
+    "more parameters than all": (json.dumps(ROW | {"total_params": 5}), "more parameters than"),
+    "10^400 steps": (json.dumps(ROW | {"step": 10**400}), "step is 1000"),
+    "an integer of 5,000 digits": ('{"step": ' + "1" * 5000 + "}", "thousands of digits"),
+    "nested too deep": ("[" * 100_000, "nested too deep"),
+    "no example": (json.dumps(ROW | {"n": 0}), "n is 0"),
+    "too many examples": (json.dumps(ROW | {"n": 10**12}), "n is 1000"),
+    "a negative seed": (json.dumps(ROW | {"seed": -1}), "seed is -1"),
+    "a negative value": (json.dumps(ROW | {"value": -1.0}), "value is -1.0"),
+    "a value above 100": (json.dumps(ROW | {"value": 101.0}), "value is 101.0"),
+    "a NUL in a name": (json.dumps(ROW | {"run": "a\0b"}), "run has the character U+0000"),
+    "a slash in the name of a file": (json.dumps(ROW | {"data": "../../x"}), "slash"),
+    "a name of 5,000 characters": (json.dumps(ROW | {"split": "x" * 5000}), "5000 characters"),
+    "an empty name": (json.dumps(ROW | {"model": ""}), "model has 0 characters"),
+    "half a surrogate pair": (json.dumps(ROW | {"language": "\ud800"}), "surrogate"),
+    "a direction mark": (json.dumps(ROW | {"intermediate": "\u202e"}), "U+202E"),
+    "a layer that is no number": (json.dumps(ROW | {"metric": "f1@layer=x"}), "layer"),
+    "a set of no number": (json.dumps(ROW | {"set_of": "3"}), "set_of is '3'"),
 }
 
 
@@ -151,5 +168,5 @@ def test_a_file_without_marks_is_taken_as_whole_unless_its_last_line_is_torn(tmp
 
 def test_a_line_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "results.jsonl").write_bytes(b"\xff\n")
-    with pytest.raises(DataError, match="not UTF-8"):
+    with pytest.raises(DataError, match="is not UTF-8"):
         read_all(tmp_path)

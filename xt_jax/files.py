@@ -271,11 +271,6 @@ def read_appended(path: epath.PathLike) -> bytes:
     return b"".join(_parts(epath.Path(path)))
 
 
-def read_appended_lines(path: epath.PathLike) -> list[str]:
-    """Reads the whole lines of an `AppendedFile`, without one that is still being written."""
-    return read_appended(path).decode(errors="replace").split("\n")[:-1]
-
-
 def _parts(path: epath.Path) -> list[bytes]:
     """Reads the content of each part; a file on a disk has one part."""
     parts: list[bytes] = []

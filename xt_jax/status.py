@@ -9,7 +9,6 @@ to date. The time left assumes the pace since the run began; early stopping can 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +20,16 @@ from xt_jax import command
 from xt_jax.errors import DataError
 from xt_jax.files import find
 from xt_jax.places import as_path
-from xt_jax.records.progress import BLOCKED, DONE, FAILED, RUNNING, WAITING, clock, time_left
+from xt_jax.records.progress import (
+    BLOCKED,
+    DONE,
+    FAILED,
+    RUNNING,
+    WAITING,
+    clock,
+    read_status,
+    time_left,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -34,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--all", action="store_true", help="also list done and waiting jobs")
     args = parser.parse_args(argv)
     for path in _status_files(as_path(args.workdir)):
-        print(f"{path.name}\n" + "\n".join(lines(json.loads(path.read_text()), args.all)))
+        print(f"{path.name}\n" + "\n".join(lines(read_status(path), args.all)))
 
 
 def lines(content: dict[str, Any], everything: bool, now: float | None = None) -> list[str]:
@@ -55,7 +63,7 @@ def lines(content: dict[str, Any], everything: bool, now: float | None = None) -
 def _line(job: dict[str, Any], now: float) -> str:
     text = f"{job['state']:<8} {job['name']}"
     if job["state"] == RUNNING:
-        return f"{text}, for {clock(now - job['began'])} on {job['where']}"
+        return f"{text}, for {clock(now - job['began'])} on {job.get('where', '?')}"
     if job["state"] == DONE:
         return f"{text}, in {clock(job['ended'] - job['began'])}"
     return "\n           ".join([text, *job.get("reason", "").splitlines()])

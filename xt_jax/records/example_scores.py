@@ -6,6 +6,7 @@ The files are in a folder beside `results.jsonl`, whose rows name them by `run` 
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -37,13 +38,25 @@ def read(folder: epath.Path, run: str, data: str) -> np.ndarray | None:
     except FileNotFoundError:
         return None
     try:
-        return np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+        fault = _fault(array)
+    except Exception as error:  # numpy raises many types
+        fault = f"{error}" or type(error).__name__
+    if fault:
         raise DataError(
-            f"The per-example scores cannot be read ({error}).",
+            f"The per-example scores cannot be read ({fault}).",
             where=path,
             remedy="delete the file and run the study again: it scores what is missing",
-        ) from error
+        )
+    return array
+
+
+def _fault(array: Any) -> str:
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.shape[1] != 2:
+        return "they are no pairs of numbers"
+    if array.dtype.kind not in "iuf" or not (np.isfinite(array) & (array >= 0)).all():
+        return "they are no finite numbers from 0"
+    return ""
 
 
 def _path(folder: epath.Path, run: str, data: str) -> epath.Path:

@@ -27,9 +27,10 @@ from absl import logging
 from etils import epath
 
 from xt_jax import command
-from xt_jax.errors import UserError
+from xt_jax.errors import DataError, UserError
 from xt_jax.files import atomic_write_text, find
 from xt_jax.places import is_local
+from xt_jax.records.json_files import number_fault, read_object
 from xt_jax.records.shard import shard_file
 
 BEAT = 30.0  # seconds
@@ -96,9 +97,15 @@ def locked(workdir: epath.PathLike, shard: str = "") -> Iterator[None]:
 def owner_of(path: epath.PathLike) -> Owner | None:
     """Reads the owner from a lock file; returns None if the file is missing or damaged."""
     try:
-        return Owner(**json.loads(epath.Path(path).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        owner = Owner(**read_object(path))
+    except (DataError, TypeError):
         return None
+    texts = owner.host, owner.machine, owner.started, owner.command, owner.token
+    faults = [
+        number_fault("process", owner.process, 1, 2**31 - 1, int),
+        *(number_fault("time", at, 0, 1e11) for at in (owner.since, owner.alive)),
+    ]
+    return owner if all(isinstance(text, str) for text in texts) and not any(faults) else None
 
 
 def _refuse_if_taken(folder: epath.Path, path: epath.Path, me: Owner | None = None) -> None:

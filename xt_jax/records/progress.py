@@ -15,7 +15,9 @@ from etils import epath
 from tqdm import tqdm
 
 from xt_jax import command
+from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
+from xt_jax.records.json_files import number_fault, read_object
 from xt_jax.records.shard import shard_file
 
 WAITING, RUNNING, DONE, FAILED, BLOCKED = "waiting", "running", "done", "failed", "blocked"
@@ -143,6 +145,47 @@ class Progress:
 def status_file(shard: str) -> str:
     """Returns the name of the status file of a shard, or of a whole study ("")."""
     return shard_file("status.json", shard)
+
+
+def read_status(path: epath.PathLike) -> dict[str, Any]:
+    """Reads a status file.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    content = read_object(path)
+    jobs = content.get("jobs")
+    times = {"began": content.get("began"), "written": content.get("written")}
+    faults = [number_fault(name, time, 0, _LATEST) for name, time in times.items()]
+    if not isinstance(jobs, list):
+        faults.append("jobs is no list.")
+    else:
+        faults += [f"Job {i}: {fault}" for i, job in enumerate(jobs, 1) if (fault := _fault(job))]
+    for fault in filter(None, faults):
+        raise DataError(
+            fault,
+            where=path,
+            remedy="delete the file: the next run writes it anew",
+        )
+    return content
+
+
+_LATEST = 1e11  # seconds since 1970, the year 5138
+_MOST = 1e30  # FLOPs
+_TIMES = {RUNNING: ("began",), DONE: ("began", "ended")}
+
+
+def _fault(job: Any) -> str:
+    """Describes what is wrong with a job of a status file; "" if nothing is."""
+    if not isinstance(job, dict) or not isinstance(job.get("name"), str):
+        return "it has no name."
+    state = job.get("state")
+    if state not in (WAITING, RUNNING, DONE, FAILED, BLOCKED):
+        return "it has no state."
+    if not all(isinstance(job.get(name, ""), str) for name in ("where", "reason")):
+        return "where and reason are no texts."
+    faults = [number_fault(name, job.get(name), 0, _LATEST) for name in _TIMES.get(state, ())]
+    return next(filter(None, [number_fault("cost", job.get("cost"), 0, _MOST), *faults]), "")
 
 
 def time_left(content: dict[str, Any]) -> Remaining:

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict, get_type_hints
 
 from etils import epath
 
 from xt_jax.errors import DataError
 from xt_jax.files import AppendedFile, find, read_appended
+from xt_jax.records.json_files import REMEDY, Malformed, number_fault, parse_line, text_fault
 from xt_jax.records.shard import shard_file
 
 
@@ -53,7 +53,6 @@ _SHARD = "results-*.jsonl"
 _SET = "set_of"
 
 BySeed = dict[int, dict[tuple[str, str], list[Row]]]
-Malformed = Callable[[DataError], None]
 
 
 class Results:
@@ -202,40 +201,46 @@ def _set_of(row: Row) -> tuple:
 
 def _parse_line(line: bytes, path: epath.PathLike, number: int) -> tuple[Row, bool]:
     """Returns (the row, whether it ends a set)."""
-    row: Any = None
-    ends_set = False
-    try:
-        row = json.loads(line.decode())
-    except json.JSONDecodeError as error:
-        problem = f"The line is not JSON: {error.msg}."
-    except UnicodeDecodeError as error:
-        problem = f"The line is not JSON: not UTF-8 ({error.reason})."
-    else:
-        ends_set = isinstance(row, dict) and row.pop(_SET, None) is not None
-        problem = _fault(row)
+    row: Any = parse_line(line, path, number)
+    size = row.pop(_SET, None)
+    problem = _fault(row) or (number_fault(_SET, size, 1, _MOST, int) if size is not None else "")
     if problem:
-        raise DataError(problem, where=f"{path}:{number}", remedy=_REMEDY)
-    return row, ends_set
+        raise DataError(problem, where=f"{path}:{number}", remedy=REMEDY)
+    return row, size is not None
 
 
-_REMEDY = "delete the line, or leave it out with `python -m xt_jax.report --skip_malformed`"
 _TYPES = get_type_hints(Row)
-_KINDS = {str: "a text", int: "an integer", float: "a number"}
+_MOST = 10**9
+_RANGES = {
+    "encoder_params": (1, 10**15),
+    "total_params": (1, 10**15),
+    "seed": (0, 2**63 - 1),
+    "value": (0, 100),
+    "n": (1, _MOST),
+    "step": (0, 10**12),
+}
+_ROUNDING = 1e-6  # of a value, as a sum of shares may exceed the whole
+_LAYER = re.compile(r"[^@]+(@layer=[0-9]{1,4})?")
 
 
-def _fault(row: Any) -> str:
+def _fault(row: dict[str, Any]) -> str:
     """Describes what is wrong with a row; "" if nothing is."""
-    if not isinstance(row, dict):
-        return "The line is JSON, but not a row."
     missing = [name for name in _TYPES if name not in row]
     if missing:
         return f"The row lacks {', '.join(missing)}."
     for name, kind in _TYPES.items():
-        value = row[name]
-        if type(value) is not kind and not (kind is float and type(value) is int):
-            return f"{name} is {value!r}, which is not {_KINDS[kind]}."
-    if not math.isfinite(row["value"]):
-        return f"value is {row['value']}, which is not finite."
-    if row["encoder_params"] < 1 or row["total_params"] < 1:
-        return "The model has no parameters."
+        if kind is str:
+            fault = text_fault(name, row[name])
+        else:
+            low, high = _RANGES[name]
+            margin = _ROUNDING if kind is float else 0
+            fault = number_fault(name, row[name], low - margin, high + margin, kind)
+        if fault:
+            return fault
+    if "/" in row["run"] + row["data"]:
+        return "run or data has a slash, but they name a file."
+    if row["encoder_params"] > row["total_params"]:
+        return "The encoder has more parameters than the whole model."
+    if not _LAYER.fullmatch(row["metric"]):
+        return f"metric is {row['metric']}, whose layer is no number."
     return ""

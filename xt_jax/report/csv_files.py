@@ -26,7 +26,16 @@ def csv_files(study: StudyResults) -> dict[str, str]:
         "languages.csv": study.language_gains,
         "cost.csv": pd.DataFrame(phases, columns=cost),
     }
-    return {name: frame.to_csv(index=False) for name, frame in frames.items() if len(frame)}
+    return {
+        name: frame.map(_no_formula).to_csv(index=False)
+        for name, frame in frames.items()
+        if len(frame)
+    }
+
+
+def _no_formula(cell: Any) -> Any:
+    """Returns a text with a mark before it if a spreadsheet would compute it."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
 
 
 def _cells(finding: Gap | Slope) -> dict[str, Any]:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from etils import epath
 
-from xt_jax.files import read_appended
+from xt_jax.errors import DataError
+from xt_jax.files import find
+from xt_jax.records.json_files import (
+    REMEDY,
+    Malformed,
+    number_fault,
+    read_object,
+    read_objects,
+    text_fault,
+)
 
 Curve = tuple[tuple[int, float], ...]  # (step, value) with steps that grow
 
 _RECORD = "phase.json"
+_MOST = 1e15
 _NAME = re.compile(r"(?P<phase>.+?)(-after-(?P<after>.+))?-s\d+-[0-9a-f]+")
 
 
@@ -48,52 +58,81 @@ class PhaseLog:
     role: str = "target"
 
 
-def read_phases(folder: epath.PathLike) -> tuple[PhaseLog, ...]:
+def read_phases(folder: epath.PathLike, malformed: Malformed | None = None) -> tuple[PhaseLog, ...]:
     """Reads the finished phases in `folder`, ordered by name; () where there is none.
 
-    A killed run may leave half a line, and logs are only for information: a line or record that
-    cannot be parsed is left out.
+    Args:
+        malformed: called with the error of each damaged line or record, which is then left out.
+
+    Raises:
+        DataError: a damaged line or record, unless `malformed` is given.
     """
-    folder = epath.Path(folder)
-    paths = sorted(folder.iterdir(), key=lambda path: path.name) if folder.exists() else []
-    phases = [_read(path) for path in paths]
-    return tuple(phase for phase in phases if phase is not None)
+    phases = [_read(path.parent, malformed) for path in find(folder, f"*/{_RECORD}")]
+    return tuple(sorted((p for p in phases if p is not None), key=lambda phase: phase.folder))
 
 
-def _read(folder: epath.Path) -> PhaseLog | None:
+def _read(folder: epath.Path, malformed: Malformed | None) -> PhaseLog | None:
     name = _NAME.fullmatch(folder.name)
-    if name is None or not (folder / _RECORD).exists():
+    if name is None:
         return None
-    record = _parsed((folder / _RECORD).read_text())
-    lines = [_parsed(line) for line in read_appended(folder / "log.jsonl").decode().split("\n")]
-    lines = [line for line in lines if isinstance(line.get("step"), int)]
     try:
-        return PhaseLog(
-            folder.name,
-            model=str(record["model"]),
-            phase=str(record["phase"]),
-            after=name["after"] or "",
-            seed=int(record["seed"]),
-            steps=int(record["steps"]),
-            tokens=int(record["tokens"]),
-            seconds=_seconds(lines),
-            dev=_curve(lines, lambda key: key == "dev"),
-            loss=_curve(lines, lambda key: key == "loss" or key.startswith("loss/")),
-            command=str(record.get("command", "")),
-            machine=str(record.get("machine", "")),
-            role=str(record.get("role", "target")),
-        )
-    except (KeyError, TypeError, ValueError):
+        record = _record(folder / _RECORD)
+    except DataError as error:
+        if malformed is None:
+            raise
+        malformed(error)
         return None
+    lines = [line for line in _lines(folder / "log.jsonl", malformed) if "step" in line]
+    return PhaseLog(
+        folder.name,
+        after=name["after"] or "",
+        seconds=_seconds(lines),
+        dev=_curve(lines, lambda key: key == "dev"),
+        loss=_curve(lines, _is_loss),
+        **record,
+    )
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """Returns the JSON object in `text`, or {} where there is none."""
-    try:
-        parsed = json.loads(text)
-    except json.JSONDecodeError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+def _record(path: epath.Path) -> dict[str, Any]:
+    """Reads the part of a `phase.json` that a report shows."""
+    found = read_object(path)
+    with contextlib.suppress(TypeError, ValueError):  # the seed is a text
+        found["seed"] = int(found.get("seed", ""))
+    record = {name: found.get(name) for name in ("model", "phase", "seed", "steps", "tokens")}
+    record |= {"role": found.get("role", "target")}
+    record |= {name: found.get(name, "") for name in ("command", "machine")}
+    faults = [text_fault(name, record[name]) for name in ("model", "phase", "role")]
+    faults += [number_fault(n, record[n], 0, _MOST, int) for n in ("seed", "steps", "tokens")]
+    faults += [
+        f"{name} is no text." for name in ("command", "machine") if type(record[name]) is not str
+    ]
+    for fault in filter(None, faults):
+        raise DataError(fault, where=path, remedy="delete the file: the report lacks its phase")
+    return record
+
+
+def _lines(path: epath.Path, malformed: Malformed | None) -> Iterator[dict[str, Any]]:
+    for number, line in read_objects(path, malformed):
+        faults = [
+            number_fault("step", line.get("step", 0), 0, _MOST, int),
+            *(number_fault(name, line[name], -_MOST, _MOST) for name in line if _is_shown(name)),
+        ]
+        for fault in filter(None, faults):
+            error = DataError(fault, where=f"{path}:{number}", remedy=REMEDY)
+            if malformed is None:
+                raise error
+            malformed(error)
+            break
+        else:
+            yield line
+
+
+def _is_loss(key: str) -> bool:
+    return key == "loss" or key.startswith("loss/")
+
+
+def _is_shown(key: str) -> bool:
+    return key in ("seconds", "dev") or _is_loss(key)
 
 
 def _curve(lines: list[dict[str, Any]], is_wanted: Callable[[str], bool]) -> Curve:

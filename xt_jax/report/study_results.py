@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from statistics import fmean
@@ -14,7 +13,8 @@ from etils import epath
 from xt_jax.errors import DataError
 from xt_jax.languages import Language, language
 from xt_jax.records import example_scores
-from xt_jax.records.progress import status_file
+from xt_jax.records.json_files import Malformed
+from xt_jax.records.progress import read_status, status_file
 from xt_jax.records.results import Row, read_all
 from xt_jax.report.phase_logs import PhaseLog, read_phases
 from xt_jax.report.statistics.contrasts import ExampleScores
@@ -155,7 +155,7 @@ class StudyResults:
 def read_study(
     folder: epath.Path,
     only: Collection[tuple[str, str]] = (),
-    malformed: Callable[[DataError], None] | None = None,
+    malformed: Malformed | None = None,
 ) -> StudyResults:
     """Reads a study's folder: its rows, per-example scores, logs of phases and last command.
 
@@ -166,11 +166,10 @@ def read_study(
     Raises:
         DataError: a malformed line, unless `malformed` takes it; or damaged per-example scores.
     """
-    status = folder / status_file("")  # shards have a command in each phase instead
-    command = json.loads(status.read_text()).get("command", "") if status.exists() else ""
     rows = read_all(folder, malformed=malformed)
     scores = partial(example_scores.read, folder)
-    return results_of(rows, scores, only, read_phases(folder / PHASES), str(command))
+    phases = read_phases(folder / PHASES, malformed)
+    return results_of(rows, scores, only, phases, _command(folder, malformed), malformed)
 
 
 def results_of(
@@ -179,6 +178,7 @@ def results_of(
     only: Collection[tuple[str, str]] = (),
     phases: Sequence[PhaseLog] = (),
     command: str = "",
+    malformed: Malformed | None = None,
 ) -> StudyResults:
     """Computes the results of a study from all of its rows; see `read_study`."""
     kept, left_out = one_setting(as_frame(rows), set(only))
@@ -188,4 +188,17 @@ def results_of(
         models.append(Model(str(name), int(encoder), int(total), of_model, int(left_out[name])))
     models.sort(key=lambda m: (family_of(m.name), m.encoder_params, m.name))
     study = StudyResults(tuple(models), Findings(), tuple(phases), command)
-    return replace(study, findings=find(study.rows, scores))
+    return replace(study, findings=find(study.rows, scores, malformed))
+
+
+def _command(folder: epath.Path, malformed: Malformed | None) -> str:
+    """Reads the last command that ran the study; shards have one in each phase instead."""
+    status = folder / status_file("")
+    try:
+        command = read_status(status).get("command") if status.exists() else ""
+    except DataError as error:
+        if malformed is None:
+            raise
+        malformed(error)
+        return ""
+    return command if isinstance(command, str) else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from etils import epath
 
-from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
+from xt_jax.records.json_files import Malformed
 from xt_jax.report import plots
 from xt_jax.report.answer import answer
 from xt_jax.report.benchmark import benchmark_tables, published_table
@@ -48,7 +48,7 @@ def write_report(
     output: epath.Path,
     *,
     only: Collection[tuple[str, str]] | None = None,
-    malformed: Callable[[DataError], None] | None = None,
+    malformed: Malformed | None = None,
 ) -> str:
     """Writes `report.md`, `report.html`, every picture as SVG and PNG, and the CSV files.
 

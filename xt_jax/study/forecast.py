@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -18,10 +17,11 @@ from etils import epath
 from xt_jax import model as models
 from xt_jax.config import Config, apply_overrides, of_model
 from xt_jax.errors import ConfigError
-from xt_jax.files import find, read_appended_lines
+from xt_jax.files import find
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.pretrained import architecture_of
 from xt_jax.places import as_path, check_writable
+from xt_jax.records.json_files import number_fault, read_objects
 from xt_jax.records.progress import clock
 from xt_jax.records.results import Results
 from xt_jax.study.build import build_studies
@@ -225,8 +225,8 @@ def _measured(workdir: epath.Path) -> float | None:
     rates = [
         entry["tflops"]
         for path in find(workdir, "phases/*/log.jsonl")
-        for entry in map(json.loads, read_appended_lines(path))
-        if "tflops" in entry
+        for _, entry in read_objects(path, malformed=lambda error: None)
+        if not number_fault("tflops", entry.get("tflops"), 1e-9, 1e9)
     ]
     return 1e12 * statistics.median(rates) if rates else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,11 @@ from jax.sharding import Mesh
 from xt_jax import command, hosts
 from xt_jax.config import TrainConfig, digest
 from xt_jax.data.packing import Plan
+from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.pretrained import Pretrained
+from xt_jax.records.json_files import read_object
 from xt_jax.study.schedule import PhasePlan, Planner, phase_seed
 from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.train.checkpoint import Progress
@@ -224,10 +227,16 @@ def _tokens(part: TaskData, plan: Plan, steps: int) -> int:
 
 def _read_done(member: Member) -> Progress | None:
     """Reads the progress of a finished member, and deletes what only training needed."""
-    try:
-        progress = json.loads(member.done.read_text())
-    except FileNotFoundError:
+    if not member.done.exists():
         return None
+    progress = read_object(member.done)
+    step = progress.get("best_step")
+    if type(step) is not int or not member.best(step).exists():
+        raise DataError(
+            f"The best step is {reprlib.repr(step)}, of which there are no parameters.",
+            where=member.done,
+            remedy="delete the folder of the phase: it is trained again",
+        )
     (member.directory / "checkpoints").rmtree(missing_ok=True)
     member.keep_bests({progress["best_step"]})
     return progress

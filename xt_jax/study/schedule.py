@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -17,8 +18,8 @@ from xt_jax.config import MixtureConfig, digest
 from xt_jax.data.mixture import smoothed_draws, task_order, task_shares
 from xt_jax.data.packing import Plan, check_budget, plan_training
 from xt_jax.data.shape import NoRoomError
-from xt_jax.errors import ConfigError
-from xt_jax.files import atomic_write_text
+from xt_jax.errors import ConfigError, DataError
+from xt_jax.files import atomic_write_text, parse_json, read_text
 from xt_jax.study.datasets import Dataset
 from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.tasks.table import per_example
@@ -100,7 +101,8 @@ class Planner:
         identity = self.identity(phase, seed)
         path = self.cache / "plans" / f"{identity[:24]}.json"
         if path.exists():
-            return [TaskSize(*numbers) for numbers in json.loads(path.read_text())]
+            with contextlib.suppress(DataError, TypeError, ValueError, OverflowError):  # damaged
+                return [TaskSize(*map(int, n)) for n in parse_json(read_text(path), path)]
         planned = self.plan(phase, seed)
         in_memory = [*self._plans.values(), planned]
         if sum(len(p.feature) for phase_plan in in_memory for p in phase_plan.plans) <= MOST_KEPT:

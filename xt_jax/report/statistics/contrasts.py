@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from xt_jax.errors import DataError
+from xt_jax.records.json_files import Malformed
 from xt_jax.report.statistics.bootstrap import Paired, shifts
 from xt_jax.report.statistics.collapse import Run
 from xt_jax.report.statistics.scores import on_same_examples, pairs
@@ -112,37 +113,52 @@ def without(paired: Paired, seeds: Sequence[int]) -> Paired | None:
     return paired.of(remaining) if remaining else None
 
 
-def shifts_of(rows: pd.DataFrame, example_scores: ExampleScores) -> Shifts:
+def shifts_of(
+    rows: pd.DataFrame, example_scores: ExampleScores, malformed: Malformed | None = None
+) -> Shifts:
     """Returns how scores change on resampled examples, for runs with per-example scores.
 
+    Args:
+        malformed: as in `findings.find`.
+
     Raises:
-        DataError: per-example scores that do not give the row's value.
+        DataError: as `findings.find`.
     """
+
+    def checked(row: Any) -> np.ndarray | None:
+        try:
+            return _checked(row, example_scores)
+        except DataError as error:
+            if malformed is None:
+                raise
+            malformed(error)
+            return None
+
     scored = rows.drop_duplicates(["run", "data"])
     known: Shifts = {}
     same_draws = [scored["n"], scored["data"].where(scored["n"] > _MANY, "")]
     for (n, data), of_set in scored.groupby(same_draws):
-        counting = _counting(of_set, example_scores) if data else slice(None)
+        counting = _counting(of_set, checked) if data else slice(None)
         at_once = max(_AT_ONCE // n, 1)
         for start in range(0, len(of_set), at_once):
             arrays = {
                 (row.run, row.data): array[counting]
                 for row in of_set.iloc[start : start + at_once].itertuples()
-                if (array := _checked(row, example_scores)) is not None
+                if (array := checked(row)) is not None
             }
             if arrays:
                 known |= zip(arrays, shifts(np.stack(list(arrays.values()))), strict=True)
     return known
 
 
-def _counting(rows: pd.DataFrame, example_scores: ExampleScores) -> np.ndarray:
+def _counting(rows: pd.DataFrame, checked: Callable[[Any], np.ndarray | None]) -> np.ndarray:
     """Returns which examples [n] have a non-zero numerator or denominator in any run.
 
     Drawing the others too would change no ratio; most sentences to be mined are among them.
     """
     counting = np.zeros(rows["n"].iloc[0], bool)
     for row in rows.itertuples():
-        array = _checked(row, example_scores)
+        array = checked(row)
         if array is not None:
             counting |= array.any(axis=1)
     return counting

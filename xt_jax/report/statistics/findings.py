@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from xt_jax.records.json_files import Malformed
 from xt_jax.records.results import Row
 from xt_jax.report.statistics.bootstrap import Estimate, Paired, Term, estimate, slope_weights
 from xt_jax.report.statistics.collapse import collapsed
@@ -99,21 +100,28 @@ class Multiplicity:
     kept: tuple[Gap, ...]
 
 
-def find(rows: pd.DataFrame | Sequence[Row], example_scores: ExampleScores) -> Findings:
+def find(
+    rows: pd.DataFrame | Sequence[Row],
+    example_scores: ExampleScores,
+    malformed: Malformed | None = None,
+) -> Findings:
     """Computes the gaps and slopes of each target's first metric.
 
     Args:
         rows: the rows that count, see `scores.one_setting`.
         example_scores: returns those of a run and a data set; where there are none, intervals are
             from seeds alone.
+        malformed: called with the error of per-example scores that cannot be used, which are then
+            left out.
 
     Raises:
-        DataError: per-example scores that do not give the row's value.
+        DataError: damaged per-example scores, or others than the row's, unless `malformed` is
+            given.
     """
     rows = as_frame(rows)
     first = first_metrics(rows)
     by_model = {str(model): of_model for model, of_model in first.groupby("model", sort=False)}
-    shifts = shifts_of(first, example_scores)
+    shifts = shifts_of(first, example_scores, malformed)
     at_chance = {m: collapsed(of_model.to_dict("records")) for m, of_model in by_model.items()}
     comparisons = {m: list(contrasts(by_model[m], at_chance[m], shifts)) for m in by_model}
     return Findings(
