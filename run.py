@@ -17,7 +17,7 @@ from ml_collections import config_flags
 from xt_jax import command, hosts, preemption
 from xt_jax.compilation import keep_programs
 from xt_jax.config import Config, unknown_field
-from xt_jax.errors import ConfigError
+from xt_jax.errors import ConfigError, UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for states, predictions and results.")
@@ -64,11 +64,21 @@ def main(_: list[str]) -> None:
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
-    except KeyError as error:  # how ml_collections says that a field does not exist
-        raise unknown_field(argv) or error from error
+    except UserError:
+        raise
     except flags.Error as error:
         problem = str(error)[:1].upper() + str(error)[1:]
         raise ConfigError(problem, where="command line", remedy="--help lists the flags") from error
+    except Exception as error:  # a page is any program; an unknown field is a KeyError
+        raise unknown_field(argv) or _page_fault(error) from error
+
+
+def _page_fault(error: Exception) -> ConfigError:
+    return ConfigError(
+        f"The configuration page cannot be loaded ({type(error).__name__}: {error}).",
+        where="--config",
+        remedy="name a file in configs/, or your own file with a get_config() like theirs",
+    )
 
 
 def _run() -> None:

@@ -15,6 +15,7 @@ from xt_jax.model import preset
 from xt_jax.model.sharding import make_mesh
 from xt_jax.records.results import Results
 from xt_jax.study import build, forecast
+from xt_jax.study.check import check
 from xt_jax.study.jobs import Cost, Job, forward_flops, job_costs, planned
 from xt_jax.study.schedule import phase_seed
 from xt_jax.train.throughput import train_flops
@@ -74,15 +75,15 @@ def test_what_contradicts_itself_is_no_study():
     config = scaling_study.get_config("sizes=base+large")
     config.target.learning_rate = 3e-6
     with pytest.raises(ConfigError, match="Two learning rates for the target phase"):
-        forecast._official(config)
+        check(config)
     config = scaling_study.get_config("sizes=base+large")
     config.model.name = "xl"
     with pytest.raises(ConfigError, match="The model xl is not one of base, large"):
-        forecast._official(config)
+        check(config)
     config = scaling_study.get_config()
     config.models = ("base", "large")
     with pytest.raises(ConfigError, match="6 learning rates for the models base, large"):
-        forecast._official(config)
+        check(config)
 
 
 def test_translated_training_data_count_for_each_language():

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -178,6 +179,9 @@ class Config:
     allow_missing: bool = False
 
 
+_NO_LITERAL = (MemoryError, RecursionError, SyntaxError, TypeError, ValueError)  # of literal_eval
+
+
 def parse_arg(arg: str | None, **defaults: Any) -> dict[str, Any]:
     """Parses the options after the colon of `--config=page.py:size=base,seeds=3`.
 
@@ -230,6 +234,26 @@ def of_model(config: Config, name: str) -> Config:
     return dataclasses.replace(config, **changes)
 
 
+def resources_of(config: RayConfig) -> dict[str, float]:
+    """Parses the named resources that a job takes of a node.
+
+    Raises:
+        ConfigError: they are no dictionary of numbers from 0.
+    """
+    try:
+        resources = ast.literal_eval(config.resources)
+        numbers = {str(name): float(number) for name, number in resources.items()}
+        if all(0 <= number < math.inf for number in numbers.values()):
+            return numbers
+    except (*_NO_LITERAL, ArithmeticError, AttributeError):
+        pass
+    raise ConfigError(
+        f"`{config.resources[:100]}` is not a dictionary of numbers.",
+        where="--config.ray.resources",
+        remedy="""use a dictionary such as '{"TPU": 4}'""",
+    )
+
+
 def apply_overrides(recipe: Any, overrides: RecipeOverrides) -> Any:
     """Returns the recipe with every field replaced that `overrides` sets."""
     changes = {k: v for k, v in dataclasses.asdict(overrides).items() if v is not None}
@@ -256,7 +280,7 @@ def _typed(name: str, text: str, default: Any) -> Any:
         return text
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except _NO_LITERAL:
         value = text
     kind = type(default)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

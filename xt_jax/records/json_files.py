@@ -87,11 +87,16 @@ def text_fault(name: str, value: Any) -> str:
         return f"{name} is {reprlib.repr(value)}, which is not a text."
     if not 0 < len(value) <= _MOST_CHARACTERS:
         return f"{name} has {len(value)} characters, not 1 to {_MOST_CHARACTERS}."
-    if not value.isprintable():
-        for character in value:
-            if unicodedata.category(character) in _UNPRINTABLE:
-                return f"{name} has the character U+{ord(character):04X}, which cannot be shown."
+    if character := unprintable(value):
+        return f"{name} has the character U+{ord(character):04X}, which cannot be shown."
     return ""
+
+
+def unprintable(text: str) -> str:
+    """Returns the first character that is not meant to be shown, such as NUL; "" for none."""
+    if text.isprintable():
+        return ""
+    return next((c for c in text if unicodedata.category(c) in _UNPRINTABLE), "")
 
 
 def number_fault(name: str, value: Any, low: float, high: float, kind: type = float) -> str:

@@ -18,7 +18,6 @@ from xt_jax.model.pretrained import open_pretrained
 from xt_jax.model.sharding import make_mesh, row_multiple, rows_multiple
 from xt_jax.places import check_writable
 from xt_jax.records.results import Results
-from xt_jax.study.check import check
 from xt_jax.study.datasets import Files, Reader
 from xt_jax.study.phases import Trainer
 from xt_jax.study.schedule import Planner
@@ -50,10 +49,12 @@ class Study:
 def build_studies(config: Config, workdir: epath.Path, results: Results) -> dict[str, Study]:
     """Builds the study of each model, by the name that the configuration gives the model.
 
+    Args:
+        config: checked by `check`.
+
     Raises:
         UserError: anything wrong with configuration, weights or data.
     """
-    check(config)
     if config.data.cache_dir and hosts.is_first():
         check_writable(config.data.cache_dir, "--config.data.cache_dir")
     files = Files()

@@ -2,28 +2,92 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
-from xt_jax.config import Config, of_model
+from xt_jax.config import Config, of_model, resources_of
 from xt_jax.data.mixture import SAMPLERS
 from xt_jax.data.sources import SOURCES
 from xt_jax.errors import ConfigError
 from xt_jax.model.pretrained import table_name
 from xt_jax.model.sharding import RULES
-from xt_jax.tasks.family import Task
+from xt_jax.records.json_files import unprintable
+from xt_jax.records.shard import parse_shard
+from xt_jax.tasks.family import INTERMEDIATE, TARGET, Task
 from xt_jax.tasks.recipes import Recipe
-from xt_jax.tasks.table import DIRECT, FAMILIES, NONE, TARGETS, TASKS
+from xt_jax.tasks.table import DIRECT, FAMILIES, NONE, TARGETS, TASKS, get, names
+
+_RECIPE = {
+    "learning_rate": (0, 10),
+    "epochs": (0, 1000),
+    "steps": (0, 10**9),
+    "batch_size": (1, 10**6),
+    "batch_tokens": (0, 10**9),
+    "max_length": (1, 10**6),
+    "warmup_ratio": (0, 1),
+    "weight_decay": (0, 10),
+    "adam_b2": (0, 1 - 1e-9),
+    "clip_norm": (0, 10**9),
+    "eval_every": (1, 10**9),
+    "eval_examples": (0, 10**9),
+    "patience": (0, 10**9),
+}
+
+# The smallest and largest value of every number of a configuration.
+LIMITS: dict[str, tuple[float, float]] = {
+    "model.attention_dropout": (0, 0.999),
+    "data.max_train_examples": (0, 10**9),
+    "data.max_eval_examples": (0, 10**9),
+    "train.accumulate": (1, 10**6),
+    "train.rows_multiple": (0, 10**6),
+    "train.parallel_seeds": (0, 10**6),
+    "train.save_every_steps": (1, 10**9),
+    "train.save_every_minutes": (0, 10**6),
+    "train.log_every": (1, 10**9),
+    "train.model_axis": (1, 10**6),
+    "mixture.cap": (1, 10**9),
+    "mixture.temperature": (0.01, 10**6),
+    "mixture.weights": (0, 10**9),
+    "mixture.steps": (0, 10**9),
+    "mixture.mlm_ratio": (0.001, 0.999),
+    "mixture.mlm_exponent": (0, 1),
+    "ray.cpus": (0, 10**6),
+    "ray.gpus": (0, 10**6),
+    "ray.retries": (0, 10**6),
+    "intermediate_rates": (0, 10),
+    "target_rates": (0, 10),
+    "seed": (0, 2**31 - 1),
+    "seeds": (1, 10**4),
+    **{
+        f"{phase}.{name}": _RECIPE[name] for phase in ("intermediate", "target") for name in _RECIPE
+    },
+}
+
+_CHOICES = {
+    "data.source": (*SOURCES, "mini"),
+    "data.eval_split": ("auto", "dev", "test"),
+    "train.sharding": tuple(RULES),
+    "mixture.sampler": SAMPLERS,
+}
+
+_EXAMPLES = {str: "a text", bool: "true or false", int: "an integer", float: "a number"}
 
 _ALIAS = re.compile(r"[^\W_][\w.+@ -]{,99}")
 
 
 def check(config: Config) -> None:
     """Raises a ConfigError where options contradict each other or a value cannot be."""
+    for name, value, kind in _fields(config, ""):
+        _check_field(name, value, kind)
     _check_models(config)
-    _check_values(config)
+    _check_tasks(config)
+    resources_of(config.ray)
+    if config.shard:
+        parse_shard(config.shard)
     if not config.data.intermediate_languages:
         raise ConfigError(
             "No language was given for the intermediate tasks.",
@@ -40,6 +104,79 @@ def check(config: Config) -> None:
         )
 
 
+def _fields(section: Any, prefix: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yields the name, value and annotated type of every field, those of sections after them."""
+    for name, kind in get_type_hints(type(section)).items():
+        value = getattr(section, name)
+        yield prefix + name, value, kind
+        if dataclasses.is_dataclass(kind):
+            yield from _fields(value, f"{prefix}{name}.")
+
+
+def _check_field(name: str, value: Any, kind: Any) -> None:
+    """Raises a ConfigError for a field of another type, or out of its range."""
+    if dataclasses.is_dataclass(kind):
+        if type(value) is not kind:
+            raise _refused(name, value, "leave it as it is, and set its fields")
+        return
+    options = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    if value is None and NoneType in options:
+        return
+    is_many = get_origin(options[0]) is tuple
+    if is_many and not isinstance(value, (tuple, list)):
+        raise _refused(name, value, "use a tuple")
+    values = value if is_many else (value,)
+    single = get_args(options[0])[0] if is_many else options[0]
+    for each in values:
+        if type(each) is not single and not (single is float and type(each) is int):
+            raise _refused(name, each, f"use {_EXAMPLES[single]}")
+        if single is str and unprintable(each):
+            raise _refused(name, each, "use characters that can be shown, in a UTF-8 locale")
+        if name in LIMITS and not LIMITS[name][0] <= each <= LIMITS[name][1]:
+            raise _refused(name, each, "use a number from {} to {}".format(*LIMITS[name]))
+        if name in _CHOICES and each not in _CHOICES[name]:
+            raise _refused(name, each, f"use one of: {', '.join(_CHOICES[name])}")
+    if is_many and single is str and len(set(values)) < len(values):
+        raise _refused(name, value, "name each once")
+
+
+def _refused(name: str, value: Any, remedy: str) -> ConfigError:
+    return ConfigError(
+        f"{name} cannot be {reprlib.repr(value)}.", where=f"--config.{name}", remedy=remedy
+    )
+
+
+def _check_tasks(config: Config) -> None:
+    """Raises a ConfigError for a name that is no task, or weights that fit no mixture."""
+    wanted_targets(config)
+    for target in config.targets:
+        get(target, (*names(TARGET), NONE), "--config.targets")
+    for name in config.intermediates:
+        tasks = name.split("+")
+        for task in tasks:
+            allowed = (DIRECT, *names(INTERMEDIATE)) if len(tasks) == 1 else names(INTERMEDIATE)
+            if task != DIRECT or task not in allowed:
+                get(task, allowed, "--config.intermediates")
+        if len(set(tasks)) < len(tasks):
+            raise _refused("intermediates", name, "name each task once")
+        if len(tasks) > 1:
+            _check_weights(config, name, tasks)
+
+
+def _check_weights(config: Config, name: str, tasks: Sequence[str]) -> None:
+    weights, sampler = config.mixture.weights, config.mixture.sampler
+    count = sum(not FAMILIES[TASKS[task].family].plain_text for task in tasks)
+    wanted = count if sampler == "given" else 0
+    if len(weights) != wanted or (wanted and not sum(weights)):
+        raise ConfigError(
+            f"{len(weights)} weights {weights} for the {count} tasks of {name} and the sampler "
+            f"{sampler}.",
+            where="--config.mixture.weights",
+            remedy="with --config.mixture.sampler=given one for each task in the order of the "
+            "name, without mlm, not all 0; else none",
+        )
+
+
 def check_recipe(task: Task, recipe: Recipe, phase: str, longest: int) -> None:
     """Raises a ConfigError for a number of the recipe that is out of range.
 
@@ -47,15 +184,8 @@ def check_recipe(task: Task, recipe: Recipe, phase: str, longest: int) -> None:
         phase: `intermediate` or `target`, as the configuration names it.
         longest: the number of tokens that the encoder takes at most.
     """
-    limits = {
-        "max_length": (FAMILIES[task.family].min_length, longest),
-        "batch_size": (1, math.inf),
-        "eval_every": (1, math.inf),
-        "adam_b2": (0, 1 - 1e-9),
-        "warmup_ratio": (0, 1),
-    }
-    free = ("epochs", "steps", "learning_rate", "weight_decay", "clip_norm", "batch_tokens")
-    limits |= dict.fromkeys((*free, "eval_examples", "patience"), (0, math.inf))
+    shortest = FAMILIES[task.family].min_length
+    limits = _RECIPE | {"max_length": (shortest, longest)}
     for name, (low, high) in limits.items():
         value = getattr(recipe, name)
         if not low <= value <= high:
@@ -130,43 +260,3 @@ def _check_aliases(config: Config) -> None:
             where="--config.model.alias, --config.models",
             remedy="give their folders other names, or run each by itself with an alias",
         )
-
-
-def _check_values(config: Config) -> None:
-    data, train, mixture = config.data, config.train, config.mixture
-    choices = {
-        "data.source": (data.source, (*SOURCES, "mini")),
-        "data.eval_split": (data.eval_split, ("auto", "dev", "test")),
-        "train.sharding": (train.sharding, tuple(RULES)),
-        "mixture.sampler": (mixture.sampler, SAMPLERS),
-    }
-    for name, (value, allowed) in choices.items():
-        if value not in allowed:
-            raise ConfigError(
-                f"`{value}` is not a valid {name}.",
-                where=f"--config.{name}",
-                remedy=f"use one of: {', '.join(allowed)}",
-            )
-    limits = {
-        "seeds": (config.seeds, 1, math.inf),
-        "train.accumulate": (train.accumulate, 1, math.inf),
-        "train.rows_multiple": (train.rows_multiple, 0, math.inf),
-        "train.parallel_seeds": (train.parallel_seeds, 0, math.inf),
-        "train.save_every_steps": (train.save_every_steps, 1, math.inf),
-        "train.log_every": (train.log_every, 1, math.inf),
-        "data.max_train_examples": (data.max_train_examples, 0, math.inf),
-        "data.max_eval_examples": (data.max_eval_examples, 0, math.inf),
-        "mixture.cap": (mixture.cap, 1, math.inf),
-        "mixture.temperature": (mixture.temperature, 0.01, math.inf),
-        "mixture.weights": (min(mixture.weights, default=0), 0, math.inf),
-        "mixture.steps": (mixture.steps, 0, math.inf),
-        "mixture.mlm_ratio": (mixture.mlm_ratio, 0.001, 0.999),
-        "mixture.mlm_exponent": (mixture.mlm_exponent, 0, 1),
-    }
-    for name, (number, low, high) in limits.items():
-        if not low <= number <= high:
-            raise ConfigError(
-                f"{name} cannot be {number}.",
-                where=f"--config.{name}",
-                remedy=f"use a number from {low} to {high}",
-            )

@@ -6,7 +6,6 @@ alone writes results, so that their file has one writer.
 
 from __future__ import annotations
 
-import ast
 import functools
 import os
 import pickle
@@ -18,7 +17,7 @@ from absl import logging
 from etils import epath
 
 from xt_jax.compilation import keep_programs
-from xt_jax.config import Config, RayConfig, of_model
+from xt_jax.config import Config, RayConfig, of_model, resources_of
 from xt_jax.errors import ConfigError, UserError
 from xt_jax.records.progress import Progress
 from xt_jax.records.results import Results, Row
@@ -122,19 +121,10 @@ def _connected(config: RayConfig) -> Any:
 
 def _options(config: RayConfig) -> dict[str, Any]:
     """Returns the resources that a job requests, under the names that `ray.remote` uses."""
-    try:
-        resources = ast.literal_eval(config.resources)
-        numbers = {str(name): float(number) for name, number in resources.items()}
-    except (ValueError, SyntaxError, AttributeError, TypeError) as error:
-        raise ConfigError(
-            f"`{config.resources}` is not a dictionary of numbers.",
-            where="--config.ray.resources",
-            remedy="""use a dictionary such as '{"TPU": 4}'""",
-        ) from error
     return {
         "num_cpus": config.cpus,
         "num_gpus": config.gpus,
-        "resources": numbers,
+        "resources": resources_of(config),
         "max_retries": config.retries,
     }
 

@@ -71,6 +71,9 @@ def forecast(config: Config, workdir: str, mfu: float) -> str:
     Raises:
         UserError: anything wrong with configuration or data.
     """
+    check(config)
+    if not 0 < mfu <= 1:
+        raise ConfigError(f"mfu cannot be {mfu}.", where="--mfu", remedy="use a share up to 1")
     folder = as_path(workdir)
     check_writable(folder, "--workdir")
     has_data = config.data.source != "files" or bool(config.data.dir)
@@ -98,7 +101,6 @@ def _counted(config: Config, workdir: epath.Path) -> Counted:
 
 
 def _official(config: Config) -> Counted:
-    check(config)
     names = config.models or (config.model.name,)
     jobs = graph(
         config, dict.fromkeys(names, 1), config.intermediates, tuple(wanted_targets(config))

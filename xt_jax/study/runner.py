@@ -21,6 +21,7 @@ from xt_jax.records.results import Results
 from xt_jax.report.write import write_report
 from xt_jax.study import cluster
 from xt_jax.study.build import Study, build_studies
+from xt_jax.study.check import check
 from xt_jax.study.job import Settings, intermediate_checkpoints, run_job
 from xt_jax.study.jobs import Job, planned
 from xt_jax.tasks.table import NONE
@@ -43,6 +44,7 @@ def run(config: Config, workdir: str) -> str:
         UserError: anything wrong with configuration, weights or data, before training starts; a
             full disk; at the end, a job that failed.
     """
+    check(config)
     folder = as_path(workdir)
     with naming_full_disks(workdir), contextlib.ExitStack() as stack:
         if hosts.is_first():

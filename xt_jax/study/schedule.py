@@ -26,6 +26,7 @@ from xt_jax.tasks.table import per_example
 
 FORMAT = 1  # raise it when the same data, recipe and seed come to give other batches
 REFERENCE_SEED = 0
+MOST_PLANNED = 200_000_000  # examples of a phase, each counted in every epoch: about an hour
 MOST_KEPT = 20_000_000  # placements of all plans kept in memory until training: about 320 MB
 
 
@@ -158,15 +159,6 @@ class Planner:
         """Returns the share of each task: a fixed one of text, the sampler divides the rest."""
         config, is_text = self.mixture, np.array([part.is_text for part in phase.parts])
         sizes = [_examples(part) for part in phase.parts if not part.is_text]
-        weights = len(sizes) if config.sampler == "given" else 0
-        if len(config.weights) != weights or (weights and not sum(config.weights)):
-            raise ConfigError(
-                f"{len(config.weights)} weights {config.weights} for the {len(sizes)} tasks of "
-                f"{phase.name} and the sampler {config.sampler}.",
-                where="--config.mixture.weights",
-                remedy="with --config.mixture.sampler=given one for each task in the order of the "
-                "name, without mlm, not all 0; else none",
-            )
         shares = np.empty(len(phase.parts))
         shares[~is_text] = task_shares(
             sizes,
@@ -233,7 +225,19 @@ class Planner:
     def _batches(
         self, part: TaskData, lengths: np.ndarray, epochs: float, seed: int, **options: Any
     ) -> Plan:
-        """Calls `plan_training` with the settings of the task, of this model and these devices."""
+        """Calls `plan_training` with the settings of the task, of this model and these devices.
+
+        Raises:
+            ConfigError: so many examples that to plan them would take hours.
+        """
+        count = options.get("steps", 0) * part.recipe.batch_size or len(lengths) * epochs
+        if count > MOST_PLANNED:
+            raise ConfigError(
+                f"{part.task.name} would train on {count:,.0f} examples, more than "
+                f"{MOST_PLANNED:,}.",
+                where="--config.*.epochs, --config.*.steps, --config.*.batch_size",
+                remedy="use fewer epochs or steps",
+            )
         return plan_training(
             lengths,
             part.recipe.batch_size,

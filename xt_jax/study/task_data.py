@@ -9,7 +9,6 @@ from absl import logging
 
 from xt_jax.config import Config, apply_overrides, digest
 from xt_jax.data.sources import Found
-from xt_jax.errors import ConfigError
 from xt_jax.languages import components
 from xt_jax.study.check import check_recipe, wanted_targets
 from xt_jax.study.datasets import Dataset, Reader, ReadFile, with_labels
@@ -90,12 +89,6 @@ def prepare(
 def _intermediate(name: str, config: Config, reader: Reader, longest: int) -> Phase | None:
     """Returns the phase of one task, or of the tasks of `a+b+c`; None if data is missing."""
     tasks = name.split("+")
-    if len(set(tasks)) < len(tasks):
-        raise ConfigError(
-            f"`{name}` names a task twice.",
-            where="--config.intermediates",
-            remedy="name each task once",
-        )
     parts: list[TaskData] = []
     for part in tasks:
         allowed = (DIRECT, *names(INTERMEDIATE)) if len(tasks) == 1 else names(INTERMEDIATE)
