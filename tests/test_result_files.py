@@ -33,9 +33,9 @@ def test_an_empty_folder_has_no_rows(tmp_path):
 
 FAULTS = {
     "not JSON": ('{"model": ', "broken JSON"),
-    "an empty line": ("", "broken JSON"),
-    "no object": ("[1]", "no object"),
-    "a number": ("3", "no object"),
+    "an empty line": ("", "no JSON object"),
+    "no object": ("[1]", "no JSON object"),
+    "a number": ("3", "no JSON object"),
     "fields missing": ('{"model": "base"}', "lacks encoder_params, total_params, intermediate"),
     "text as value": (json.dumps(ROW | {"value": "60"}), "value is '60', which is not a number"),
     "no number": (json.dumps(ROW | {"value": float("nan")}), "value is nan"),

@@ -27,7 +27,7 @@ def read_object(path: epath.PathLike) -> dict[str, Any]:
     """
     try:
         parsed = parse_json(read_text(path), path)
-        error = None if isinstance(parsed, dict) else DataError("it is no object", where=path)
+        error = None if isinstance(parsed, dict) else DataError("it is no JSON object", where=path)
     except DataError as damage:
         error = damage
     if error is not None:
@@ -67,8 +67,8 @@ def parse_line(line: bytes, path: epath.PathLike, number: int) -> dict[str, Any]
         DataError: it is something else; names the line.
     """
     try:
-        parsed = parse_json(decode(line, path, number), path, number)
-        problem = "" if isinstance(parsed, dict) else "it is JSON, but no object"
+        parsed = parse_json(decode(line, path, number), path, number) if line else None
+        problem = "" if isinstance(parsed, dict) else "it is no JSON object"
     except DataError as error:
         problem = error.problem
     if problem:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from absl import logging
+from etils import epath
 
 from xt_jax import hosts, preemption
 from xt_jax.config import Config
