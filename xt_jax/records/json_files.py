@@ -66,16 +66,14 @@ def parse_line(line: bytes, path: epath.PathLike, number: int) -> dict[str, Any]
     Raises:
         DataError: it is something else; names the line.
     """
+    problem = "it is no JSON object"
     try:
         parsed = parse_json(decode(line, path, number), path, number) if line else None
-        problem = "" if isinstance(parsed, dict) else "it is no JSON object"
+        if isinstance(parsed, dict):
+            return parsed
     except DataError as error:
         problem = error.problem
-    if problem:
-        raise DataError(
-            f"The line cannot be read: {problem}.", where=f"{path}:{number}", remedy=REMEDY
-        )
-    return parsed
+    raise DataError(f"The line cannot be read: {problem}.", where=f"{path}:{number}", remedy=REMEDY)
 
 
 REMEDY = "delete the line, or leave it out with `python -m xt_jax.report --skip_malformed`"
