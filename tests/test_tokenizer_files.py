@@ -70,6 +70,31 @@ def test_the_real_tokenizer_from_its_json(tmp_path, xlmr_tokenizer):
     assert (tokenizer.pad_token_id, tokenizer.mask_token_id) == (1, 250_001)
 
 
+@pytest.mark.parametrize(
+    "config", [{}, {"tokenizer_class": "BertTokenizer"}, {"pad_token": "[PAD]"}]
+)
+def test_tokenizer_json_is_taken_as_it_is(tmp_path, config):
+    """`transformers` would build a BertTokenizer, which lower-cases unless the config says not."""
+    whole = load_tokenizer(write_vocabulary(tmp_path / "whole", CASED))
+    whole.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    tokenizer = load_tokenizer(str(tmp_path))
+    assert tokenizer.tokenize("Hello hello") == ["Hello", "hello"]
+    assert tokenizer("a", "a")["token_type_ids"] == [0, 0, 0, 1, 1]
+    assert (tokenizer.pad_token, tokenizer.mask_token_id) == ("[PAD]", 4)
+
+
+def test_saved_tokenizers_are_the_same(tmp_path, xlmr_tokenizer):
+    bert = load_tokenizer(write_vocabulary(tmp_path / "whole", CASED))
+    for tokenizer in (xlmr_tokenizer, bert):
+        tokenizer.save_pretrained(str(tmp_path / "saved"))
+        again = load_tokenizer(str(tmp_path / "saved"))
+        text = "Hello, a ﬁ wor ⑨"
+        assert again(text, text) == tokenizer(text, text)
+        assert again.all_special_ids == tokenizer.all_special_ids
+
+
 @pytest.fixture
 def byte_level(tmp_path):
     """The folder of a tokenizer of RoBERTa's kind, where `Ġ` is the blank in front of a word."""

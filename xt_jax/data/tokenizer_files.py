@@ -19,7 +19,7 @@ JSON, SENTENCEPIECE, WORDPIECE = MAIN = ("tokenizer.json", "sentencepiece.bpe.mo
 CONFIG = "tokenizer_config.json"
 REMEDY = f"name a folder with {JSON} or {SENTENCEPIECE}, or a hub id"
 
-# The usual special tokens, for a tokenizer.json whose tokenizer_config.json is not there.
+# The usual special tokens, for a tokenizer.json without those names in tokenizer_config.json.
 _SPECIAL = {
     "pad_token": ("<pad>", "[PAD]"),
     "unk_token": ("<unk>", "[UNK]"),
@@ -65,25 +65,21 @@ def main_file(folder: epath.Path) -> epath.Path:
 def open_folder(folder: epath.Path) -> Tokenizer:
     """Opens a local tokenizer; a damaged one raises whatever its library does.
 
-    The files choose the class, since config.json may name an unsuitable one, and `tokenizer.json`
-    alone is taken as it is: `transformers` would replace its normalizer by that of the class.
+    The files decide, since config.json may name an unsuitable class. `tokenizer.json` is taken as
+    it is: `transformers` would replace its normalizer by that of the class that is named.
     """
     from transformers import (  # slow import
-        AutoTokenizer,
         BertTokenizer,
         PreTrainedTokenizerFast,
         XLMRobertaTokenizer,
     )
 
-    path, name = str(folder), main_file(folder).name
-    has_config = (folder / CONFIG).exists()
-    if name == JSON and has_config:
-        return AutoTokenizer.from_pretrained(path)
+    path, name, config = str(folder), main_file(folder).name, folder / CONFIG
     if name == JSON:
-        return _with_usual_names(PreTrainedTokenizerFast.from_pretrained(path))
+        return _completed(PreTrainedTokenizerFast.from_pretrained(path))
     if name == SENTENCEPIECE:
         return XLMRobertaTokenizer.from_pretrained(path)
-    if has_config and "do_lower_case" in parse_json(read_text(folder / CONFIG), folder / CONFIG):
+    if config.exists() and "do_lower_case" in parse_json(read_text(config), config):
         return BertTokenizer.from_pretrained(path)
     return BertTokenizer.from_pretrained(path, do_lower_case=not _is_cased(folder / WORDPIECE))
 
@@ -139,20 +135,24 @@ def reason(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0][:200] or type(error).__name__
 
 
-def _with_usual_names(tokenizer: Tokenizer) -> Tokenizer:
-    """Completes a tokenizer of `tokenizer.json` alone: names of special tokens, token types."""
+def _completed(tokenizer: Tokenizer) -> Tokenizer:
+    """Adds to `tokenizer.json` what tokenizer_config.json lacks: special tokens, token types."""
     vocabulary = tokenizer.get_vocab()
     for name, usual in _SPECIAL.items():
         token = next((token for token in usual if token in vocabulary), None)
         if getattr(tokenizer, name) is None and token is not None:
             setattr(tokenizer, name, token)
-    has_types = any(tokenizer.backend_tokenizer.encode("a", "a").type_ids)
-    types = ["token_type_ids"] if has_types else []
-    tokenizer.model_input_names = ["input_ids", *types, "attention_mask"]
+    if "model_input_names" not in tokenizer.init_kwargs:
+        has_types = any(tokenizer.backend_tokenizer.encode("a", "a").type_ids)
+        types = ["token_type_ids"] if has_types else []
+        tokenizer.model_input_names = ["input_ids", *types, "attention_mask"]
     return tokenizer
 
 
 def _is_cased(vocabulary: epath.Path) -> bool:
-    """Whether entries of a vocab.txt, special ones such as [MASK] aside, have capital letters."""
-    entries = (entry for entry in read_lines(vocabulary) if not entry.startswith("["))
-    return any(entry != entry.lower() for entry in entries)
+    """Whether more than a stray few entries of a vocab.txt have capital letters.
+
+    Special ones such as [MASK] do not count.
+    """
+    entries = [entry for entry in read_lines(vocabulary) if not entry.startswith("[")]
+    return sum(entry != entry.lower() for entry in entries) > len(entries) / 100
