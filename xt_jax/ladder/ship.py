@@ -25,7 +25,8 @@ from xt_jax.data.tokenize import Tokenizer, fingerprint, load_tokenizer
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.files import find
 from xt_jax.mini.weights import ENCODERS, tokenizer_folder
-from xt_jax.model.hf_files import read_json, replace_folder
+from xt_jax.model.hf import read_config
+from xt_jax.model.hf_files import replace_folder
 from xt_jax.model.predict import Predictor
 from xt_jax.model.presets import MINI
 from xt_jax.model.sharding import make_mesh, place_params
@@ -142,7 +143,7 @@ def _seconds(lines: Sequence[Record]) -> float:
 
 def _check(best: epath.Path, name: str, shared: Tokenizer) -> None:
     wanted = models.preset(name, len(shared)).config
-    actual = models.EncoderConfig.from_hf(read_json(best / "config.json"))
+    actual = read_config(best)
     if actual != wanted:
         raise ConfigError(
             f"These are not the dimensions of {name}: {actual}, not {wanted}.",
