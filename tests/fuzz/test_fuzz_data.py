@@ -13,11 +13,15 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from data_pieces import Piece, check_against, check_examples, pieces_of
+from etils import epath
 from mutations import SEED, Outcomes, damaged, rounds
 
 from xt_jax import mini
+from xt_jax.data import tokenize
+from xt_jax.data.packing import Features
 from xt_jax.data.sources import Found, has_labels
 from xt_jax.retrieval.lines import Lines, distinct
 from xt_jax.tasks.table import FAMILIES, TASKS
@@ -98,3 +102,23 @@ def test_damaged_sentences_to_mine(pieces, tmp_path):
         assert len(sentences) == len({line.strip() for line in sentences}), about
         assert len(sentences) <= count.sum() <= len(lines), about
     outcomes.check()
+
+
+def test_a_damaged_cache_is_made_again(tmp_path):
+    rng, outcomes = Random(f"cache {SEED}"), Outcomes()
+    numbers = np.arange(5, dtype=np.int32)
+    made = Features(
+        np.array([3, 2], np.int32),
+        {"input_ids": numbers},
+        {"example": np.arange(2, dtype=np.int32)},
+        {"begin": numbers},
+    )
+    tokenize.cached(epath.Path(tmp_path), "x", lambda: made)
+    whole = (tmp_path / "x.npz").read_bytes()
+    for turn in range(rounds(200)):
+        (tmp_path / "x.npz").write_bytes(damaged(rng, whole))
+        about = f"turn {turn} of seed {SEED}"
+        read = partial(tokenize.cached, epath.Path(tmp_path), "x", lambda: made)
+        found = outcomes.attempt("cache", about, read)
+        np.testing.assert_equal(vars(found), vars(made), about)
+    assert not outcomes["cache", "refused"]

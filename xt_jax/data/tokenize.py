@@ -6,7 +6,6 @@ import hashlib
 import io
 import itertools
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -28,6 +27,7 @@ from xt_jax.data.tokenizer_files import (
 from xt_jax.errors import ConfigError, UserError
 from xt_jax.files import atomic_write_bytes
 
+_DIGEST = hashlib.sha256().digest_size
 LEAST_USE = 0.9  # XLM-R XL has 250,880 embeddings for 250,002 entries
 
 
@@ -155,20 +155,25 @@ def ragged(
 
 
 def cached(folder: epath.Path, name: str, make: Callable[[], Features]) -> Features:
-    """Returns `make()`, or its cached result; `name` must contain all that decides the result."""
+    """Returns `make()`, or its cached result; `name` must contain all that decides the result.
+
+    A file is an archive of NumPy's and the SHA-256 of it, by which damage is noticed.
+    """
     path = folder / f"{name}.npz"
     if path.exists():
-        try:
-            with np.load(io.BytesIO(path.read_bytes())) as arrays:
+        content = memoryview(path.read_bytes())
+        archive, digest = content[:-_DIGEST], content[-_DIGEST:]
+        if hashlib.sha256(archive).digest() == digest:
+            with np.load(io.BytesIO(archive)) as arrays:
                 return Features(**unflatten_dict(dict(arrays), sep="."))
-        except (ValueError, OSError, zipfile.BadZipFile):
-            logging.warning("%s is damaged and will be made again", path)
+        logging.warning("%s is damaged and will be made again", path)
     features = make()
     buffer = io.BytesIO()
     groups = {"tokens": features.tokens, "fields": features.fields, "host": features.host}
     arrays = flatten_dict({"lengths": features.lengths, **groups}, sep=".")
     np.savez(buffer, allow_pickle=False, **arrays)
-    atomic_write_bytes(path, buffer.getvalue())
+    archive = buffer.getbuffer()
+    atomic_write_bytes(path, b"".join((archive, hashlib.sha256(archive).digest())))
     return features
 
 

@@ -48,7 +48,7 @@ def write_world(directory: epath.PathLike, sizes: Sizes | None = None, seed: int
 def _is_made(target: epath.Path, fingerprint: str) -> bool:
     mark = target / FINGERPRINT
     if mark.exists():
-        return mark.read_text() == fingerprint
+        return mark.read_bytes() == fingerprint.encode()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(
             "There is a file or folder that xt_jax.mini did not write.",
