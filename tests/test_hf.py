@@ -266,6 +266,7 @@ def test_a_field_that_cannot_be_is_named_at_once(field, value, tmp_path):
         xm.check(tmp_path / "m")
     assert time.process_time() - start < 0.5
     assert error.value.where == str(tmp_path / "m/config.json")
+    assert error.value.remedy
     assert len(str(error.value)) < 1000
 
 

@@ -7,7 +7,6 @@ Input i of a seed is always the same; XT_JAX_FUZZ_FIRST=i XT_JAX_FUZZ=1 repeats 
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import io
 import json
@@ -15,7 +14,7 @@ import math
 import os
 import shutil
 import struct
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,16 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from mutations import SEED, Outcomes, rounds
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from xt_jax import model as xm
 from xt_jax.config import ModelConfig
 from xt_jax.data.tokenize import load_tokenizer, subwords
-from xt_jax.errors import UserError
 from xt_jax.model.pretrained import open_pretrained
 
-COUNT = int(os.environ.get("XT_JAX_FUZZ", "80"))
-SEED = int(os.environ.get("XT_JAX_SEED", "0"))
 FIRST = int(os.environ.get("XT_JAX_FUZZ_FIRST", "0"))
-SECONDS, MEGABYTES, CHARACTERS = 2.0, 500, 5000  # of processor time, of memory, of one message
 
 Files = dict[str, bytes]
 
@@ -305,60 +301,25 @@ def use(folder: Path, rng: np.random.Generator, with_head: bool) -> None:
         xm.load_model(folder, put=lambda path, array: array)
 
 
-def reset_peak() -> None:
-    if os.path.exists("/proc/self/clear_refs"):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def memory(field: str) -> float:
-    """Returns resident megabytes now (VmRSS) or at most since the reset (VmHWM)."""
-    if not os.path.exists("/proc/self/status"):
-        return 0.0
-    text = Path("/proc/self/status").read_text()
-    return next((int(x.split()[1]) / 1024 for x in text.splitlines() if field in x), 0.0)
-
-
-def outcome(folder: Path, rng: np.random.Generator, with_head: bool) -> str:
-    """Returns `loaded` or the type of the error; an assertion fails on anything else."""
-    reset_peak()
-    before, start = memory("VmRSS"), time.process_time()
-    found = None
-    try:
-        use(folder, rng, with_head)
-    except UserError as error:
-        found = error
-    seconds, megabytes = time.process_time() - start, memory("VmHWM") - before
-    assert seconds < SECONDS, f"{seconds:.1f} s"
-    assert megabytes < MEGABYTES, f"{megabytes:.0f} MB"
-    if found is None:
-        return "loaded"
-    assert found.where, found
-    assert len(str(found)) < CHARACTERS, str(found)[:300]
-    return type(found).__name__
-
-
 def test_whole_folders_load(folders, tmp_path):
+    """Also imports and compiles what the damaged ones need, so that their time is their own."""
     for name, files in folders.items():
         write(tmp_path / "m", files)
-        rng = np.random.default_rng(1)
-        assert outcome(tmp_path / "m", rng, name in HEADS) == "loaded", name
+        use(tmp_path / "m", np.random.default_rng(1), name in HEADS)
 
 
 def test_damaged_folders_load_or_name_the_place(folders, tmp_path):
-    counts: collections.Counter[tuple[str, str]] = collections.Counter()
-    faults = []
-    for i in range(FIRST, FIRST + COUNT):
+    outcomes, faults = Outcomes(), []
+    for i in range(FIRST, FIRST + rounds(80)):
         rng = np.random.default_rng([SEED, i])
         kind = some(rng, folders)
         files = damaged(rng, folders[kind])
         write(tmp_path / "m", files)
+        changed = [name for name, data in folders[kind].items() if files.get(name) != data]
+        about = f"input {i} of seed {SEED}, {kind}, {', '.join(changed)}"
         try:
-            counts[kind, outcome(tmp_path / "m", rng, kind in HEADS)] += 1
-        except BaseException as error:  # a panic of a Rust library is no `Exception`
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            changed = [name for name, data in folders[kind].items() if files.get(name) != data]
-            text = f"{type(error).__module__}.{type(error).__name__}: {str(error)[:300]}"
-            faults.append(f"input {i}, {kind}, {', '.join(changed)}: {text}")
-    print(f"\nseed {SEED}, {COUNT} inputs:", dict(sorted(counts.items())))
+            outcomes.attempt(kind, about, partial(use, tmp_path / "m", rng, kind in HEADS))
+        except AssertionError as error:
+            faults.append(str(error)[:500])
     assert not faults, f"{len(faults)} faults\n" + "\n".join(faults[:50])
+    outcomes.check()

@@ -192,7 +192,6 @@ class EncoderConfig:
         if missing:
             raise ConfigError(
                 f"config.json lacks {', '.join(missing)}",
-                remedy="use the config.json that was published with the weights",
             )
         fields = {ours: values[_HF_NAMES[ours]] for ours in present}
         return cls(model_type=str(model_type), **fields, **run_time)

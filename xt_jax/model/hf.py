@@ -31,6 +31,7 @@ from xt_jax.model.heads import (
 )
 from xt_jax.model.hf_files import (
     CONFIG,
+    PUBLISHED_CONFIG,
     SAFETENSORS,
     Tensor,
     listed,
@@ -219,12 +220,12 @@ def read_config(folder: epath.Path, **run_time: str) -> EncoderConfig:
 
 @contextlib.contextmanager
 def _located(path: epath.Path) -> Iterator[None]:
-    """Adds the file to an error that does not name its source."""
+    """Adds the file, and what to do, to an error that does not name them."""
     try:
         yield
     except ConfigError as error:
-        where = error.where or path
-        raise ConfigError(error.problem, where=where, remedy=error.remedy) from error
+        where, remedy = error.where or path, error.remedy or PUBLISHED_CONFIG
+        raise ConfigError(error.problem, where=where, remedy=remedy) from error
 
 
 def _check_tied(values: dict[str, Any], folder: epath.Path) -> None:
@@ -243,9 +244,8 @@ def _labels(values: dict[str, Any], folder: epath.Path, head_type: type[Head]) -
     names = values.get("id2label")
     labels = [names.get(str(i)) for i in range(len(names))] if isinstance(names, dict) else []
     if not labels or not all(isinstance(label, str) for label in labels):
-        raise WeightsError(
-            f"id2label must name 0, 1, 2, ..., not {reprlib.repr(names)}", where=folder / CONFIG
-        )
+        problem = f"id2label must name 0, 1, 2, ..., not {reprlib.repr(names)}"
+        raise WeightsError(problem, where=folder / CONFIG, remedy=PUBLISHED_CONFIG)
     return tuple(map(str, labels))
 
 

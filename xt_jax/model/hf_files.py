@@ -80,7 +80,7 @@ def read_json(path: epath.Path) -> dict[str, Any]:
         raise WeightsError(f"there is no {path.name}", where=path.parent, remedy=_FOLDER_REMEDY)
     values = parse_json(read_text(path), path)
     if not isinstance(values, dict):
-        raise WeightsError("must hold a JSON object", where=path)
+        raise WeightsError("must hold a JSON object", where=path, remedy="fetch it again")
     return values
 
 
@@ -124,7 +124,8 @@ def open_weights(folder: epath.Path) -> Iterator[dict[str, Tensor]]:
             opened = _open_torch(local) if file.suffix == ".bin" else _open_safe(local, stack)
             repeated = sorted(set(opened) & set(tensors))
             if repeated:
-                raise WeightsError(f"also in another shard: {listed(repeated)}", where=file)
+                problem = f"also in another shard: {listed(repeated)}"
+                raise WeightsError(problem, where=file, remedy="fetch all shards again")
             tensors.update(opened)
         yield tensors
 
@@ -208,6 +209,7 @@ def weights_fingerprint(path_or_hub_id: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
+PUBLISHED_CONFIG = f"use the {CONFIG} that was published with the weights"
 _FOLDER_REMEDY = f"give a folder that holds {CONFIG} and {SAFETENSORS} (or its shards and index)"
 
 

@@ -200,4 +200,5 @@ def _located(where: str) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise ConfigError(error.problem, where=error.where or where, remedy=error.remedy) from error
+        where, remedy = error.where or where, error.remedy or "use another value"
+        raise ConfigError(error.problem, where=where, remedy=remedy) from error
