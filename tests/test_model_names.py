@@ -133,7 +133,7 @@ def test_one_name_for_one_model_of_a_workdir(study, tmp_path, one_device):
     trained = {row["run"] for row in rows_of(work)}
 
     again = dataclasses.replace(study, model=dataclasses.replace(study.model, random_init=True))
-    with pytest.raises(ConfigError, match=r"In this workdir Mine .*/trained\.") as error:
+    with pytest.raises(ConfigError, match=r"Mine .*another model: .*/trained\.") as error:
         runner.run(again, str(work))
     assert "alias" in error.value.remedy
     random = dataclasses.replace(study, model=ModelConfig(study.model.name, random_init=True))

@@ -199,11 +199,12 @@ def test_test_sets_that_are_not_scored_are_predicted_and_written(config, data, t
     # With the labels of one language, dev is the split that more languages have.
     mini_formats.write_xtreme_pairs(path, [e._replace(label=None) for e in examples["de"]])
     config.intermediates = ("direct",)
+    config.model.alias = "Mine"
     runner.run(config, str(tmp_path / "work"))
     rows = results.read_rows(tmp_path / "work" / "results.jsonl")
     assert {row["split"] for row in rows} == {"dev"}
     (folder,) = (tmp_path / "work" / "submissions").iterdir()
-    assert folder.name == "tiny-direct-s0"
+    assert folder.name == "Mine-direct-s0"
     for language in ("en", "de"):
         written = (folder / "xnli" / f"test-{language}.tsv").read_text().splitlines()
         assert len(written) == len(examples[language])

@@ -111,11 +111,13 @@ def run_jobs(
 def _claim_names(workdir: epath.Path, studies: dict[str, Study]) -> None:
     """Raises a ConfigError if the name of a model stands for another one in this workdir."""
     for source, study in studies.items():
-        name, key = study.trainer.pretrained.name, study.trainer.pretrained.key
-        owner = hosts.agree(claim(workdir, name, key, source) if hosts.is_first() else "")
+        model = study.trainer.pretrained
+        weights = source if model.folder else f"random weights for {source}"
+        owner = claim(workdir, model.name, model.key, weights) if hosts.is_first() else ""
+        owner = hosts.agree(owner)
         if owner:
             raise ConfigError(
-                f"In this workdir {name} is the name of other weights, which came from {owner}.",
+                f"In this workdir {model.name} is the name of another model: {owner}.",
                 where="--config.model.alias, --workdir",
                 remedy="give this model a name of its own with --config.model.alias, or use "
                 "another workdir",
