@@ -220,7 +220,7 @@ _RANGES = {
     "step": (0, 10**12),
 }
 _ROUNDING = 1e-6  # of a value, as a sum of shares may exceed the whole
-_LAYER = re.compile(r"[^@]+(@layer=[0-9]{1,4})?")
+_LAYER = re.compile(r"[^@]+(@layer=[0-9]{1,4}|@(?!layer)\w+)?")  # or @oracle_threshold
 
 
 def _fault(row: dict[str, Any]) -> str:
