@@ -14,7 +14,7 @@ from flax import nnx
 
 from xt_jax import model as xm
 from xt_jax.config import Config, DataConfig, ModelConfig
-from xt_jax.errors import ConfigError
+from xt_jax.errors import ConfigError, WeightsError
 from xt_jax.mini.weights import tokenizer_folder, weights_folder
 from xt_jax.model.pretrained import open_pretrained, table_name
 from xt_jax.study import runner
@@ -142,3 +142,12 @@ def test_one_name_for_one_model_of_a_workdir(study, tmp_path, one_device):
     assert rows
     assert not trained & {row["run"] for row in rows}
     runner.run(study, str(work))  # the first one goes on
+
+
+@pytest.mark.parametrize("random_init", [False, True])
+def test_a_damaged_config_is_named_before_the_tokenizer_is_opened(folder, random_init):
+    (folder / "config.json").write_text("[1, 2]")
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(WeightsError, match="must hold a JSON object") as error:
+        open_pretrained(ModelConfig(str(folder), random_init=random_init))
+    assert error.value.where == str(folder / "config.json")

@@ -77,8 +77,11 @@ def load(
         return _encoder_mapping(abstract_encoder(config)).read(tensors, folder, put)
 
 
-def check(folder: str | os.PathLike) -> None:
+def check(folder: str | os.PathLike) -> EncoderConfig:
     """Checks that the tensors of a folder have the names, shapes and types of its config.json.
+
+    Returns:
+        The architecture in config.json.
 
     Raises:
         ConfigError, WeightsError: what `load` would raise.
@@ -87,6 +90,7 @@ def check(folder: str | os.PathLike) -> None:
     config = read_config(folder)
     with open_weights(folder) as tensors:
         _encoder_mapping(abstract_encoder(config)).match(tensors, folder)
+    return config
 
 
 def load_model(

@@ -86,16 +86,21 @@ def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrai
 
     Raises:
         ConfigError: unknown name, no tokenizer, or one that does not fit.
-        WeightsError: a folder without usable weights.
+        WeightsError, DataError: a folder without usable weights, or a damaged file.
     """
     with _located("--config.model.name"):
         preset, folder = _preset(config.name), None
         if not config.random_init:
             folder = resolve_folder(config.name) if preset is None else preset.weights_folder()
+        if folder is None:
+            published = architecture_of(config.name)
+        else:
+            published = models.check(folder)
     tokenizer_name = _tokenizer_name(config, preset, default_tokenizer)
     tokenizer = load_tokenizer(tokenizer_name)
     with _located("--config.model"):
-        published = _architecture(preset, folder, config.name, tokenizer)
+        if folder is None and preset is not None and preset.hub_id is None:  # never published
+            published = models.preset(preset.name, max(tokenizer.get_vocab().values()) + 1).config
         architecture = _with_run_time_options(published, config)
     check_fits(
         tokenizer,
@@ -107,7 +112,6 @@ def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrai
     if folder is None:
         key = digest("random", RANDOM_SEED, published)
     else:
-        models.check(folder)
         key = models.weights_fingerprint(folder)
     return Pretrained(table_name(config), architecture, tokenizer, key, folder)
 
@@ -158,20 +162,6 @@ def _tokenizer_name(config: ModelConfig, preset: models.Preset | None, default: 
             remedy="name a tokenizer folder or hub id, for example FacebookAI/xlm-roberta-base",
         )
     return name
-
-
-def _architecture(
-    preset: models.Preset | None, folder: epath.Path | None, name: str, tokenizer: Tokenizer
-) -> models.EncoderConfig:
-    """Returns the architecture in the weights' config.json; without weights that of the name.
-
-    A preset that was never published takes the size of the tokenizer's vocabulary.
-    """
-    if folder is not None:
-        return read_config(folder)
-    if preset is None or preset.hub_id is not None:
-        return architecture_of(name)
-    return models.preset(preset.name, max(tokenizer.get_vocab().values()) + 1).config
 
 
 def _with_run_time_options(
