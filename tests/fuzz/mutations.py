@@ -228,7 +228,7 @@ class Outcomes(Counter[tuple[str, str]]):
                 what to do, or too much time or memory; with `about`, which finds the input again.
         """
         base = _memory(reset=True)
-        began = time.perf_counter()
+        began = time.process_time()
         result = None
         try:
             result = act()
@@ -238,7 +238,7 @@ class Outcomes(Counter[tuple[str, str]]):
             self[kind, "refused"] += 1
         except Exception as error:
             raise AssertionError(f"{about}: {error!r}") from error
-        seconds, megabytes = time.perf_counter() - began, _memory() - base
+        seconds, megabytes = time.process_time() - began, _memory() - base
         assert seconds < SECONDS, f"{about}: {seconds:.1f} s"
         assert megabytes < MEGABYTES, f"{about}: {megabytes:.0f} MB"
         return result

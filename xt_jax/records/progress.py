@@ -185,6 +185,10 @@ def _fault(job: Any) -> str:
     if not all(isinstance(job.get(name, ""), str) for name in ("where", "reason")):
         return "where and reason are no texts."
     faults = [number_fault(name, job.get(name), 0, _LATEST) for name in _TIMES.get(state, ())]
+    if "first" in job:  # see `Progress.advance`
+        first = job["first"] if isinstance(job["first"], dict) else {}
+        faults += [number_fault("time", first.get("time"), 0, _LATEST)]
+        faults += [number_fault("done", part.get("done"), 0, _MOST) for part in (first, job)]
     return next(filter(None, [number_fault("cost", job.get("cost"), 0, _MOST), *faults]), "")
 
 
