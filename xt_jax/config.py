@@ -278,14 +278,14 @@ def _field_names(config: Any, prefix: str = "") -> list[str]:
 def _typed(name: str, text: str, default: Any) -> Any:
     if isinstance(default, str):
         return text
+    kind = type(default)
     try:
         value = ast.literal_eval(text)
-    except _NO_LITERAL:
+        if kind is float and type(value) is int:
+            value = float(value)
+    except (*_NO_LITERAL, OverflowError):
         value = text
-    kind = type(default)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind):
+    if type(value) is not kind:
         raise ConfigError(
             f"Option `{name}` wants a {kind.__name__}, got `{text}`.",
             where=f"--config=...:{name}={text}",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+_MOST_CHARACTERS = 1500
+
 
 class UserError(Exception):
     """A fault in the input or the configuration; `run.py` prints it without a traceback.
@@ -16,12 +18,18 @@ class UserError(Exception):
 
     def __init__(self, problem: str, *, where: str | os.PathLike = "", remedy: str = ""):
         self.problem, self.where, self.remedy = problem, str(where), remedy
-        lines = [problem]
+        lines = [_shortened(problem)]
         if where:
-            lines.append(f"  where: {self.where}")
+            lines.append(f"  where: {_shortened(self.where)}")
         if remedy:
-            lines.append(f"  what to do: {remedy}")
+            lines.append(f"  what to do: {_shortened(remedy)}")
         super().__init__("\n".join(lines))
+
+
+def _shortened(text: str) -> str:
+    """Returns the text without its middle if it is too long to be read in a message."""
+    half = _MOST_CHARACTERS // 2
+    return text if len(text) <= 2 * half else f"{text[:half]} ... {text[-half:]}"
 
 
 class DataError(UserError):

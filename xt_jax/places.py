@@ -21,7 +21,7 @@ def as_path(path: epath.PathLike) -> epath.Path:
     Raises:
         UserError: it begins with `name://` of no known file system.
     """
-    with naming_unusable_places(path, "read"):
+    with naming_unusable_places(str(path), "read"):
         return epath.Path(path)
 
 
@@ -66,7 +66,7 @@ def naming_unusable_places(where: epath.PathLike, done: str) -> Iterator[None]:
     try:
         with naming_full_disks(where):
             yield
-    except (OSError, ImportError, ValueError, KeyError) as error:
+    except (OSError, ImportError, KeyError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or f"{error}" or type(error).__name__
         raise UserError(
             f"The place cannot be {done} ({reason}).",
