@@ -283,15 +283,16 @@ def test_files_that_cannot_be_mined_are_named(tmp_path, monkeypatch, name, data,
         ("--k=0", "0 neighbours", "--k"),
         ("--layer=3", "no hidden state 3", "layer"),
         ("--max_length=2", "cut at 2 tokens", "max_length"),
-        ("--output={folder}", "is a folder", "--output={folder}"),
-        ("--embeddings={folder}/b.txt", "is a file", "--embeddings={folder}/b.txt"),
+        ("--output={folder}", "is a folder", "--output"),
+        ("--embeddings={folder}/b.txt", "is a file", "--embeddings"),
+        ("--threshold=nan", "cannot be nan", "--threshold"),
         ("--model=mini-47", "mini-47", "--config.model.name"),
     ],
 )
 def test_options_that_cannot_be_are_named(mined, tmp_path, option, problem, where):
     with pytest.raises(UserError, match=problem) as error:
         mined(SOURCE[:3], TARGET[:3], option.format(folder=tmp_path))
-    assert error.value.where == where.format(folder=tmp_path)
+    assert error.value.where.partition("=")[0] == where
     assert error.value.remedy
     assert not (tmp_path / "out.tsv.embeddings").exists()
 

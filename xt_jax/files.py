@@ -120,7 +120,7 @@ def is_folder(path: epath.PathLike) -> bool:
     """Whether there is a folder of that name; a name that no file system takes is none."""
     try:
         return epath.Path(path).is_dir()
-    except (OSError, ValueError):
+    except (OSError, ImportError, KeyError, ValueError):
         return False
 
 

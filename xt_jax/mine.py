@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import functools
 import hashlib
+import math
 import shutil
 import sys
 import time
@@ -90,6 +91,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.k < 1:
         raise ConfigError(f"{args.k} neighbours are too few.", where="--k", remedy="use at least 1")
+    if args.threshold is not None and not math.isfinite(args.threshold):
+        raise ConfigError(
+            f"The threshold cannot be {args.threshold}.",
+            where="--threshold",
+            remedy="use a number, or leave it out for all pairs above 0",
+        )
     check_output(args.output, "--output")
     if args.embeddings:
         check_writable(args.embeddings, "--embeddings")

@@ -23,6 +23,7 @@ from xt_jax.errors import UserError
 from xt_jax.report import __main__ as report
 from xt_jax.study import forecast
 from xt_jax.study.check import check
+from xt_jax.tasks.metrics.tagging import SEQEVAL_VERSIONS
 
 NUMBERS = [
     *(math.nan, math.inf, -math.inf, 0, -1, 1, 2, 7, 1e-9, 0.5, 1e8, 1e300, 10**30, 10**400),
@@ -131,6 +132,26 @@ COMMANDS = {
 }
 
 
+# What options of few values mostly get, so that the others matter.
+USUAL = {
+    "--version": ("xtreme", "xtreme-r"),
+    "--seqeval": SEQEVAL_VERSIONS,
+    "--source": ("files", "tfds", "hub"),
+    "--task": ("xnli", "tatoeba", "mnli"),
+    "--language": ("de", "xx"),
+    "--model": ("mini-48", "none", "tiny"),
+    "--tokenizer": ("words", "", "none"),
+    "--layer": ("1", "0", "-1", "99", "nan"),
+    "--pooling": ("mean", "first"),
+    "--max_length": ("16", "0", "-1", "99999999", "512"),
+    "--margin": ("ratio", "distance", "absolute"),
+    "--retrieval": ("max", "intersection", "forward"),
+    "--k": ("4", "0", "-1", "99999999999"),
+    "--threshold": ("1.0", "nan", "inf", "-inf", "0"),
+    "--dtype": ("float32", "float16"),
+}
+
+
 @pytest.fixture
 def values(tmp_path) -> list[str]:
     """Values of options: places that are there and others, names, numbers."""
@@ -170,7 +191,12 @@ def test_odd_command_lines(name, values, tmp_path, monkeypatch):
     rng, outcomes = Random(f"{name} {SEED}"), Outcomes()
     main, options, switches = COMMANDS[name]
     for turn in range(rounds(60)):
-        argv = [f"{option}={rng.choice(values)}" for option in options if rng.random() < 0.8]
+        argv = []
+        for option in options:
+            usual = USUAL.get(option, ()) if name + option != "mine--source" else ()
+            if rng.random() < 0.9:
+                odd = rng.random() < (0.1 if usual else 1)
+                argv.append(f"{option}={rng.choice(values if odd else usual)}")
         argv += [switch for switch in switches if rng.random() < 0.5]
         if rng.random() < 0.1:
             argv.insert(rng.randrange(len(argv) + 1), rng.choice(values))

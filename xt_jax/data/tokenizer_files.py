@@ -11,6 +11,7 @@ from etils import epath
 
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.files import find, is_folder, parse_json, read_lines, read_text, recognise
+from xt_jax.places import as_path
 
 Tokenizer = Any  # a fast tokenizer of transformers
 PATTERNS = ("tokenizer*", "special_tokens_map.json", "sentencepiece*", "vocab*")
@@ -36,7 +37,7 @@ def local_folder(path_or_id: str) -> Iterator[epath.Path]:
     Raises:
         ConfigError: neither a folder nor a repository that can be reached.
     """
-    folder = epath.Path(path_or_id)
+    folder = as_path(path_or_id)
     if not is_folder(folder):
         yield _download(path_or_id)
     elif "://" not in str(path_or_id):

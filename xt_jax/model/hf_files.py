@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from xt_jax.errors import WeightsError
 from xt_jax.files import find, is_folder, parse_json, read_text, recognise
+from xt_jax.places import as_path
 
 CONFIG = "config.json"
 SAFETENSORS, TORCH = "model.safetensors", "pytorch_model.bin"
@@ -57,7 +58,7 @@ def resolve_folder(path_or_hub_id: str | os.PathLike, *, weights: bool = True) -
     Raises:
         WeightsError: neither a folder nor a repository that can be reached.
     """
-    folder = epath.Path(path_or_hub_id)
+    folder = as_path(path_or_hub_id)
     if is_folder(folder):
         return folder
     if not _HUB_ID.fullmatch(os.fspath(path_or_hub_id)):

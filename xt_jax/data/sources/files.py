@@ -18,6 +18,7 @@ from xt_jax.data.sources.candidates import (
 from xt_jax.data.sources.layout import candidates
 from xt_jax.data.sources.source import Found, content_digest, fill
 from xt_jax.errors import ConfigError
+from xt_jax.files import is_folder
 
 
 class FileSource:
@@ -27,7 +28,7 @@ class FileSource:
     """
 
     def __init__(self, directory: str):
-        if not directory or not epath.Path(directory).is_dir():
+        if not directory or not is_folder(directory):
             raise ConfigError(
                 f"The data folder `{directory}` does not exist."
                 if directory

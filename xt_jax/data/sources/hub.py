@@ -35,7 +35,7 @@ from xt_jax.data.sources.tables import (
 )
 from xt_jax.data.treebanks import treebank_word
 from xt_jax.errors import ConfigError, DataError
-from xt_jax.files import decode, find, parse_json
+from xt_jax.files import decode, find, is_folder, parse_json
 from xt_jax.languages import (
     BUCC,
     MLQA,
@@ -80,7 +80,7 @@ class HubSource(TableSource):
     """
 
     def __init__(self, directory: str):
-        if directory and not epath.Path(directory).is_dir():
+        if directory and not is_folder(directory):
             raise ConfigError(
                 f"The data folder `{directory}` does not exist.",
                 where="--config.data.dir",

@@ -42,6 +42,7 @@ from xt_jax.data.treebanks import treebank_word
 from xt_jax.errors import ConfigError, DataError
 from xt_jax.files import find, parse_json, read_text
 from xt_jax.languages import BUCC, MLQA, PANX, PAWSX, TATOEBA, TYDIQA, UDPOS, XNLI, XQUAD
+from xt_jax.places import as_path
 
 _INFO = "dataset_info.json"
 _AT_ONCE = 1024  # rows decoded together
@@ -62,7 +63,7 @@ class TfdsSource(TableSource):
     def __init__(self, directory: str):
         directory = directory or os.environ.get("TFDS_DATA_DIR", os.path.expanduser(_DEFAULT))
         super().__init__(LAYOUT)
-        self._root = epath.Path(directory)
+        self._root = as_path(directory)
         if not self._root.is_dir():
             raise ConfigError(
                 f"The folder of TFDS data sets `{directory}` does not exist.",

@@ -12,6 +12,7 @@ from typing import Any
 from etils import epath
 
 from xt_jax.errors import DataError
+from xt_jax.places import as_path
 from xt_jax.tasks.benchmarks import BENCHMARKS, Benchmark, Entry
 from xt_jax.tasks.metrics import squad
 from xt_jax.tasks.metrics.tagging import SEQEVAL_VERSIONS
@@ -62,7 +63,7 @@ def evaluate(
         DataError: a folder or a language of a task is missing, there is nothing to score, or a
             file is malformed (with its line).
     """
-    predictions, labels = epath.Path(predictions), epath.Path(labels)
+    predictions, labels = as_path(predictions), as_path(labels)
     benchmark = BENCHMARKS[version]
     present, notes = _survey(predictions, labels, benchmark)
     absent = [
