@@ -96,7 +96,7 @@ def _read(folder: epath.Path, malformed: Malformed | None) -> PhaseLog | None:
 def _record(path: epath.Path) -> dict[str, Any]:
     """Reads the part of a `phase.json` that a report shows."""
     found = read_object(path)
-    with contextlib.suppress(TypeError, ValueError):  # the seed is a text
+    with contextlib.suppress(OverflowError, TypeError, ValueError):  # it is a text
         found["seed"] = int(found.get("seed", ""))
     record = {name: found.get(name) for name in ("model", "phase", "seed", "steps", "tokens")}
     record |= {"role": found.get("role", "target")}
