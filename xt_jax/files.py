@@ -79,7 +79,7 @@ def parse_json(text: str, path: epath.PathLike, line: int = 1, *, remedy: str = 
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except json.JSONDecodeError as error:
-        other = recognise(text.encode(errors="replace"))
+        other = recognise(text.encode(errors="replace")) if text else ""
         problem, at = f"it is {other}" if other else f"broken JSON: {error.msg}", error.pos
     except UnicodeEncodeError:
         problem = "half of a surrogate pair stands alone, which is no character"
