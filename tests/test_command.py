@@ -13,6 +13,9 @@ import pytest
 from xt_jax import command
 from xt_jax.errors import ConfigError
 
+# Interrupts are ignored in a shell's background jobs, and so in the commands that they start.
+HEARD = "command.signal.signal(2, command.signal.default_int_handler)"
+
 
 @pytest.mark.parametrize("status", [None, 0, 3])
 def test_the_status_is_that_of_main(status):
@@ -70,11 +73,11 @@ def test_a_closed_standard_output_is_no_error():
 
 
 def test_an_interrupt_is_one_line():
-    assert ended("command.signal.raise_signal(2)") == (130, "interrupted\n")
+    assert ended(f"({HEARD}, command.signal.raise_signal(2))") == (130, "interrupted\n")
 
 
 def test_an_interrupt_of_the_imports_is_one_line():
-    program = "from xt_jax import command; command.signal.raise_signal(2)"
+    program = f"from xt_jax import command; {HEARD}; command.signal.raise_signal(2)"
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert process.stderr == "interrupted\n"
     assert process.returncode == -signal.SIGINT  # which a shell calls 130

@@ -24,6 +24,7 @@ EVERY = 4
 @pytest.fixture(autouse=True)
 def watching(monkeypatch):
     before = {number: signal.getsignal(number) for number in preemption.SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, as in the background
     preemption.watch()
     yield
     for number, handler in before.items():

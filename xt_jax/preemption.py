@@ -67,11 +67,13 @@ REQUEST = Request()
 def watch() -> None:
     """Makes SIGTERM and SIGINT raise `Preempted` in the main thread, unless deferred.
 
+    SIGINT stays ignored where it is, as in a shell's background jobs.
     With several processes JAX itself watches for SIGTERM and passes it on to all hosts.
     """
     if jax.process_count() == 1:
         for number in SIGNALS:
-            signal.signal(number, REQUEST.on_signal)
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, REQUEST.on_signal)
 
 
 @contextlib.contextmanager

@@ -148,8 +148,7 @@ def _refused(name: str, value: Any, remedy: str) -> ConfigError:
 
 def _check_tasks(config: Config) -> None:
     """Raises a ConfigError for a name that is no task, or weights that fit no mixture."""
-    wanted_targets(config)
-    for target in config.targets:
+    for target in wanted_targets(config):
         get(target, (*names(TARGET), NONE), "--config.targets")
     for name in config.intermediates:
         tasks = name.split("+")
