@@ -132,6 +132,8 @@ def test_a_random_model_of_ours_opens_in_transformers(kind, tmp_path):
     config = xm.EncoderConfig.from_hf(ref.make_config(kind, **SIZES).to_dict())
     rngs = nnx.Rngs(0)
     head = xm.ClassificationHead(config, 3, rngs, 0.2)
+    for layer in (head.dense, head.out_proj):  # so that logits differ
+        layer.kernel[...] = 15 * layer.kernel[...]
     model = xm.Model(xm.Encoder(config, rngs=rngs), head)
     labels = ("entailment", "neutral", "contradiction")
     xm.save(model, tmp_path / "classifier", labels=labels)
