@@ -47,9 +47,15 @@ def test_no_row_is_lost_torn_or_doubled_by_kills(tmp_path):
     assert report["reads"] > 4
 
 
+def run_of(shard: str) -> str:
+    return shard.replace("/", " of ")
+
+
 def rows_of_set(shard: str, number: int) -> list[Row]:
     """Returns 1 to 60 rows, which take up to five pages of memory."""
-    row = rows_of("direct", {"de": 0.5}, target="xquad", run=shard)[0] | {"data": str(number)}
+    row = rows_of("direct", {"de": 0.5}, target="xquad", run=run_of(shard))[0] | {
+        "data": str(number)
+    }
     size = 1 + number * 37 % 60
     return [cast(Row, row | {"metric": f"{'m' * 200}{i}"}) for i in range(size)]
 
@@ -58,7 +64,7 @@ def check_whole(rows: list[Row]) -> set[tuple[str, int]]:
     """Returns the sets of the rows, each of which must occur once and complete."""
     metrics = collections.defaultdict(list)
     for row in rows:
-        metrics[row["run"], int(row["data"])].append(row["metric"])
+        metrics[row["run"].replace(" of ", "/"), int(row["data"])].append(row["metric"])
     for (shard, number), found in metrics.items():
         assert found == [row["metric"] for row in rows_of_set(shard, number)], (shard, number)
     return set(metrics)
@@ -77,7 +83,7 @@ def write(folder: Path, shard: str, note: Path) -> None:
         files.os.write = write_some
     with locked(folder, shard), open(note, "ab", buffering=0) as acknowledged:
         results = Results.open(folder, shard)
-        there = {int(data) for _, data in results.of(shard, "direct", "xquad").get(0, {})}
+        there = {int(data) for _, data in results.of(run_of(shard), "direct", "xquad").get(0, {})}
         number = len(there)
         assert there == set(range(number))
         while True:

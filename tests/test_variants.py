@@ -18,6 +18,7 @@ from xt_jax.errors import ConfigError, DataError
 from xt_jax.mini import formats as mini_formats
 from xt_jax.records import results
 from xt_jax.study import build, runner
+from xt_jax.study.check import check
 from xt_jax.study.train import new_models, train_phase
 from xt_jax.tasks.submission.official import evaluate
 from xt_jax.tasks.table import NLI, TASKS
@@ -176,18 +177,21 @@ def test_shared_heads_do_not_rename_what_has_one_head(config):
 
 
 def test_mixtures_that_cannot_be_are_named(config):
-    for name, match in (("mnli+mnli", "twice"), ("mnli+direct", "`direct`"), ("mnli+x", "`x`")):
+    for name, match in (("mnli+mnli", "mnli"), ("mnli+direct", "`direct`"), ("mnli+x", "`x`")):
+        config.intermediates = (name,)
         with pytest.raises(ConfigError, match=match):
-            opened(config, name)
+            check(config)
     study, phase = opened(config, "mnli+squad")
     for match, mixture in (
         (r"1 weights \(1.0,\) for the 2 tasks", {"sampler": "given", "weights": (1.0,)}),
         ("sampler capped", {"weights": (1.0, 2.0)}),
         (r"0\.0, 0\.0", {"sampler": "given", "weights": (0.0, 0.0)}),
-        ("squad gets none", {"sampler": "given", "weights": (1.0, 0.0), "steps": 10}),
     ):
+        config.mixture = MixtureConfig(**mixture)
         with pytest.raises(ConfigError, match=match):
-            planned(study, phase, **mixture)
+            check(config)
+    with pytest.raises(ConfigError, match="squad gets none"):
+        planned(study, phase, sampler="given", weights=(1.0, 0.0), steps=10)
 
 
 def test_test_sets_that_are_not_scored_are_predicted_and_written(config, data, tmp_path):
