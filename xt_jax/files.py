@@ -117,7 +117,7 @@ def recognise(data: bytes) -> str:
 
 
 def is_folder(path: epath.PathLike) -> bool:
-    """Whether there is a folder of that name; a name that no file system takes is none."""
+    """Returns whether the path is an existing folder; False also for names that cannot be paths."""
     try:
         return epath.Path(path).is_dir()
     except (OSError, ImportError, KeyError, ValueError):

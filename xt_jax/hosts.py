@@ -128,10 +128,14 @@ def agree(value: T) -> T:
 
 
 def have_passed(seconds: float, since: float, step: int) -> bool:
-    """Whether `seconds` have passed since a time of `time.monotonic`, by the first process's clock.
+    """Returns whether `seconds` have passed since `since`, by the first process's clock.
 
-    Several processes must ask after the same steps and get the same answer. They ask each other
-    only after every 16th step; after the others the answer is no.
+    All processes must call this after the same steps, and get the same answer. With several
+    processes the clock is asked after every 16th step only; after the others the answer is False.
+
+    Args:
+        since: a time of `time.monotonic`.
+        step: training steps made.
     """
     if jax.process_count() > 1 and step % _CLOCK:
         return False

@@ -69,7 +69,7 @@ def _top(config: Config) -> list[tuple[Any, str]]:
 
 
 def test_odd_configurations(tmp_path):
-    """What `check` accepts can be forecast."""
+    """A configuration that `check` accepts has a forecast without NaN or infinity."""
     rng, outcomes = Random(f"settings {SEED}"), Outcomes()
     for turn in range(rounds(300)):
         config = odd_config(rng)

@@ -169,7 +169,7 @@ def _qqp_rows(path: epath.PathLike) -> Iterator[tuple[str, Row]]:
 
 
 def _is_half_of_qqp(cells: Sequence[str]) -> bool:
-    """Whether a row is the first or the second half of a record with a line end in a question."""
+    """Returns whether a row is half of a QQP record, cut in two by a line end in a question."""
     if len(cells) in (4, 5):
         return all(map(str.isdecimal, cells[:3])) and cells[-1].startswith('"')
     return len(cells) in (2, 3) and cells[0].endswith('"') and cells[-1] in ("0", "1")

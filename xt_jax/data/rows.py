@@ -148,7 +148,7 @@ def unquoted(cell: str) -> str:
 
 
 def is_quoted(cell: str) -> bool:
-    """Whether Python's csv module can have written this field, which has double quotes."""
+    """Returns whether a field that has double quotes is quoted as Python's csv module quotes."""
     closed = len(cell) >= 2 and cell[0] == cell[-1] == '"'
     return closed and '"' not in cell[1:-1].replace('""', "")
 

@@ -151,9 +151,9 @@ def _completed(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _is_cased(vocabulary: epath.Path) -> bool:
-    """Whether more than a stray few entries of a vocab.txt have capital letters.
+    """Returns whether over 1 % of the entries of a vocab.txt have capital letters.
 
-    Special ones such as [MASK] do not count.
+    Special tokens such as [MASK] do not count.
     """
     entries = [entry for entry in read_lines(vocabulary) if not entry.startswith("[")]
     return sum(entry != entry.lower() for entry in entries) > len(entries) / 100

@@ -23,7 +23,7 @@ REMAT_POLICIES = {
 
 
 class ModelKind(NamedTuple):
-    """What `model_type` determines: Hugging Face prefixes, norm and position styles.
+    """The properties of an encoder that follow from the `model_type` of its config.json.
 
     `pad_id` and `norm_eps` are the values of `transformers` for a config.json without its own.
     """

@@ -55,7 +55,7 @@ class Source(Protocol):
 
 
 def has_labels(found: Found, examples: Sequence[Example]) -> bool:
-    """Whether the examples of a split can be trained on and scored.
+    """Returns whether all examples of a split have labels, so that it can be trained on or scored.
 
     Raises:
         DataError: some examples have a label and some have not.
