@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from xt_jax import command
+from xt_jax.command_line import command_line
 from xt_jax.errors import ConfigError
 
 # Interrupts are ignored in a shell's background jobs, and so in the commands that they start.
@@ -112,4 +113,4 @@ def test_what_a_machine_lacks_is_one_message(error, message):
 
 def test_the_command_is_shown_as_text_whatever_the_locale(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["run.py", "--workdir=d\udcc3\udcbcnn\udcff"])
-    assert command.line() == r"python run.py '--workdir=dünn\xff'"
+    assert command_line() == r"python run.py '--workdir=dünn\xff'"

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BASE = {
     *("errors", "config", "files", "places", "hosts", "preemption", "command", "compilation"),
-    *("languages", "ticker"),
+    *("languages", "command_line", "ticker"),
 }
 BELOW_STUDY = BASE | {"records", "data", "model", "retrieval", "tasks", "train"}
 

@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging as python_logging
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -49,12 +48,6 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     with contextlib.suppress(OSError):
         _close_output()
     sys.exit(status)
-
-
-def line() -> str:
-    """Returns the command that runs, as one types it."""
-    arguments = [os.fsencode(arg).decode("utf-8", "backslashreplace") for arg in sys.argv]
-    return f"python {shlex.join(arguments)}"
 
 
 def _status_of(main: Callable[[], int | None]) -> Any:

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from absl import logging
 from etils import epath
 
-from xt_jax import command
+from xt_jax.command_line import command_line
 from xt_jax.errors import DataError, UserError
 from xt_jax.files import atomic_write_text, find
 from xt_jax.places import is_local
@@ -137,7 +137,7 @@ def _this_process() -> Owner:
     now, process = time.time(), os.getpid()
     return Owner(
         *(socket.gethostname(), _machine(), process, _started(process) or ""),
-        *(now, now, command.line(), uuid.uuid4().hex),
+        *(now, now, command_line(), uuid.uuid4().hex),
     )
 
 

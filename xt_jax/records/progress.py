@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from etils import epath
 from tqdm import tqdm
 
-from xt_jax import command
+from xt_jax.command_line import command_line
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.records.json_files import number_fault, read_object
@@ -124,7 +124,7 @@ class Progress:
     def content(self) -> dict[str, Any]:
         """The content of the status file."""
         return {
-            "command": command.line(),
+            "command": command_line(),
             "began": self._began,
             "written": time.time(),
             "jobs": list(self._jobs.values()),

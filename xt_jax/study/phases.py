@@ -15,7 +15,8 @@ import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
-from xt_jax import command, hosts
+from xt_jax import hosts
+from xt_jax.command_line import command_line
 from xt_jax.config import TrainConfig, digest
 from xt_jax.data.packing import Plan
 from xt_jax.errors import DataError
@@ -183,7 +184,7 @@ def write_phase(
         "seed": str(member.seed),
         "phase": phase.name,
         "role": phase.role,
-        "command": command.line(),
+        "command": command_line(),
         "recipe": dataclasses.asdict(phase.recipe),
         "steps": steps,
         "rows": {part.task.name: [p.rows, p.length] for part, p in zip(parts, plans, strict=True)},
