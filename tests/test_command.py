@@ -100,6 +100,7 @@ def test_an_ascii_terminal_gets_escapes():
         (OSError(24, "Too many open files"), "(Too many open files)."),
         (OSError(28, "No space left on device"), "no room left on the disk"),
         (MemoryError(), "not enough memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating"), "not enough memory"),
     ],
 )
 def test_what_a_machine_lacks_is_one_message(error, message):

@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     # the commands
     "check_data": BASE | {"data", "data_checks", "tasks"},
     "data_checks": BASE | {"data", "tasks"},
-    "mine": BASE | {"data", "model", "retrieval"},
+    "mine": BASE | {"records", "data", "model", "retrieval"},
     "prepare_tfds": BASE | {"data"},
     "score": BASE | {"data", "tasks"},
     "status": BASE | {"records"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 from xt_jax import mine as command
 from xt_jax.errors import DataError, UserError
 from xt_jax.model.sharding import make_mesh
+from xt_jax.records import lock
 from xt_jax.retrieval import encode
 from xt_jax.retrieval.encode import SentenceEncoder
 
@@ -214,6 +216,23 @@ def test_after_stops_it_goes_on_where_it_was(mined, tmp_path, monkeypatch):
     assert not (tmp_path / "out.tsv.embeddings").exists()
 
 
+def test_what_a_stopped_run_left_is_not_taken_for_a_changed_file(mined, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stopping(patch, [], 1)
+        with pytest.raises(KeyboardInterrupt):
+            mined()
+    assert (tmp_path / "out.tsv.embeddings").exists()
+    found = mined(SOURCE[::-1], TARGET)
+    shutil.rmtree(tmp_path / "out.tsv.embeddings", ignore_errors=True)
+    assert mined(SOURCE[::-1], TARGET) == found
+
+
+def test_a_folder_that_another_run_writes_is_refused(mined, tmp_path):
+    kept = tmp_path / "kept"
+    with lock.locked(kept), pytest.raises(UserError, match="Another run is writing to this folder"):
+        mined(SOURCE, TARGET, f"--embeddings={kept}")
+
+
 def test_embeddings_are_kept_where_asked(mined, tmp_path, monkeypatch):
     folder = tmp_path / "kept" / "here"
     wanted = mined(SOURCE, TARGET, f"--embeddings={folder}")
@@ -281,6 +300,7 @@ def test_files_that_cannot_be_mined_are_named(tmp_path, monkeypatch, name, data,
     ("option", "problem", "where"),
     [
         ("--k=0", "0 neighbours", "--k"),
+        ("--layer=-1", "no layer -1", "--layer"),
         ("--layer=3", "no hidden state 3", "layer"),
         ("--max_length=2", "cut at 2 tokens", "max_length"),
         ("--output={folder}", "is a folder", "--output"),

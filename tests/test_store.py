@@ -36,8 +36,9 @@ def embedder(stop=None, log=None):
     return embed
 
 
-def made(folder, embed=None, texts=TEXTS, dim=DIM, dtype="float32", key=KEY):
-    return embed_to_disk(texts, embed or embedder(), folder, dim=dim, dtype=dtype, key=key)
+def made(folder, embed=None, texts=TEXTS, **options):
+    options = {"dim": DIM, "dtype": "float32", "key": KEY} | options
+    return embed_to_disk(texts, embed or embedder(), folder, **options)
 
 
 def contents(folder):
@@ -108,6 +109,25 @@ def test_an_array_that_was_cut_short_is_made_again(tmp_path, size):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("at", [-1, -100])
+def test_an_array_with_a_changed_byte_is_made_again(tmp_path, at):
+    made(tmp_path)
+    before = contents(tmp_path)
+    damaged = bytearray(before["embeddings.npy"])
+    damaged[at] ^= 1
+    (tmp_path / "embeddings.npy").write_bytes(damaged)
+    made(tmp_path, embedder(log=(log := [])))
+    assert log == TEXTS
+    assert contents(tmp_path) == before
+
+
+def test_embeddings_of_something_else_are_replaced_where_asked(tmp_path):
+    made(tmp_path, key={**KEY, "file": "another"})
+    made(tmp_path, embedder(log=(log := [])), renew=True)
+    assert log == TEXTS
+    made(tmp_path, embedder(stop=0))
+
+
 @pytest.mark.parametrize(("dtype", "value"), [("float32", np.nan), ("float16", 1e5)])
 def test_what_is_not_finite_is_not_kept(tmp_path, dtype, value):
     def embed(texts):
@@ -158,7 +178,8 @@ def test_embeddings_of_something_else_are_not_touched(tmp_path, stop, change, na
         ("[]", "does not say how much", "progress.json"),
         ('{"done": "4"}', "does not say how much", "progress.json"),
         ('{"done": true}', "does not say how much", "progress.json"),
-        ('{"done": 4}', "made with another model, layer, file", ""),
+        ('{"done": 4}', "does not say how much", "progress.json"),
+        ('{"done": 4, "crc32": 0}', "made with another model, layer, file", ""),
     ],
 )
 def test_a_damaged_record_is_named_and_nothing_is_touched(tmp_path, text, problem, place):

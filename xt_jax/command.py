@@ -40,8 +40,10 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         print("interrupted", file=sys.stderr)
     except BrokenPipeError:
         status = LOST_READER
-    except MemoryError:
-        status = "error: There is not enough memory."
+    except (MemoryError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
+        status = f"error: {UserError('There is not enough memory.', remedy=_LESS)}"
     except OSError as error:
         reason = error.strerror or f"{type(error).__name__}: {error}"
         status = f"error: {UserError(f'A file cannot be used ({reason}).', where=_where(error))}"
@@ -60,6 +62,14 @@ def _status_of(main: Callable[[], int | None]) -> Any:
     except SystemExit as ended:
         return ended.code
     return status
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether memory is full: that of the machine, or of a device by XLA's message."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+_LESS = "use a smaller model or batch, --config.target.accumulate, or --config.model.remat"
 
 
 def _where(error: OSError) -> str:

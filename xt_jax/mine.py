@@ -28,6 +28,7 @@ from xt_jax.errors import ConfigError, DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.model.sharding import make_mesh
 from xt_jax.places import check_output, check_writable
+from xt_jax.records.lock import locked
 from xt_jax.retrieval.encode import POOLINGS, SentenceEncoder
 from xt_jax.retrieval.lines import Lines, distinct
 from xt_jax.retrieval.mining import MARGINS, RETRIEVALS, Candidates, above, mine
@@ -51,19 +52,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         mesh=mesh,
     )
     folder = Path(args.embeddings or f"{args.output}.embeddings")
-    candidates = mine(
-        _embedded(source, encoder, folder / "source", args.dtype),
-        _embedded(target, encoder, folder / "target", args.dtype),
-        k=args.k,
-        margin=args.margin,
-        retrieval=args.retrieval,
-        search=functools.partial(cosine_topk, mesh=mesh),
+    embedded = functools.partial(
+        _embedded, encoder=encoder, dtype=args.dtype, renew=not args.embeddings
     )
-    if args.threshold is not None:
-        candidates = above(candidates, args.threshold)
-    atomic_write_text(epath.Path(args.output), _table(candidates, source, target))
-    if not args.embeddings:
-        shutil.rmtree(folder)
+    with locked(folder):
+        candidates = mine(
+            embedded(source, folder=folder / "source"),
+            embedded(target, folder=folder / "target"),
+            k=args.k,
+            margin=args.margin,
+            retrieval=args.retrieval,
+            search=functools.partial(cosine_topk, mesh=mesh),
+        )
+        if args.threshold is not None:
+            candidates = above(candidates, args.threshold)
+        atomic_write_text(epath.Path(args.output), _table(candidates, source, target))
+        if not args.embeddings:
+            shutil.rmtree(folder)
     _log(f"{len(candidates.score)} pairs in {args.output}, {time.perf_counter() - began:.0f} s")
 
 
@@ -91,6 +96,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.k < 1:
         raise ConfigError(f"{args.k} neighbours are too few.", where="--k", remedy="use at least 1")
+    if args.layer is not None and args.layer < 0:
+        raise ConfigError(
+            f"There is no layer {args.layer}.", where="--layer", remedy="0 is the embedding layer"
+        )
     if args.threshold is not None and not math.isfinite(args.threshold):
         raise ConfigError(
             f"The threshold cannot be {args.threshold}.",
@@ -117,7 +126,9 @@ def _read(name: str, path: str) -> Lines:
     return sentences
 
 
-def _embedded(lines: Lines, encoder: SentenceEncoder, folder: Path, dtype: str) -> np.ndarray:
+def _embedded(
+    lines: Lines, *, encoder: SentenceEncoder, folder: Path, dtype: str, renew: bool
+) -> np.ndarray:
     """Returns [N, D], the embeddings of the lines, computed now or by an earlier run."""
     began = time.perf_counter()
     with lines.path.open("rb") as file:
@@ -131,7 +142,7 @@ def _embedded(lines: Lines, encoder: SentenceEncoder, folder: Path, dtype: str) 
         "chunk": CHUNK,  # how sentences are packed into rows changes the last bits
     }
     embed = functools.partial(encoder.stream, chunk=CHUNK, show_progress_bar=None)
-    rows = embed_to_disk(lines, embed, folder, dim=encoder.dim, dtype=dtype, key=key)
+    rows = embed_to_disk(lines, embed, folder, dim=encoder.dim, dtype=dtype, key=key, renew=renew)
     _log(f"{folder.name}: embedded in {time.perf_counter() - began:.0f} s")
     return rows
 

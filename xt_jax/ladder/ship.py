@@ -10,7 +10,6 @@ README.md, the model card. Its losses are those of the float16 weights on `mlm/d
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +29,7 @@ from xt_jax.model.hf_files import replace_folder
 from xt_jax.model.predict import Predictor
 from xt_jax.model.presets import MINI
 from xt_jax.model.sharding import make_mesh, place_params
+from xt_jax.records.json_files import read_object, read_objects
 from xt_jax.study.datasets import tokenised
 from xt_jax.study.phases import FILE
 from xt_jax.tasks import mlm
@@ -117,7 +117,7 @@ def _trained(folder: epath.Path) -> tuple[epath.Path, Record]:
     """Returns the folder of the best weights, and the phase's record with best step and seconds."""
     phase = folder.parent.parent if folder.parent.name == "best" else folder
     missing = [name for name in (FILE, "done.json", "log.jsonl") if not (phase / name).exists()]
-    record = {} if missing else json.loads((phase / FILE).read_text())
+    record = {} if missing else read_object(phase / FILE)
     if missing or record["phase"] != "mlm":
         raise ConfigError(
             f"This is no finished phase of masked language modelling: no {missing[0]}."
@@ -127,9 +127,9 @@ def _trained(folder: epath.Path) -> tuple[epath.Path, Record]:
             remedy="name WORKDIR/phases/mlm-... of a run of configs/pretrain_mini.py that has "
             "ended",
         )
-    step = json.loads((phase / "done.json").read_text())["best_step"]
+    step = read_object(phase / "done.json")["best_step"]
     best = folder if phase != folder else phase / "best" / f"step-{step}"
-    lines = [json.loads(line) for line in (phase / "log.jsonl").read_text().splitlines()]
+    lines = [line for _, line in read_objects(phase / "log.jsonl")]
     record |= {"best_step": int(best.name.removeprefix("step-")), "seconds": _seconds(lines)}
     return best, record
 

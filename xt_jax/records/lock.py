@@ -1,4 +1,4 @@
-"""Locks a workdir, so that at most one process appends to each result file.
+"""Locks a folder, so that at most one process appends to each of its result files.
 
 A lock is a small file beside the result file (`results.lock`, `results-3-of-16.lock`) that names
 its owner. Shards of one division run side by side; a whole study and a shard exclude each other,
@@ -118,10 +118,10 @@ def _refuse_if_taken(folder: epath.Path, path: epath.Path, me: Owner | None = No
                 path.unlink(missing_ok=True)
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner.since))
             raise UserError(
-                f"Another run is writing results to this folder: `{owner.command}`, process "
+                f"Another run is writing to this folder: `{owner.command}`, process "
                 f"{owner.process} on {owner.host}, since {since}.",
                 where=other,
-                remedy="wait for that run or stop it, or use another --workdir; to share the work, "
+                remedy="wait for that run or stop it, or use another folder; to share a study, "
                 "give every process its shard (--config.shard=1/2 and 2/2). A killed run is "
                 f"noticed at once on its own machine, and after {PATIENCE / 60:.0f} minutes on "
                 "another; if you know that it has ended, delete the file",

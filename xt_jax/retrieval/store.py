@@ -1,9 +1,9 @@
 """Stores embeddings in one array on disk, which is appended to and then mapped into memory.
 
 A folder holds `embeddings.npy` ([N, D]: 4 N D bytes in float32, half of that in float16; 40 GB and
-20 GB for ten million sentences of XLM-R large) and `progress.json`: what the numbers depend on, and
-how many rows are done. Further rows come from a stopped run and are written again. Works on local
-disks only.
+20 GB for ten million sentences of XLM-R large) and `progress.json`: what the numbers depend on,
+how many rows are done, and the checksum of their bytes. Further rows come from a stopped run and
+are written again, as all are where the checksum differs. Works on local disks only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from xt_jax.files import atomic_write_text, parse_json, read_text
 
 ARRAY, PROGRESS = "embeddings.npy", "progress.json"
 _REMEDY = "remove the folder, or name another one"
+_BLOCK = 1 << 24  # bytes read at a time
 
 
 def embed_to_disk(
@@ -32,6 +34,7 @@ def embed_to_disk(
     dim: int,
     dtype: str,
     key: dict[str, Any],
+    renew: bool = False,
 ) -> np.ndarray:
     """Returns the embeddings of `texts` [N, D], computing those that `folder` lacks.
 
@@ -39,7 +42,8 @@ def embed_to_disk(
         embed: gives the embeddings of the texts in order, some rows [n, D] at a time.
         dim: D.
         dtype: float32 or float16.
-        key: everything that the numbers depend on; a folder made with another key is an error.
+        key: everything that the numbers depend on.
+        renew: replace embeddings made with another key; otherwise they are an error.
 
     Raises:
         DataError: the folder holds embeddings of other texts or of another encoder, or a number is
@@ -48,20 +52,22 @@ def embed_to_disk(
     folder.mkdir(parents=True, exist_ok=True)
     key = {**key, "sentences": len(texts), "dim": dim, "dtype": dtype}
     header, row_bytes = _header((len(texts), dim), dtype), dim * np.dtype(dtype).itemsize
-    done = _rows_done(folder, key)
-    if done and not _begins_with(folder / ARRAY, header, done * row_bytes):
-        done = 0  # the array was damaged
+    done, checksum = _recorded(folder, key, renew)
+    if checksum != _checksum(folder / ARRAY, header, done * row_bytes):
+        done, checksum = 0, 0  # the array was damaged
     if done < len(texts):
         with (folder / ARRAY).open("r+b" if done else "wb") as file:
             file.write(header)
             file.truncate(len(header) + done * row_bytes)
             file.seek(0, os.SEEK_END)
             for rows in embed(texts[done:]):
-                file.write(_finite(rows, dtype, texts, done).tobytes())
+                data = _finite(rows, dtype, texts, done).tobytes()
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())  # rows are on the disk before they count as done
-                done += len(rows)
-                atomic_write_text(folder / PROGRESS, json.dumps({**key, "done": done}) + "\n")
+                done, checksum = done + len(rows), zlib.crc32(data, checksum)
+                progress = {**key, "done": done, "crc32": checksum}
+                atomic_write_text(folder / PROGRESS, json.dumps(progress) + "\n")
     if done != len(texts):
         raise ValueError(f"expected {len(texts)} embeddings, got {done}")
     return np.load(folder / ARRAY, mmap_mode="r")
@@ -75,16 +81,19 @@ def _header(shape: tuple[int, int], dtype: str) -> bytes:
     return buffer.getvalue()
 
 
-def _rows_done(folder: Path, key: dict[str, Any]) -> int:
-    """Returns how many rows are recorded as done in the folder; 0 where there is nothing yet."""
-    if not (folder / PROGRESS).exists() or not (folder / ARRAY).exists():
-        return 0
+def _recorded(folder: Path, key: dict[str, Any], renew: bool) -> tuple[int, int]:
+    """Returns how many rows are done by the folder's record, and the checksum of their bytes."""
     path = folder / PROGRESS
+    if not path.exists() or not (folder / ARRAY).exists():
+        return 0, 0
     recorded = parse_json(read_text(path), path, remedy=_REMEDY)
-    done = recorded.pop("done", None) if isinstance(recorded, dict) else None
-    if type(done) is not int:
+    values = recorded if isinstance(recorded, dict) else {}
+    done, checksum = values.pop("done", None), values.pop("crc32", None)
+    if type(done) is not int or type(checksum) is not int:
         raise DataError("the file does not say how much is done", where=path, remedy=_REMEDY)
     if recorded != key:
+        if renew:
+            return 0, 0
         differing = [name for name in key if recorded.get(name) != key[name]]
         raise DataError(
             f"The folder holds embeddings made with another {', '.join(differing) or 'program'}.",
@@ -94,13 +103,20 @@ def _rows_done(folder: Path, key: dict[str, Any]) -> int:
     if not 0 <= done <= key["sentences"]:
         problem = f"{done} of {key['sentences']} embeddings cannot be done"
         raise DataError(problem, where=path, remedy=_REMEDY)
-    return done
+    return done, checksum
 
 
-def _begins_with(array: Path, header: bytes, size: int) -> bool:
-    """Whether a file has this header and at least `size` bytes after it."""
+def _checksum(array: Path, header: bytes, size: int) -> int | None:
+    """Returns the CRC-32 of the `size` bytes after the header; None if the file lacks either."""
+    checksum = 0
+    if size == 0:
+        return checksum
     with array.open("rb") as file:
-        return file.read(len(header)) == header and array.stat().st_size >= len(header) + size
+        if file.read(len(header)) != header:
+            return None
+        while size and (data := file.read(min(size, _BLOCK))):
+            size, checksum = size - len(data), zlib.crc32(data, checksum)
+    return None if size else checksum
 
 
 def _finite(rows: np.ndarray, dtype: str, texts: Sequence[str], first: int) -> np.ndarray:
