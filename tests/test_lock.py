@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,3 +116,30 @@ def test_a_damaged_lock_is_taken_over(content, tmp_path):
     (tmp_path / "results.lock").write_text(content)
     with locked(tmp_path):
         assert owner_of(tmp_path / "results.lock").process == os.getpid()
+
+
+def move(folder):
+    folder.rename(folder.with_name("moved"))
+
+
+def remove(folder):
+    shutil.rmtree(folder)
+
+
+def replace(folder):
+    owner = owner_of(folder / "results.lock")
+    (folder / "results.lock").write_text(json.dumps(owner._replace(token="other")._asdict()))
+
+
+@pytest.mark.parametrize(
+    ("lose", "problem"),
+    [(move, "moved, removed"), (remove, "moved, removed"), (replace, "took this folder over")],
+)
+def test_an_owner_notices_that_it_has_lost_the_folder(tmp_path, lose, problem):
+    folder = tmp_path / "run"
+    with locked(folder) as check_owned:
+        check_owned()
+        lose(folder)
+        with pytest.raises(UserError, match=problem) as error:
+            check_owned()
+    assert error.value.where == str(folder / "results.lock")

@@ -117,13 +117,38 @@ def test_a_failure_stops_only_what_needs_it(tmp_path, monkeypatch):
     study = SimpleNamespace(results=Results.open(tmp_path), observed=lambda _: study)
     path = epath.Path(tmp_path / "status.json")
     with Progress(path, NAMES, [1.0] * 4, interval=0) as progress:
-        settings, failures = run_jobs({"a": study}, JOBS, progress)
+        settings, failures = run_jobs({"a": study}, JOBS, progress, lambda: None)
     assert done == [JOBS[0], JOBS[3]]
     assert settings == {("run", job.name) for job in done}
     assert list(failures) == JOBS[1:3]
     assert states(path) == ["done", "failed", "blocked", "done"]
     assert content(path)["jobs"][1]["reason"] == "The loss is nan."
     assert content(path)["command"].startswith("python ")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_lost_workdir_ends_the_study(tmp_path, monkeypatch, fails):
+    lost = []
+
+    def run_job(study, job, append_rows):
+        lost.append(job)
+        if fails:
+            raise UserError("There is no such file.")
+        return set()
+
+    def check_owned():
+        if lost:
+            raise UserError("The folder was moved.")
+
+    monkeypatch.setattr("xt_jax.study.runner.run_job", run_job)
+    study = SimpleNamespace(results=Results.open(tmp_path), observed=lambda _: study)
+    path = epath.Path(tmp_path / "status.json")
+    with (
+        Progress(path, NAMES, [1.0] * 4, interval=0) as progress,
+        pytest.raises(UserError, match="was moved"),
+    ):
+        run_jobs({"a": study}, JOBS, progress, check_owned)
+    assert lost == JOBS[:1]
 
 
 def test_quick_changes_are_written_together_and_the_last_state_always(tmp_path, monkeypatch):

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,8 +67,11 @@ class Owner(NamedTuple):
 
 
 @contextlib.contextmanager
-def locked(workdir: epath.PathLike, shard: str = "") -> Iterator[None]:
+def locked(workdir: epath.PathLike, shard: str = "") -> Iterator[Callable[[], None]]:
     """Makes this process the owner of a shard's result file ("": whole study) inside the block.
+
+    Yields a function that raises a UserError if the process has lost the file, because the folder
+    was moved, removed or unmounted, or the lock taken over.
 
     Raises:
         UserError: another process owns it, or owns a file whose jobs are the same.
@@ -86,7 +90,7 @@ def locked(workdir: epath.PathLike, shard: str = "") -> Iterator[None]:
     beat = threading.Thread(target=_keep_alive, args=(path, me, ended), daemon=True)
     beat.start()
     try:
-        yield
+        yield functools.partial(_check_owned, path, me)
     finally:
         ended.set()
         beat.join()
@@ -106,6 +110,24 @@ def owner_of(path: epath.PathLike) -> Owner | None:
         *(number_fault("time", at, 0, 1e11) for at in (owner.since, owner.alive)),
     ]
     return owner if all(isinstance(text, str) for text in texts) and not any(faults) else None
+
+
+def _check_owned(path: epath.Path, me: Owner) -> None:
+    owner = owner_of(path)
+    if owner is None:
+        raise UserError(
+            "The folder was moved, removed or unmounted while this run wrote to it, or its lock "
+            "was deleted.",
+            where=path,
+            remedy="put the folder back and run the same command again: it resumes where it "
+            "stopped",
+        )
+    if owner.token != me.token:
+        raise UserError(
+            f"Another run took this folder over: `{owner.command}` on {owner.host}.",
+            where=path,
+            remedy="let that run end",
+        )
 
 
 def _refuse_if_taken(folder: epath.Path, path: epath.Path, me: Owner | None = None) -> None:

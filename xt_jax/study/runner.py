@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from absl import logging
 from etils import epath
@@ -48,9 +48,10 @@ def run(config: Config, workdir: str) -> str:
     check(config)
     folder = as_path(workdir)
     with naming_full_disks(workdir), contextlib.ExitStack() as stack:
+        check_owned: Callable[[], None] = _owns_nothing
         if hosts.is_first():
             check_writable(workdir, "--workdir")
-            stack.enter_context(locked(workdir, config.shard))
+            check_owned = stack.enter_context(locked(workdir, config.shard))
             sweep_temporaries(workdir, before=time.time() - _ABANDONED)
         results = Results.open(workdir, config.shard, writes=hosts.is_first())
         stack.callback(results.close)
@@ -66,7 +67,8 @@ def run(config: Config, workdir: str) -> str:
             if config.ray.address:
                 settings, failures = cluster.run_jobs(config, workdir, results, jobs, progress)
             else:
-                settings, failures = run_jobs(studies, jobs, progress)
+                settings, failures = run_jobs(studies, jobs, progress, check_owned)
+        check_owned()
         if NONE in config.targets:
             lines = [_trained(studies, job) for job in jobs if job not in failures]
             text = "\n".join(line for of_job in lines for line in of_job)
@@ -78,9 +80,14 @@ def run(config: Config, workdir: str) -> str:
 
 
 def run_jobs(
-    studies: dict[str, Study], jobs: Sequence[Job], progress: Progress
+    studies: dict[str, Study],
+    jobs: Sequence[Job],
+    progress: Progress,
+    check_owned: Callable[[], None],
 ) -> tuple[Settings, Failures]:
     """Runs the jobs in order in this process; returns (results of `run_job`, failures).
+
+    `check_owned` raises, which ends the run, if the workdir was lost since the last job.
 
     Several processes run each job together. If it fails on only some of them, the others cannot
     know and continue; the failed ones exit at once, which ends the run.
@@ -93,11 +100,13 @@ def run_jobs(
             progress.block(job.name)
             continue
         preemption.end_if_asked()
+        check_owned()
         progress.begin(job.name)
         study = studies[job.model].observed(functools.partial(progress.advance, job.name))
         try:
             settings |= run_job(study, job, study.results.append)
         except UserError as error:
+            check_owned()
             logging.error("%s failed: %s", job.name, error)
             if not hosts.met(f"{job.name} failed", _PATIENCE):
                 hosts.leave(error)
@@ -106,6 +115,10 @@ def run_jobs(
         else:
             progress.finish(job.name)
     return settings, failures
+
+
+def _owns_nothing() -> None:
+    """Stands for the check of a process that writes nothing."""
 
 
 def _claim_names(workdir: epath.Path, studies: dict[str, Study]) -> None:
