@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -115,3 +116,14 @@ def test_what_a_machine_lacks_is_one_message(error, message):
 def test_the_command_is_shown_as_text_whatever_the_locale(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["run.py", "--workdir=d\udcc3\udcbcnn\udcff"])
     assert command_line() == r"python run.py '--workdir=dünn\xff'"
+
+
+def test_a_value_of_two_dashes_is_refused(capsys):
+    """argparse gives an empty list in place of a text."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--workdir")
+    with pytest.raises(SystemExit) as ended:
+        command.parsed(parser, ["--workdir=--"])
+    assert ended.value.code == 2
+    assert "value of --workdir" in capsys.readouterr().err
+    assert command.parsed(parser, ["--workdir=a--"]).workdir == "a--"

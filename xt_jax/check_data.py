@@ -41,7 +41,7 @@ _TOP = 3  # labels that are shown if there are more
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    options = _parser().parse_args(argv)
+    options = command.parsed(_parser(), argv)
     try:
         if options.output:
             check_output(options.output, "--output")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import logging as python_logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from absl import logging
@@ -50,6 +51,14 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     with contextlib.suppress(OSError):
         _close_output()
     sys.exit(status)
+
+
+def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses a command line; refuses `--option=--`, which argparse takes for an empty list."""
+    for argument in sys.argv[1:] if argv is None else argv:
+        if argument.endswith("=--"):
+            parser.error(f"`--` cannot be the value of {argument.removesuffix('=--')}")
+    return parser.parse_args(argv)
 
 
 def _status_of(main: Callable[[], int | None]) -> Any:

@@ -93,7 +93,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--threshold", type=float, help="keep pairs of this score or more; default: all above 0")
     add("--dtype", default="float32", choices=("float32", "float16"), help="of embeddings on disk")
     add("--embeddings", default="", help="a folder to keep them in; default: removed at the end")
-    args = parser.parse_args(argv)
+    args = command.parsed(parser, argv)
     if args.k < 1:
         raise ConfigError(f"{args.k} neighbours are too few.", where="--k", remedy="use at least 1")
     if args.layer is not None and args.layer < 0:

@@ -25,7 +25,7 @@ _ONLY_AVERAGED = ("precision", "recall")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = _parser().parse_args(argv)
+    arguments = command.parsed(_parser(), argv)
     if arguments.output:
         check_output(arguments.output, "--output")
     verdict = evaluate(

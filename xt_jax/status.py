@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--workdir", required=True, help="folder of the study")
     parser.add_argument("--all", action="store_true", help="also list done and waiting jobs")
-    args = parser.parse_args(argv)
+    args = command.parsed(parser, argv)
     for path in _status_files(as_path(args.workdir)):
         print(f"{path.name}\n" + "\n".join(lines(read_status(path), args.all)))
 

@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sentences", type=int, default=SENTENCES)
     parser.add_argument("--seed", type=int, default=0, help="seed of the sentences")
     parser.add_argument("--output", help="a JSON file for all scores")
-    options = parser.parse_args(argv)
+    options = command.parsed(parser, argv)
     if options.sentences < 1:
         parser.error("--sentences must be at least 1")
     scores: list[Score] = []

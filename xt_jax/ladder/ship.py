@@ -214,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data_dir", help="with mlm/dev-<lang>.txt; default: the run's world")
     parser.add_argument("--output", default=str(ENCODERS), help="where <name>/ goes")
     parser.add_argument("--tokenizer", help="the shared one; default: the package's")
-    options = parser.parse_args(argv)
+    options = command.parsed(parser, argv)
     folder = ship(
         options.trained,
         options.name,

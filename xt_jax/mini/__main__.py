@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(
             f"--{field.name}", type=kind, default=field.default, help=_HELP[field.name]
         )
-    options = vars(parser.parse_args(argv))
+    options = vars(command.parsed(parser, argv))
     output, seed = options.pop("output"), options.pop("seed")
     start = time.monotonic()
     _check(options["translations"], tuple(LANGUAGES), "--translations")

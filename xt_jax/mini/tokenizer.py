@@ -188,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data_dir", required=True, help="a folder with mlm/train-<lang>.txt")
     parser.add_argument("--vocab_size", type=int, default=VOCAB_SIZE)
     parser.add_argument("--output", default=str(ENCODERS / "tokenizer"))
-    options = parser.parse_args(argv)
+    options = command.parsed(parser, argv)
     lines = world_text(options.data_dir)
     folder = train_tokenizer(lines, options.output, options.vocab_size)
     print(f"{folder}: trained on {len(lines)} lines")

@@ -19,7 +19,7 @@ from xt_jax.places import as_path, check_writable
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = _parser().parse_args(argv)
+    arguments = command.parsed(_parser(), argv)
     from xt_jax.records.results import result_files
     from xt_jax.report.write import write_report
 
