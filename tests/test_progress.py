@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from types import SimpleNamespace
 
@@ -167,6 +168,23 @@ def test_quick_changes_are_written_together_and_the_last_state_always(tmp_path, 
         progress.finish(names[0])
     assert {job["state"] for job in written[-1]["jobs"]} == {"done"}
     assert len(written) < 10
+
+
+def test_a_full_disk_does_not_end_the_thread_that_writes(tmp_path, monkeypatch):
+    errors, failed = [], threading.Event()
+
+    def write(path, text):
+        failed.set()
+        raise OSError(28, "No space left on device")
+
+    with Progress(epath.Path(tmp_path / "status.json"), NAMES, [1.0] * 4, interval=0.01) as study:
+        with monkeypatch.context() as patch:
+            patch.setattr(progress_module, "atomic_write_text", write)
+            patch.setattr(threading, "excepthook", errors.append)
+            study.begin(NAMES[0])
+            assert failed.wait(10)
+            time.sleep(0.1)
+        assert not errors
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -116,7 +117,7 @@ class Progress:
                 self._timer.start()
 
     def _write_later(self) -> None:
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # a later write may succeed
             if self._timer is not None:
                 self._write()
 
