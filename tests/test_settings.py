@@ -27,7 +27,7 @@ def numbers(section: Any, prefix: str = "") -> Iterator[tuple[str, type]]:
 
 
 NUMBERS = dict(numbers(Config()))
-MANY = ("mixture.weights", "intermediate_rates", "target_rates")
+MANY = ("mixture.weights", "intermediate_rates", "target_rates", "train.keep_steps")
 
 
 def changed(name: str, value: Any) -> Config:

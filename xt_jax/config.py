@@ -24,6 +24,8 @@ class ModelConfig:
     # Random weights at the model's dimensions instead of the trained weights (of a folder or hub id
     # only config.json and the tokenizer are read); without an alias the name ends in `-random`.
     random_init: bool = False
+    # Seed of random weights: one number is one pretraining run.
+    random_seed: int = 0
     # The model's name in tables, reports and submissions; empty: the last part of its folder or hub
     # id. Two models of one name in one workdir are an error.
     alias: str = ""
@@ -96,6 +98,9 @@ class TrainConfig:
     save_every_steps: int = 1000
     # ... and whenever this many minutes have passed since the last one.
     save_every_minutes: float = 10.0
+    # Keep the parameters after these steps, too, in <phase>/kept/step-<n>: checkpoints along
+    # pretraining, each of which `models` can name.
+    keep_steps: tuple[int, ...] = ()
     # Steps between log lines.
     log_every: int = 100
     # Write TensorBoard event files beside each phase's log.

@@ -22,12 +22,14 @@ class Preset(NamedTuple):
 
     Attributes:
         hub_id: None where the hub has no weights.
+        family: of presets that differ in size alone: one architecture, corpus and recipe.
         mini: pretrained on the embedded world; weights and tokenizer come with the package.
     """
 
     name: str
     hub_id: str | None
     config: EncoderConfig
+    family: str
     mini: bool = False
 
     @property
@@ -64,9 +66,10 @@ def _mini(layers: int, dim: int, heads: int) -> Preset:
     """Returns a mini preset without dropout, since models this small underfit."""
     config = _xlmr(layers, dim, heads, 4 * dim, MINI_VOCAB)
     config = dataclasses.replace(config, dropout=0.0, attention_dropout=0.0)
-    return Preset(f"mini-{dim}", None, config, mini=True)
+    return Preset(f"mini-{dim}", None, config, "mini", mini=True)
 
 
+RANDOM = "random"  # the family of sizes that nobody has pretrained
 MINI_VOCAB = 4000  # at most; the tokenizer's own size counts
 _XLMR_VOCAB, _XL_VOCAB = 250_002, 250_880
 _L6 = "nreimers/mMiniLMv2-L6-H384-distilled-from-XLMR-Large"
@@ -76,21 +79,32 @@ _XL, _XXL = "facebook/xlm-roberta-xl", "facebook/xlm-roberta-xxl"
 _XLMV, _MBERT = "facebook/xlm-v-base", "bert-base-multilingual-cased"
 
 _TABLE = (
-    Preset(_L6, _L6, _xlmr(6, 384, 12, 1536, _XLMR_VOCAB)),
-    Preset(_L12, _L12, _xlmr(12, 384, 12, 1536, _XLMR_VOCAB)),
-    Preset(_MINILM, _MINILM, _bert(12, 384, 12, 1536, 250_037)),
+    Preset(_L6, _L6, _xlmr(6, 384, 12, 1536, _XLMR_VOCAB), "mMiniLMv2"),
+    Preset(_L12, _L12, _xlmr(12, 384, 12, 1536, _XLMR_VOCAB), "mMiniLMv2"),
+    Preset(_MINILM, _MINILM, _bert(12, 384, 12, 1536, 250_037), "Multilingual-MiniLM"),
     Preset(
-        "xlm-roberta-base", "FacebookAI/xlm-roberta-base", _xlmr(12, 768, 12, 3072, _XLMR_VOCAB)
+        "xlm-roberta-base",
+        "FacebookAI/xlm-roberta-base",
+        _xlmr(12, 768, 12, 3072, _XLMR_VOCAB),
+        "xlm-roberta",
     ),
     Preset(
-        "xlm-roberta-large", "FacebookAI/xlm-roberta-large", _xlmr(24, 1024, 16, 4096, _XLMR_VOCAB)
+        "xlm-roberta-large",
+        "FacebookAI/xlm-roberta-large",
+        _xlmr(24, 1024, 16, 4096, _XLMR_VOCAB),
+        "xlm-roberta",
     ),
-    Preset(_XL, _XL, _xlmr(36, 2560, 32, 10_240, _XL_VOCAB, "xlm-roberta-xl")),
-    Preset(_XXL, _XXL, _xlmr(48, 4096, 32, 16_384, _XL_VOCAB, "xlm-roberta-xl")),
-    Preset(_XLMV, _XLMV, _xlmr(12, 768, 12, 3072, 901_629)),
-    Preset(_MBERT, "google-bert/bert-base-multilingual-cased", _bert(12, 768, 12, 3072, 119_547)),
-    Preset("tiny", None, _xlmr(2, 64, 4, 256, _XLMR_VOCAB)),
-    Preset("small", None, _xlmr(6, 256, 8, 1024, _XLMR_VOCAB)),
+    Preset(_XL, _XL, _xlmr(36, 2560, 32, 10_240, _XL_VOCAB, "xlm-roberta-xl"), "xlm-roberta-xl"),
+    Preset(_XXL, _XXL, _xlmr(48, 4096, 32, 16_384, _XL_VOCAB, "xlm-roberta-xl"), "xlm-roberta-xl"),
+    Preset(_XLMV, _XLMV, _xlmr(12, 768, 12, 3072, 901_629), "xlm-v"),
+    Preset(
+        _MBERT,
+        "google-bert/bert-base-multilingual-cased",
+        _bert(12, 768, 12, 3072, 119_547),
+        "bert-multilingual",
+    ),
+    Preset("tiny", None, _xlmr(2, 64, 4, 256, _XLMR_VOCAB), RANDOM),
+    Preset("small", None, _xlmr(6, 256, 8, 1024, _XLMR_VOCAB), RANDOM),
     _mini(2, 24, 2),
     _mini(2, 32, 2),
     _mini(2, 48, 3),

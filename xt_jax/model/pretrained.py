@@ -22,8 +22,8 @@ from xt_jax.model.attention import check_platform, no_dropout
 from xt_jax.model.encoder import param_path
 from xt_jax.model.hf import read_config
 from xt_jax.model.hf_files import resolve_folder
-
-RANDOM_SEED = 0  # random weights stand for one published checkpoint, whatever the run's seed
+from xt_jax.model.origin import Origin, family_of, read
+from xt_jax.model.presets import RANDOM
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Pretrained:
         config: its architecture, with the options for running it.
         key: digest of everything that determines the weights.
         folder: the folder of the weights; None for random ones.
+        random_seed: of random weights, which stand for one checkpoint, whatever the run's seed.
+        origin: the pretraining run.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Pretrained:
     tokenizer: Tokenizer
     key: str
     folder: epath.Path | None
+    random_seed: int
+    origin: Origin
 
     @property
     def pad_id(self) -> int:
@@ -70,7 +74,7 @@ class Pretrained:
                 put=lambda path, array: place(f"encoder/{path}", array),
             )
             return models.with_options(encoder, attention_dropout=self.config.attention_dropout)
-        make = jax.jit(lambda: models.Encoder(self.config, rngs=nnx.Rngs(RANDOM_SEED)))
+        make = jax.jit(lambda: models.Encoder(self.config, rngs=nnx.Rngs(self.random_seed)))
         graphdef, params = nnx.split(make())
         placed = jax.tree_util.tree_map_with_path(
             lambda path, array: place(f"encoder/{param_path(path)}", array), params
@@ -110,16 +114,20 @@ def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrai
         where=f"--config.model.tokenizer={tokenizer_name}",
     )
     if folder is None:
-        key = digest("random", RANDOM_SEED, published)
+        key = digest("random", config.random_seed, published)
     else:
         key = models.weights_fingerprint(folder)
-    return Pretrained(table_name(config), architecture, tokenizer, key, folder)
+    name = table_name(config)
+    recorded = read(folder) if folder is not None else None
+    origin = recorded or Origin(name, _family(config, preset), name)
+    return Pretrained(name, architecture, tokenizer, key, folder, config.random_seed, origin)
 
 
 def table_name(config: ModelConfig) -> str:
     """Returns the model's name in tables: its alias, or the last part of its folder or hub id.
 
-    Without an alias `-random` follows where random weights stand in the place of trained ones.
+    A folder that pretraining wrote has the name in its record. Without an alias `-random` follows
+    where random weights stand in the place of trained ones, with their seed where that is not 0.
 
     Raises:
         ConfigError: neither a preset nor a folder or hub id.
@@ -128,9 +136,20 @@ def table_name(config: ModelConfig) -> str:
         return config.alias
     preset = _preset(config.name)
     name = config.name.rstrip("/") if preset is None else preset.name
+    recorded = read(name) if preset is None and is_folder(name) else None
+    if recorded is not None:
+        name = recorded.name
     name = os.path.basename(name if "://" in name else os.path.abspath(name))
+    if config.random_init and config.random_seed:
+        return f"{name}-random{config.random_seed}"
     has_weights = preset is None or preset.has_weights
     return f"{name}-random" if config.random_init and has_weights else name
+
+
+def _family(config: ModelConfig, preset: models.Preset | None) -> str:
+    """Returns the family of a model whose pretraining run is not recorded."""
+    family = family_of(config.name) if preset is None else preset.family
+    return f"{family}-random" if config.random_init and family != RANDOM else family
 
 
 def architecture_of(name: str) -> models.EncoderConfig:

@@ -23,8 +23,8 @@ from xt_jax.records.json_files import REMEDY, Malformed, number_fault, parse_lin
 from xt_jax.records.shard import shard_file
 
 
-class Row(TypedDict):
-    """One score of one model on one language of a target.
+class Score(TypedDict):
+    """What every row holds.
 
     `value` is 0..100 over `n` examples of `split`; `step` is the update whose parameters were
     scored, chosen as `selected_by` says; `run` and `data` are hashes that name the phase and the
@@ -46,6 +46,28 @@ class Row(TypedDict):
     selected_by: str
     run: str
     data: str
+
+
+class Row(Score, total=False):
+    """One score of one model on one language of a target.
+
+    Rows of before there were these fields lack them all, and a row lacks those that do not apply
+    to it. `pretraining` names the run that pretrained the encoder and `pretraining_steps` how far
+    it had come; models of one `family` differ in size alone. `intermediate_score` and
+    `intermediate_rate` are the intermediate checkpoint's own score on dev (a mean, for a mixture)
+    and the learning rate that gave it. `layer` is the hidden state that retrieval compares, and
+    `layer_chosen` how it was chosen. `recipe` is a hash of all that the target's training depends
+    on but its start and its seed.
+    """
+
+    family: str
+    pretraining: str
+    pretraining_steps: int
+    intermediate_score: float
+    intermediate_rate: float
+    layer: int
+    layer_chosen: str
+    recipe: str
 
 
 FILE = "results.jsonl"
@@ -218,6 +240,10 @@ _RANGES = {
     "value": (0, 100),
     "n": (1, _MOST),
     "step": (0, 10**12),
+    "pretraining_steps": (0, 10**12),
+    "intermediate_score": (-1e6, 100),  # that of masked language modelling is the loss below 0
+    "intermediate_rate": (0, 10),
+    "layer": (0, 9999),
 }
 _ROUNDING = 1e-6  # of a value, as a sum of shares may exceed the whole
 _LAYER = re.compile(r"[^@]+(@layer=[0-9]{1,4}|@(?!layer)\w+)?")  # or @oracle_threshold
@@ -225,10 +251,12 @@ _LAYER = re.compile(r"[^@]+(@layer=[0-9]{1,4}|@(?!layer)\w+)?")  # or @oracle_th
 
 def _fault(row: dict[str, Any]) -> str:
     """Describes what is wrong with a row; "" if nothing is."""
-    missing = [name for name in _TYPES if name not in row]
+    missing = [name for name in get_type_hints(Score) if name not in row]
     if missing:
         return f"The row lacks {', '.join(missing)}."
     for name, kind in _TYPES.items():
+        if name not in row:
+            continue
         if kind is str:
             fault = text_fault(name, row[name])
         else:

@@ -39,6 +39,7 @@ _RECIPE = {
 
 # The smallest and largest value of every number of a configuration.
 LIMITS: dict[str, tuple[float, float]] = {
+    "model.random_seed": (0, 2**31 - 1),
     "model.attention_dropout": (0, 0.999),
     "data.max_train_examples": (0, 10**9),
     "data.max_eval_examples": (0, 10**9),
@@ -47,6 +48,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "train.parallel_seeds": (0, 10**6),
     "train.save_every_steps": (1, 10**9),
     "train.save_every_minutes": (0, 10**6),
+    "train.keep_steps": (1, 10**9),
     "train.log_every": (1, 10**9),
     "train.model_axis": (1, 10**6),
     "mixture.cap": (1, 10**9),

@@ -15,6 +15,7 @@ from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.records import example_scores as score_files
 from xt_jax.records.results import Row
+from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.study.build import Study
 from xt_jax.study.datasets import Dataset
 from xt_jax.study.jobs import Job
@@ -52,8 +53,10 @@ def run_job(study: Study, job: Job, append_rows: AppendRows) -> Settings:
         trained = starts
         if data.train is not None:
             trained = train_phase(study.trainer, target_phase(data), starts, after, job.seeds)
-        for seed, checkpoint in zip(job.seeds, trained, strict=True):
-            record = TargetRecord(study, data, checkpoint, job.intermediate, seed, append_rows)
+        for seed, start, checkpoint in zip(job.seeds, starts, trained, strict=True):
+            record = TargetRecord(
+                study, data, start, checkpoint, job.intermediate, seed, append_rows
+            )
             evaluate_target(record)
             settings |= record.settings
     return settings
@@ -94,10 +97,16 @@ def evaluate_target(record: TargetRecord) -> None:
 
 @dataclass(frozen=True)
 class TargetRecord:
-    """What is recorded of one target, scored with one checkpoint under one seed."""
+    """What is recorded of one target, scored with one checkpoint under one seed.
+
+    Attributes:
+        start: the intermediate checkpoint, or the pretrained one, from which `checkpoint` was
+            trained; the same where the target is scored without training.
+    """
 
     study: Study
     data: TaskData
+    start: Checkpoint
     checkpoint: Checkpoint
     intermediate: str
     seed: int
@@ -253,25 +262,37 @@ class TargetRecord:
 
     def _rows(self, dataset: Dataset, scores: dict[str, float]) -> list[Row]:
         encoder_params, total_params = self.study.params
+        trainer = self.study.trainer
+        common = Row(
+            model=trainer.pretrained.name,
+            encoder_params=encoder_params,
+            total_params=total_params,
+            intermediate=self.intermediate,
+            target=self.data.task.name,
+            language=dataset.language,
+            seed=self.seed,
+            metric="",
+            value=0.0,
+            n=len(dataset.examples),
+            split=dataset.split,
+            step=self.checkpoint.step,
+            selected_by=self.checkpoint.selected_by,
+            run=self._run,
+            data=_short(dataset.key),
+            family=trainer.pretrained.origin.family,
+            pretraining=trainer.pretrained.origin.run,
+            pretraining_steps=trainer.pretrained.origin.steps,
+        )
+        if self.start.score is not None and self.start.rate is not None:
+            common["intermediate_score"] = self.start.score
+            common["intermediate_rate"] = self.start.rate
+        if self.data.train is None:
+            common["layer"] = tatoeba_layer(trainer.pretrained.config.num_layers)
+            common["layer_chosen"] = "published"
+        else:
+            common["recipe"] = _short(trainer.recipe(target_phase(self.data)))
         return [
-            Row(
-                model=self.study.trainer.pretrained.name,
-                encoder_params=encoder_params,
-                total_params=total_params,
-                intermediate=self.intermediate,
-                target=self.data.task.name,
-                language=dataset.language,
-                seed=self.seed,
-                metric=metric,
-                value=value,
-                n=len(dataset.examples),
-                split=dataset.split,
-                step=self.checkpoint.step,
-                selected_by=self.checkpoint.selected_by,
-                run=self._run,
-                data=_short(dataset.key),
-            )
-            for metric, value in scores.items()
+            Row({**common, "metric": metric, "value": value}) for metric, value in scores.items()
         ]
 
 

@@ -22,6 +22,7 @@ from xt_jax.data.packing import Plan
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.model.config import EncoderConfig
+from xt_jax.model.origin import Origin
 from xt_jax.model.pretrained import Pretrained
 from xt_jax.records.json_files import read_object
 from xt_jax.study.schedule import PhasePlan, Planner, phase_seed
@@ -47,12 +48,16 @@ class Checkpoint:
     Attributes:
         key: digest of everything that the parameters depend on.
         step: the update after which they were taken; `selected_by` says how it was chosen.
+        score: the score on dev by which it was chosen.
+        rate: the phase's learning rate.
     """
 
     key: str
     folder: epath.Path | None = None
     step: int = 0
     selected_by: str = "none"
+    score: float | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,10 @@ class Member:
     def best(self, step: int) -> epath.Path:
         """Returns the folder of the parameters after `step`, kept as the best so far."""
         return self.directory / "best" / f"step-{step}"
+
+    def kept(self, step: int) -> epath.Path:
+        """Returns the folder of the parameters after `step`, kept for good."""
+        return self.directory / "kept" / f"step-{step}"
 
     def keep_bests(self, steps: set[int]) -> None:
         """Deletes the parameters kept from all other steps."""
@@ -146,6 +155,17 @@ class Trainer:
         name = "-".join(filter(None, [phase.name, after, f"s{seed}", key[:12]]))
         return Member(seed, own_seed, start, key, self.directory / name)
 
+    def recipe(self, phase: Phase) -> str:
+        """Returns a digest of all that a phase's result depends on but its start and its seed."""
+        return digest(
+            FORMAT,
+            [phase.name, phase.recipe],
+            [_task_key(part) for part in phase.parts],
+            self.planner.identity(phase, 0),
+            [self.config.accumulate, self.config.fold_vocabulary],
+            self._numerics(),
+        )
+
     def finished(self, phase: Phase, members: Sequence[Member]) -> list[Checkpoint | None]:
         """Returns the best parameters of each member, or None where it is unfinished."""
         progress = [_read_done(member) for member in members] if hosts.is_first() else []
@@ -167,6 +187,20 @@ class Trainer:
 def selecting(phase: Phase) -> list[TaskData]:
     """Returns the tasks that select the checkpoint by dev score: all but plain-text ones."""
     return [part for part in phase.parts if not part.is_text] or list(phase.parts)
+
+
+def origin_of(
+    trainer: Trainer, phase: Phase, member: Member, step: int, kept: bool
+) -> Origin | None:
+    """Returns the pretraining run that a phase of plain text from random weights is, or None."""
+    source = trainer.pretrained
+    is_random = source.folder is None and member.start.folder is None
+    if not is_random or not all(part.is_text for part in phase.parts):
+        return None
+    size = source.origin.name.partition("-random")[0]
+    run = f"{size}-s{member.seed}"
+    family = source.origin.family.removesuffix("-random")
+    return Origin(f"{run}-{step}" if kept else run, family, run, step)
 
 
 def write_phase(
@@ -248,7 +282,14 @@ def _checkpoint(phase: Phase, member: Member, progress: Progress) -> Checkpoint:
     metrics = " and ".join(dict.fromkeys(part.task.metrics[0] for part in parts))
     mean = f"mean {metrics} of {len(parts)} tasks" if len(parts) > 1 else metrics
     dev = "dev" if parts[0].is_text else "English dev"
-    return Checkpoint(member.key, member.best(step), step, f"{mean} on {dev}")
+    return Checkpoint(
+        member.key,
+        member.best(step),
+        step,
+        f"{mean} on {dev}",
+        progress["best"],
+        phase.recipe.learning_rate,
+    )
 
 
 def _task_key(part: TaskData) -> list:

@@ -21,10 +21,11 @@ from xt_jax.data.tokenize import save_tokenizer
 from xt_jax.files import atomic_write_text
 from xt_jax.model.encoder import Encoder, param_path
 from xt_jax.model.heads import Head, Model
+from xt_jax.model.origin import write as write_origin
 from xt_jax.model.pretrained import Pretrained
 from xt_jax.model.sharding import place_param, place_params
 from xt_jax.study.datasets import Dataset
-from xt_jax.study.phases import Checkpoint, Member, Trainer, selecting, write_phase
+from xt_jax.study.phases import Checkpoint, Member, Trainer, origin_of, selecting, write_phase
 from xt_jax.study.schedule import PhasePlan
 from xt_jax.study.scoring import Scorer
 from xt_jax.study.task_data import Phase
@@ -115,7 +116,7 @@ def _train_group(trainer: Trainer, phase: Phase, group: Sequence[PlannedMember])
         tasks=tuple(trained),
         order=order,
         recipe=phase.recipe,
-        selection=PhaseSelection(phase, members, phase_models, scorers, len(order)),
+        selection=PhaseSelection(trainer, phase, members, phase_models, scorers, len(order)),
         states=trainer.states(members),
         pad_id=trainer.pretrained.pad_id,
         advance=trainer.advance,
@@ -183,6 +184,7 @@ class PhaseSelection:
         steps: the number of steps planned.
     """
 
+    trainer: Trainer
     phase: Phase
     members: Sequence[Member]
     models: Sequence[Models]
@@ -195,11 +197,27 @@ class PhaseSelection:
 
     def keep_best(self, member: int, params: nnx.State, step: int, needed: set[int]) -> None:
         """Saves the parameters with all word embeddings, and deletes those not `needed`."""
-        phase_models, owner = self.models[member], self.members[member]
-        params = phase_models.with_all_words(params, decayed(self.phase.recipe, self.steps, step))
-        _save(self.phase, phase_models, params, owner.best(step))
+        owner = self.members[member]
+        self._save(member, params, step, owner.best(step), kept=False)
         if hosts.is_first():
             owner.keep_bests(needed | {step})
+
+    def keep(self, member: int, params: nnx.State, step: int) -> None:
+        """Saves the parameters with all word embeddings, as a folder that names a model."""
+        self._save(member, params, step, self.members[member].kept(step), kept=True)
+
+    def _save(
+        self, member: int, params: nnx.State, step: int, folder: epath.Path, kept: bool
+    ) -> None:
+        phase_models = self.models[member]
+        params = phase_models.with_all_words(params, decayed(self.phase.recipe, self.steps, step))
+        _save(self.phase, phase_models, params, folder)
+        origin = origin_of(self.trainer, self.phase, self.members[member], step, kept)
+        if hosts.is_first():
+            if kept:
+                save_tokenizer(self.trainer.pretrained.tokenizer, folder)
+            if origin is not None:
+                write_origin(folder, origin)
 
 
 def _save(phase: Phase, phase_models: Models, params: nnx.State, folder: epath.Path) -> None:

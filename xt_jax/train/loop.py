@@ -43,6 +43,10 @@ class Selection(Protocol):
         """
         ...
 
+    def keep(self, member: int, params: nnx.State, step: int) -> None:
+        """Keeps the parameters after `step` for good."""
+        ...
+
 
 @dataclass(frozen=True)
 class Run:
@@ -126,6 +130,9 @@ def fit(
                     with preemption.deferred(False):
                         at = _evaluated(run, state, at, log, states)
                     meter.start(at.done)
+                if at.done in config.keep_steps:
+                    for member in range(len(run.seeds)):
+                        run.selection.keep(member, params_of(state, member), at.done)
                 if at.done == run.steps or _out_of_patience(run.recipe, at.members):
                     return at.members
                 states.save_if_due(state, at)
