@@ -78,7 +78,7 @@ def test_test_is_scored_with_the_threshold_of_dev(config, tmp_path):
 def test_every_layer_is_mined_where_asked(config, tmp_path):
     """The layer that counts scores the same; a study without the others is completed."""
     alone = rows_of(config, tmp_path)
-    config.mine_all_layers = True
+    config.retrieval.all_layers = True
     swept = rows_of(config, tmp_path)
     layers = 2
     assert {name: swept[name] for name in alone} == alone
@@ -154,7 +154,7 @@ def test_neighbours_are_searched_on_all_devices(monkeypatch):
         mesh = make_mesh(1, jax.devices()[:n])
         scorer = scoring.Scorer(TASKS["tatoeba"], None, source, mesh)
         dataset = SimpleNamespace(language="de", features=None, examples=[], labelled=False)
-        evaluation = scorer._evaluation(dataset, {"embedding": embeddings})
+        evaluation = scorer._evaluation(dataset, {"embedding": embeddings}, range(3), 1)
         family = FAMILIES["retrieval"]
         results.append(family.results(family.decoded(evaluation), evaluation, None))
     assert searched == [1, 1, 1, 8, 8, 8]

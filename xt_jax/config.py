@@ -137,6 +137,19 @@ class MixtureConfig:
 
 
 @dataclass
+class RetrievalConfig:
+    # Hidden state that Tatoeba and BUCC compare: published (14 of 24, 8 of 12, 7/12 of others), dev
+    # (for each checkpoint and language the best on pairs that are not scored: the language's own
+    # dev split; where there is none or it is the scored one, the mean over the other languages) or
+    # a number from 0 (embeddings).
+    layer: str = "published"
+    # A sentence's embedding: mean over all its tokens, mean_no_special, or its first token.
+    pooling: str = "mean"
+    # Also score BUCC at every layer, as Tatoeba always is, and BUCC too where layer=dev.
+    all_layers: bool = False
+
+
+@dataclass
 class RayConfig:
     # Address of a Ray cluster whose nodes all share `workdir`: host:port, auto (the cluster of this
     # machine) or local (starts one on this machine); empty: no Ray, this process does all jobs.
@@ -155,6 +168,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     ray: RayConfig = field(default_factory=RayConfig)
     # Models to compare, named as in `model.name`; empty: `model.name` alone.
     models: tuple[str, ...] = ()
@@ -176,8 +190,6 @@ class Config:
     seeds: int = 1
     # `3/16`: the third of 16 shards of the study, each run by its own process; empty: all of it.
     shard: str = ""
-    # Score BUCC at every layer, as Tatoeba always is; keeps one embedding per sentence and layer.
-    mine_all_layers: bool = False
     # Also predict test sets that are not scored, and write all of them in XTREME's submission form.
     submission: bool = True
     # Continue without files that are missing; each one is named in the log.

@@ -64,7 +64,7 @@ def odd_config(rng: Random) -> Config:
 
 
 def _top(config: Config) -> list[tuple[Any, str]]:
-    names = ("model", "data", "train", "mixture", "ray", "intermediate", "target")
+    names = ("model", "data", "train", "mixture", "retrieval", "ray", "intermediate", "target")
     return [(getattr(config, name), name) for name in names]
 
 

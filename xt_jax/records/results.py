@@ -57,7 +57,8 @@ class Row(Score, total=False):
     `intermediate_rate` are the intermediate checkpoint's own score on dev (a mean, for a mixture)
     and the learning rate that gave it. `layer` is the hidden state that retrieval compares, and
     `layer_chosen` how it was chosen. `recipe` is a hash of all that the target's training depends
-    on but its start and its seed.
+    on but its start and its seed; of retrieval, which has none, of its settings where they are not
+    the published ones.
     """
 
     family: str

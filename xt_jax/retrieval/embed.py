@@ -82,3 +82,16 @@ def embed_batch(
         pooled = encoder.all_hidden_states(*rows, token_type_ids=types, keep=pool)
         return jnp.moveaxis(pooled, 0, 2)
     return pool(encoder.hidden_state(layer, *rows, token_type_ids=types))
+
+
+def embed_layers(
+    encoder: Encoder, batch: Mapping[str, jax.Array], *, layers: range, pooling: str = "mean"
+) -> jax.Array:
+    """Embeds the segments of packed rows at K consecutive layers: [R, S, K, D] fp32.
+
+    The other arguments are those of `embed_batch`.
+    """
+    if len(layers) == 1:
+        return embed_batch(encoder, batch, layer=layers.start, pooling=pooling)[:, :, None]
+    every = embed_batch(encoder, batch, layer=ALL_LAYERS, pooling=pooling)
+    return every[:, :, layers.start : layers.stop]

@@ -19,6 +19,7 @@ from xt_jax.model.sharding import make_mesh, row_multiple, rows_multiple
 from xt_jax.places import check_writable
 from xt_jax.records.results import Results
 from xt_jax.study.datasets import Files, Reader
+from xt_jax.study.layers import check_layers
 from xt_jax.study.phases import Trainer
 from xt_jax.study.schedule import Planner
 from xt_jax.study.task_data import Phase, TaskData, prepare
@@ -59,6 +60,7 @@ def build_studies(config: Config, workdir: epath.Path, results: Results) -> dict
         check_writable(config.data.cache_dir, "--config.data.cache_dir")
     files = Files()
     names = config.models or (config.model.name,)
+    check_layers(config.retrieval, names)
     with hosts.first_ahead("data are read and tokenised"):
         return {
             name: build_study(of_model(config, name), workdir, files, results) for name in names

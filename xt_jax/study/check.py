@@ -17,6 +17,7 @@ from xt_jax.model.pretrained import table_name
 from xt_jax.model.sharding import RULES
 from xt_jax.records.json_files import unprintable
 from xt_jax.records.shard import parse_shard
+from xt_jax.retrieval.encode import POOLINGS
 from xt_jax.tasks.family import INTERMEDIATE, TARGET, Task
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.tasks.table import DIRECT, FAMILIES, NONE, TARGETS, TASKS, get, names
@@ -74,10 +75,12 @@ _CHOICES = {
     "data.eval_split": ("auto", "dev", "test"),
     "train.sharding": tuple(RULES),
     "mixture.sampler": SAMPLERS,
+    "retrieval.pooling": POOLINGS,
 }
 
 _EXAMPLES = {str: "a text", bool: "true or false", int: "an integer", float: "a number"}
 
+_LAYER = re.compile("published|dev|0|[1-9][0-9]{0,3}")
 _ALIAS = re.compile(r"[^\W_][\w.+@ -]{,99}")
 
 
@@ -87,6 +90,9 @@ def check(config: Config) -> None:
         _check_field(name, value, kind)
     _check_models(config)
     _check_tasks(config)
+    if not _LAYER.fullmatch(config.retrieval.layer):
+        remedy = "use published, dev or a number from 0 (embeddings)"
+        raise _refused("retrieval.layer", config.retrieval.layer, remedy)
     resources_of(config.ray)
     if config.shard:
         parse_shard(config.shard)

@@ -27,6 +27,7 @@ from xt_jax.records.results import Results
 from xt_jax.study.build import build_studies
 from xt_jax.study.check import check, wanted_targets
 from xt_jax.study.jobs import Cost, Job, graph, planned, share, total_cost
+from xt_jax.study.layers import check_layers
 from xt_jax.tasks import recipes
 from xt_jax.tasks.family import INTERMEDIATE
 from xt_jax.tasks.table import DIRECT, TASKS, get, names
@@ -105,6 +106,7 @@ def _official(config: Config) -> Counted:
     jobs = graph(
         config, dict.fromkeys(names, 1), config.intermediates, tuple(wanted_targets(config))
     )
+    check_layers(config.retrieval, names)
     encoders = {name: architecture_of(name) for name in names}
     params = {
         name: models.count_params(models.abstract_encoder(encoder))[1]

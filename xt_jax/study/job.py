@@ -10,17 +10,18 @@ from absl import logging
 from etils import epath
 
 from xt_jax import hosts
+from xt_jax.config import digest
 from xt_jax.data.rows import field, read_json_lines
 from xt_jax.errors import DataError
 from xt_jax.files import atomic_write_text
 from xt_jax.records import example_scores as score_files
 from xt_jax.records.results import Row
-from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.study.build import Study
 from xt_jax.study.datasets import Dataset
 from xt_jax.study.jobs import Job
+from xt_jax.study.layers import how_chosen
 from xt_jax.study.phases import Checkpoint
-from xt_jax.study.scoring import load_scorer
+from xt_jax.study.scoring import Scored, load_scorer
 from xt_jax.study.task_data import TaskData, target_phase
 from xt_jax.study.train import train_phase
 from xt_jax.tasks.benchmarks import XTREME
@@ -86,11 +87,9 @@ def evaluate_target(record: TargetRecord) -> None:
         logging.info("%s: scoring %d languages", record.name, len(missing))
         data, datasets = record.data, record.datasets
         scorer, params = load_scorer(record.study.trainer, data, record.checkpoint)
-        for dataset, predictions, scores in scorer.predictions(
-            params, datasets, missing, data.fitted
-        ):
+        for scored in scorer.predictions(params, datasets, missing, data.fitted, data.deciding):
             if hosts.is_first():
-                record.write(dataset, predictions, scores, recorded)
+                record.write(scored, recorded)
     if hosts.is_first():
         record.write_submission()
 
@@ -150,20 +149,12 @@ class TargetRecord:
             or (dataset.labelled and not self._is_scored(dataset, recorded))
         }
 
-    def write(
-        self,
-        dataset: Dataset,
-        predictions: list,
-        scores: dict[str, float] | None,
-        recorded: Names,
-    ) -> None:
+    def write(self, scored: Scored, recorded: Names) -> None:
         """Writes predictions, per-example scores, and last the rows, which mark them complete.
 
         Predictions are lines of JSON, one for each example, or for each pair under its foreign id.
-
-        Args:
-            scores: the score of each metric; None where the data set is unlabelled.
         """
+        dataset, predictions, scores, layer = scored
         task, family = self.data.task, FAMILIES[self.data.task.family]
         if family.whole:
             pairs = [tuple(pair) for pair in predictions]
@@ -184,7 +175,7 @@ class TargetRecord:
             named = [f"{name} {value:.1f}" for name, value in scores.items() if "@" not in name]
             summary = "  ".join(named)
             if _row_name(dataset) not in recorded:
-                self.append_rows(self._rows(dataset, scores))
+                self.append_rows(self._rows(dataset, scores, layer))
         logging.info("%s, %s: %s", self.name, dataset.language, summary)
 
     def write_submission(self) -> None:
@@ -212,13 +203,16 @@ class TargetRecord:
 
     @property
     def _run(self) -> str:
-        return _short(self.checkpoint.key)
+        key, retrieval = self.checkpoint.key, self.data.retrieval_key
+        return _short(digest(key, retrieval) if retrieval else key)
 
     def _predictions(self, dataset: Dataset) -> epath.Path:
         """Returns the file of the predictions for a data set."""
-        name = f"{dataset.split}-{dataset.language}-{dataset.key[:8]}.jsonl"
+        name = f"{dataset.split}-{dataset.language}-{dataset.key[:8]}"
+        if self.data.retrieval_key:
+            name += f"-{self.data.retrieval_key[:8]}"
         home = self.study.trainer.home(self.checkpoint)
-        return home / "predictions" / self.data.task.name / name
+        return home / "predictions" / self.data.task.name / f"{name}.jsonl"
 
     def _read_predictions(self, dataset: Dataset) -> list:
         """Reads what `write` wrote.
@@ -247,7 +241,7 @@ class TargetRecord:
     def _whole_sets(self) -> dict[int, dict[tuple[str, str], list[Row]]]:
         """Returns by seed and (language, data) the rows of data sets whose last metric is there."""
         last = self.data.task.metrics[0]
-        if self.data.all_layers:
+        if self.data.compares and self.data.retrieval.all_layers:
             layers = self.study.trainer.pretrained.config.num_layers
             last = AT_LAYER.format(metric=last, layer=layers)
         by_seed = self.study.results.of(self._run, self.intermediate, self.data.task.name)
@@ -260,7 +254,7 @@ class TargetRecord:
             for seed, sets in by_seed.items()
         }
 
-    def _rows(self, dataset: Dataset, scores: dict[str, float]) -> list[Row]:
+    def _rows(self, dataset: Dataset, scores: dict[str, float], layer: int) -> list[Row]:
         encoder_params, total_params = self.study.params
         trainer = self.study.trainer
         common = Row(
@@ -287,8 +281,10 @@ class TargetRecord:
             common["intermediate_score"] = self.start.score
             common["intermediate_rate"] = self.start.rate
         if self.data.train is None:
-            common["layer"] = tatoeba_layer(trainer.pretrained.config.num_layers)
-            common["layer_chosen"] = "published"
+            common["layer"] = layer
+            common["layer_chosen"] = how_chosen(self.data.retrieval)
+            if self.data.retrieval_key:
+                common["recipe"] = _short(self.data.retrieval_key)
         else:
             common["recipe"] = _short(trainer.recipe(target_phase(self.data)))
         return [

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from xt_jax.config import Config
 from xt_jax.model.config import EncoderConfig
 from xt_jax.records.shard import parse_shard
+from xt_jax.study import layers
 from xt_jax.study.build import Study
 from xt_jax.study.datasets import Dataset
 from xt_jax.study.schedule import phase_seed
@@ -198,8 +199,13 @@ def _training(study: Study, phase: Phase, seed: int) -> Cost:
 
 
 def _scoring(study: Study, data: TaskData) -> Cost:
-    datasets = {id(d): d for d in [*data.scored, *data.submitted, *data.fitted.values()]}
-    return Cost(flops=_passes(study.trainer.pretrained.config, list(datasets.values())))
+    config = study.trainer.pretrained.config
+    datasets = list(dict.fromkeys([*data.scored, *data.submitted, *data.fitted.values()]))
+    passes = 1
+    if data.compares:
+        every = layers.embedded(data.retrieval, config.num_layers)
+        passes = len(layers.parts(every, [d.features for d in datasets], config.hidden_size))
+    return Cost(flops=passes * _passes(config, datasets))
 
 
 def _passes(config: EncoderConfig, datasets: Sequence[Dataset]) -> float:

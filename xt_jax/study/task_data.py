@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from absl import logging
 
-from xt_jax.config import Config, apply_overrides, digest
+from xt_jax.config import Config, RetrievalConfig, apply_overrides, digest
 from xt_jax.data.sources import Found
 from xt_jax.languages import components
+from xt_jax.study import layers
 from xt_jax.study.check import check_recipe, wanted_targets
 from xt_jax.study.datasets import Dataset, Reader, ReadFile, with_labels
 from xt_jax.tasks import recipes
@@ -26,7 +27,8 @@ class TaskData:
         scored: one labelled split per language.
         submitted: the test splits that are not scored; predicted and written.
         fitted: by language, the split on which a mining threshold is fitted.
-        all_layers: whether to mine at every layer.
+        deciding: by language, the splits that choose its layer, where `dev` chooses.
+        retrieval: how embeddings are made; `all_layers` is set where every layer is scored.
     """
 
     task: Task
@@ -36,7 +38,25 @@ class TaskData:
     scored: tuple[Dataset, ...] = ()
     submitted: tuple[Dataset, ...] = ()
     fitted: dict[str, Dataset] = field(default_factory=dict)
-    all_layers: bool = False
+    deciding: dict[str, tuple[Dataset, ...]] = field(default_factory=dict)
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+
+    @property
+    def retrieval_key(self) -> str:
+        """A digest of all that embeddings and the choice of a layer depend on but the checkpoint.
+
+        It is "" for the published layer and the mean, as there was nothing else at first.
+        """
+        config = self.retrieval
+        if not self.compares or (config.layer, config.pooling) == (layers.PUBLISHED, "mean"):
+            return ""
+        keys = {d.key for splits in self.deciding.values() for d in splits}
+        return digest(config.layer, config.pooling, sorted(keys))
+
+    @property
+    def compares(self) -> bool:
+        """Whether the task compares embeddings."""
+        return FAMILIES[self.task.family].layer_scores is not None
 
     @property
     def is_text(self) -> bool:
@@ -124,11 +144,28 @@ def _target(name: str, config: Config, reader: Reader, longest: int) -> TaskData
     scored, submitted = _evaluated(reader, task, recipe, config)
     if FAMILIES[task.family].fit is not None:
         scored, submitted, fitted = _fitted(reader, task, recipe, scored, submitted)
-        data = replace(data, fitted=fitted, all_layers=config.mine_all_layers)
+        data = replace(data, fitted=fitted)
     if not scored and not submitted:
         logging.warning("%s is left out: nothing to score", task.name)
         return None
-    return replace(data, scored=scored, submitted=submitted)
+    data = replace(data, scored=scored, submitted=submitted)
+    return _with_layers(data, config.retrieval) if data.compares else data
+
+
+def _with_layers(data: TaskData, config: RetrievalConfig) -> TaskData:
+    """Returns the data of a retrieval task with what chooses the layer of each language.
+
+    Every layer is scored where it chooses, and where that takes no mining.
+    """
+    by_dev = config.layer == layers.DEV
+    every = config.all_layers or by_dev or not FAMILIES[data.task.family].whole
+    data = replace(data, retrieval=replace(config, all_layers=every))
+    if not by_dev:
+        return data
+    datasets = data.scored + data.submitted
+    return replace(
+        data, deciding=layers.deciding(data.task.name, datasets, data.scored, data.fitted)
+    )
 
 
 def _trained(

@@ -152,9 +152,9 @@ class DevScorer:
     def score(self, params: nnx.State) -> float:
         """Returns the task's first metric, given the parameters of the whole phase."""
         params = task_params(params, self.head)
-        ((_, _, scores),) = self.scorer.predictions(params, [self.dev])
-        assert scores is not None
-        return scores[self.scorer.task.metrics[0]]
+        (scored,) = self.scorer.predictions(params, [self.dev])
+        assert scored.scores is not None
+        return scored.scores[self.scorer.task.metrics[0]]
 
 
 def _dev_scorers(

@@ -74,8 +74,8 @@ class Evaluation:
     Attributes:
         examples: in the order that `features.fields["example"]` counts.
         outputs: what `Family.predict` gave, one row per feature or token.
-        layer: the hidden state (0 = embeddings) that counts where embeddings are compared.
-        all_layers: score every hidden state where the family can.
+        layers: the hidden states (0 = embeddings) of which the outputs are embeddings.
+        layer: the one that counts.
         search: exact nearest-neighbour search.
     """
 
@@ -85,8 +85,8 @@ class Evaluation:
     examples: Sequence[Any]
     labelled: bool
     outputs: Outputs
+    layers: range = range(1)
     layer: int = 0
-    all_layers: bool = False
     search: Search = cosine_topk
 
 
@@ -111,7 +111,9 @@ class Family:
         min_length: tokens that a feature needs at least.
         kinds: what its examples are counted by in place of labels, where a task lists none.
         published_head: a model's folder to the head that it was pretrained with, or None.
-        predict_layers: as `predict`, at every hidden state (`Evaluation.all_layers`).
+        layer_scores: (task, what `find` gave, labelled examples, language) to the first metric at
+            each layer. Such a family compares embeddings: its `predict` also takes `layers` and
+            `pooling`, and `find` gives a dictionary by layer.
         find: from an Evaluation to what `fit` and `conclude` need, in place of `decode`.
         fit: (what `find` gave, the examples) to a setting, on a labelled dev split.
         conclude: (what `find` gave, Evaluation, the setting) to (predictions, scores).
@@ -135,7 +137,7 @@ class Family:
     min_length: int = 8
     kinds: tuple[str, ...] = ()
     published_head: Callable[[Any], Head | None] | None = None
-    predict_layers: Callable[..., Any] | None = None
+    layer_scores: Callable[..., dict[int, float]] | None = None
     find: Callable[[Evaluation], Any] | None = None
     fit: Callable[[Any, Sequence[Any]], Any] | None = None
     conclude: Callable[[Any, Evaluation, Any], tuple[list, Scores]] | None = None

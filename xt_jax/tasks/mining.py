@@ -16,7 +16,7 @@ from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
 from xt_jax.model.batch import Batch
 from xt_jax.model.encoder import Encoder
-from xt_jax.retrieval.embed import embed_batch, tatoeba_layer
+from xt_jax.retrieval.embed import tatoeba_layer
 from xt_jax.retrieval.mining import (
     Candidates,
     Pair,
@@ -43,13 +43,12 @@ def tokenize(
     return ragged(encoded, {"example": range(len(examples))})
 
 
-def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """Returns the fp32 mean [R, S, D] over each sentence's tokens at the `tatoeba_layer`.
-
-    For every layer at once, in L+1 times the memory, use `xt_jax.tasks.retrieval.predict`.
-    """
-    embedding = embed_batch(encoder, batch, layer=tatoeba_layer(encoder.config.num_layers))
-    return {"fields": {"embedding": embedding}, "tokens": {}}
+def predict(
+    encoder: Encoder, batch: Batch, layers: range | None = None, pooling: str = "mean"
+) -> dict[str, dict[str, jax.Array]]:
+    """Returns the fp32 embedding [R, S, K, D] of each sentence; None: at the `tatoeba_layer`."""
+    published = tatoeba_layer(encoder.config.num_layers)
+    return retrieval.predict(encoder, batch, layers or range(published, published + 1), pooling)
 
 
 def candidates(
@@ -120,16 +119,11 @@ def example_scores(task: Task, examples: Sequence, predictions: Sequence, langua
 
 
 def _find(evaluation: Evaluation) -> ByLayer:
-    """Returns candidates at the evaluation's layer, or at every layer that was embedded."""
-    embeddings = evaluation.outputs["embedding"]  # [n, D], or [n, L+1, D]
-    layers = (
-        {evaluation.layer: embeddings}
-        if embeddings.ndim == 2
-        else dict(enumerate(embeddings.swapaxes(0, 1)))
-    )
+    """Returns candidates at every layer that was embedded."""
+    embeddings = evaluation.outputs["embedding"]  # [n, K, D]
     return {
         layer: candidates(of_layer, evaluation.examples, search=evaluation.search)
-        for layer, of_layer in layers.items()
+        for layer, of_layer in zip(evaluation.layers, embeddings.swapaxes(0, 1), strict=True)
     }
 
 
@@ -137,22 +131,33 @@ def _fit(found: ByLayer, examples: Sequence[MiningExample]) -> dict[int, float]:
     return {layer: threshold(of_layer, examples) for layer, of_layer in found.items()}
 
 
+def layer_scores(
+    task: Task, found: ByLayer, examples: Sequence[MiningExample], language: str
+) -> dict[int, float]:
+    """Returns the F1 at each layer with the threshold fitted on the same split."""
+    return {layer: _best(task, of_layer, examples, language) for layer, of_layer in found.items()}
+
+
+def _best(task: Task, found: Candidates, examples: Sequence[MiningExample], language: str) -> float:
+    pairs = decode(found, threshold(found, examples))
+    return score(task, examples, pairs, language)[task.metrics[0]]
+
+
 def results(found: ByLayer, evaluation: Evaluation, least: dict[int, float]) -> tuple[list, Scores]:
-    """Returns (pairs above the threshold, scores, also at the oracle's and at every layer)."""
-    task, examples = evaluation.task, evaluation.examples
+    """Returns (pairs above the threshold, scores, also at the oracle's and at all layers found)."""
+    task, examples, language = evaluation.task, evaluation.examples, evaluation.language
     main = task.metrics[0]
     predictions = {layer: decode(found[layer], least[layer]) for layer in found}
     pairs = predictions[evaluation.layer]
     scores = FAMILY.scores_of(evaluation, pairs)
     if scores is None:
         return pairs, None
-    of_layer = found[evaluation.layer]
-    best = decode(of_layer, threshold(of_layer, examples))
-    scores[ORACLE.format(metric=main)] = score(task, examples, best, evaluation.language)[main]
-    if evaluation.all_layers:
+    best = _best(task, found[evaluation.layer], examples, language)
+    scores[ORACLE.format(metric=main)] = best
+    if len(found) > 1:
         for layer, others in predictions.items():
             name = AT_LAYER.format(metric=main, layer=layer)
-            scores[name] = score(task, examples, others, evaluation.language)[main]
+            scores[name] = score(task, examples, others, language)[main]
     return pairs, scores
 
 
@@ -163,7 +168,7 @@ FAMILY = Family(
     predict,
     score,
     example_scores=example_scores,
-    predict_layers=retrieval.predict,
+    layer_scores=layer_scores,
     find=_find,
     fit=_fit,
     conclude=results,

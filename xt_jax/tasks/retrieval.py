@@ -15,12 +15,14 @@ from xt_jax.data.packing import Features
 from xt_jax.data.tokenize import Tokenizer, ragged
 from xt_jax.model.batch import Batch
 from xt_jax.model.encoder import Encoder
-from xt_jax.retrieval.embed import ALL_LAYERS, embed_batch
+from xt_jax.retrieval.embed import embed_layers
 from xt_jax.retrieval.mining import Search
 from xt_jax.retrieval.topk import cosine_topk
 from xt_jax.tasks.family import AT_LAYER, Array, Evaluation, Family, Labels, Metrics, Scores, Task
 from xt_jax.tasks.metrics.basic import accuracy, matches, over_one
 from xt_jax.tasks.packed import encode
+
+ByLayer = dict[int, list[int]]  # the line nearest to each English sentence
 
 
 def tokenize(
@@ -32,19 +34,23 @@ def tokenize(
     return ragged(encoded, {"example": [i // 2 for i in range(len(texts))]})
 
 
-def predict(encoder: Encoder, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """Returns the fp32 mean [R, S, L+1, D] over each sentence's tokens at every layer.
+def predict(
+    encoder: Encoder, batch: Batch, layers: range | None = None, pooling: str = "mean"
+) -> dict[str, dict[str, jax.Array]]:
+    """Returns the fp32 embedding [R, S, K, D] of each sentence at K layers; None: all L+1.
 
-    Where the batch has `counted` [R, T], the mean is over the tokens that it marks.
+    Where the batch has `counted` [R, T], a mean is over the tokens that it marks.
     """
-    return {"fields": {"embedding": embed_batch(encoder, batch, layer=ALL_LAYERS)}, "tokens": {}}
+    layers = layers or range(encoder.config.num_layers + 1)
+    embedding = embed_layers(encoder, batch, layers=layers, pooling=pooling)
+    return {"fields": {"embedding": embedding}, "tokens": {}}
 
 
 def nearest_foreign(embeddings: np.ndarray, search: Search = cosine_topk) -> np.ndarray:
-    """Returns the line [L+1, n] of the foreign sentence nearest to each English one, by layer.
+    """Returns the line [K, n] of the foreign sentence nearest to each English one, by layer.
 
     Args:
-        embeddings: [2n, L+1, D], English and foreign in turn.
+        embeddings: [2n, K, D], English and foreign in turn.
         search: `cosine_topk` with what options it needs.
     """
     english, foreign = embeddings[0::2], embeddings[1::2]
@@ -63,23 +69,27 @@ def example_scores(task: Task, examples: Sequence, predictions: Sequence, langua
     return over_one(matches([e.match for e in examples], predictions))
 
 
-def _find(evaluation: Evaluation) -> np.ndarray:
-    return nearest_foreign(evaluation.outputs["embedding"], evaluation.search)
+def _find(evaluation: Evaluation) -> ByLayer:
+    nearest = nearest_foreign(evaluation.outputs["embedding"], evaluation.search)
+    return dict(zip(evaluation.layers, nearest.tolist(), strict=True))
 
 
-def results(nearest: np.ndarray, evaluation: Evaluation, fitted: None) -> tuple[list, Scores]:
-    """Returns (nearest lines at the task's layer, the accuracy there and at every layer).
+def layer_scores(
+    task: Task, nearest: ByLayer, examples: Sequence, language: str
+) -> dict[int, float]:
+    """Returns the accuracy at each layer."""
+    matches = [e.match for e in examples]
+    return {layer: accuracy(matches, lines) for layer, lines in nearest.items()}
 
-    Args:
-        nearest: [L+1, n], see `nearest_foreign`.
-    """
-    at_layer = nearest.tolist()
-    predictions = at_layer[evaluation.layer]
+
+def results(nearest: ByLayer, evaluation: Evaluation, fitted: None) -> tuple[list, Scores]:
+    """Returns (nearest lines at the layer that counts, the accuracy there and at every layer)."""
+    predictions = nearest[evaluation.layer]
     scores = FAMILY.scores_of(evaluation, predictions)
     if scores is not None:
-        for layer, lines in enumerate(at_layer):
-            name = AT_LAYER.format(metric="accuracy", layer=layer)
-            scores[name] = accuracy([e.match for e in evaluation.examples], lines)
+        e = evaluation
+        for layer, value in layer_scores(e.task, nearest, e.examples, e.language).items():
+            scores[AT_LAYER.format(metric="accuracy", layer=layer)] = value
     return predictions, scores
 
 
@@ -90,6 +100,7 @@ FAMILY = Family(
     predict,
     score,
     example_scores=example_scores,
+    layer_scores=layer_scores,
     find=_find,
     conclude=results,
 )
