@@ -38,5 +38,9 @@ class ConfigError(UserError):
     """A configuration field, preset or combination of settings cannot run."""
 
 
+class DivergedError(UserError):
+    """A loss, a parameter or a moment is not finite."""
+
+
 class WeightsError(UserError):
     """A weights folder does not match the model."""

@@ -15,7 +15,7 @@ from orbax.checkpoint import v1 as ocp
 
 from xt_jax import hosts
 from xt_jax.config import TrainConfig
-from xt_jax.errors import UserError
+from xt_jax.errors import DivergedError
 from xt_jax.places import literal_path
 from xt_jax.train.step import TrainState, all_finite
 
@@ -100,10 +100,10 @@ class SavedStates:
         return due or hosts.have_passed(self._seconds, self._saved_at, step)
 
     def save(self, state: TrainState, at: Position) -> None:
-        """Saves in the background; if the state is not finite, raises a UserError instead."""
+        """Saves in the background; if the state is not finite, raises a DivergedError instead."""
         if at.done > self._saved:
             if not all_finite(state):
-                raise UserError(
+                raise DivergedError(
                     f"After step {at.done} parameters or moments are not finite.",
                     where=str(self._directory),
                     remedy="lower the learning rate, or check the data of the steps before; the "

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from xt_jax import hosts
 from xt_jax.config import TrainConfig
-from xt_jax.errors import ConfigError, UserError
+from xt_jax.errors import ConfigError, DivergedError
 from xt_jax.files import AppendedFile
 from xt_jax.model.batch import Sums
 from xt_jax.ticker import SILENCE
@@ -87,7 +87,7 @@ class Log:
         """Logs every task's latest losses; the console shows the mean over the runs.
 
         Raises:
-            UserError: a loss is not finite.
+            DivergedError: a loss is not finite.
         """
         means = {}
         for task, sums in latest.items():
@@ -173,7 +173,7 @@ class Trackers:
 def _check_finite(values: Values, step: int, run: str) -> None:
     for label, value in values.items():
         if label.startswith("loss") and not math.isfinite(value):
-            raise UserError(
+            raise DivergedError(
                 f"The loss is {value} at step {step}.",
                 where=f"{run} ({label})",
                 remedy="lower the learning rate, or check the data of the steps before",
