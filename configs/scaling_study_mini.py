@@ -33,18 +33,23 @@ GENTLER = 0.3
 def get_config(arg: str | None = None) -> Config:
     options = parse_arg(arg, sizes=SIZES, seeds=5)
     sizes = tuple(options["sizes"].split("+"))
-    rates = tuple(LEARNING_RATES.get(size, USUAL_RATE) for size in sizes)
+    rates = {LEARNING_RATES.get(size, USUAL_RATE) for size in sizes}  # one, unless it has a large
     return Config(
         model=ModelConfig(name=sizes[0]),
         models=sizes,
-        intermediate_rates=tuple(GENTLER * rate for rate in rates),
-        target_rates=rates,
         data=DataConfig(source="mini", max_train_examples=TRAIN, max_eval_examples=300),
         mixture=MixtureConfig(steps=1500),
         intermediates=(DIRECT, *INTERMEDIATES, "+".join(INTERMEDIATES)),
         languages=tuple(LANGUAGES),
-        intermediate=RecipeOverrides(epochs=1, max_length=128, eval_every=1000),
-        target=RecipeOverrides(steps=STEPS, max_length=128, eval_every=1000),
+        intermediate=RecipeOverrides(
+            learning_rates=tuple(GENTLER * rate for rate in rates),
+            epochs=1,
+            max_length=128,
+            eval_every=1000,
+        ),
+        target=RecipeOverrides(
+            learning_rates=tuple(rates), steps=STEPS, max_length=128, eval_every=1000
+        ),
         seeds=options["seeds"],
         submission=False,
     )

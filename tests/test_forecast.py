@@ -59,30 +59,65 @@ def test_steps_in_place_of_epochs_and_of_a_mixture():
 
 
 def test_the_published_ladder(tmp_path):
-    text = forecast.forecast(scaling_study.get_config(), str(tmp_path), 0.4)
+    page = scaling_study.get_config()
+    assert page.intermediate.learning_rates == page.target.learning_rates
+    assert len(set(page.target.learning_rates)) >= 4
+    text = forecast.forecast(page, str(tmp_path), 0.4)
     assert text.startswith("2670 jobs\n")
     for word in ("minilm-l6 ", "xxl ", "v5e-8", "v4-32", "one H200", "Chip-hours", "40%"):
         assert word in text
     rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
     assert rows["all"].split()[1] == "2670"
     assert not list(tmp_path.iterdir())
-    # 9 intermediate phases, and 10 starts x 6 target phases, of 5 seeds each
-    assert "for the best weights of 2,070 phases" in text
-    assert 13.5 < float(text.partition("xxl ")[2].rpartition("xxl ")[2].split()[0]) < 15.5
+    # 9 intermediate phases, and 10 starts x 6 target phases, of 5 seeds each, the first at 4 rates
+    assert "for the best weights of 3,312 phases" in text
+    assert 22 < float(text.partition("xxl ")[2].rpartition("xxl ")[2].split()[0]) < 25
+    assert "Each target phase of seed 0 is trained at the learning rates 3e-06, 1e-05, " in text
+    page.intermediate, page.target = RecipeOverrides(), RecipeOverrides()
+    fixed = forecast.forecast(page, str(tmp_path), 0.4)
+    assert "for the best weights of 2,070 phases" in fixed
+    assert "learning rates" not in fixed
+
+
+def test_a_sweep_costs_its_candidates_for_the_first_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "make_mesh", lambda _: make_mesh(1, jax.devices()[:1]))
+    counted = Config(
+        model=ModelConfig(name="mini-24", random_init=True),
+        data=DataConfig(source="mini", max_train_examples=64, max_eval_examples=16),
+        intermediates=("direct", "mnli"),
+        languages=("en", "de"),
+        targets=("xnli", "tatoeba"),
+        seed=3,
+        seeds=3,
+        submission=False,
+    )
+    counted.train.parallel_seeds = 2
+    official = dataclasses.replace(counted, model=ModelConfig(name="base"), data=DataConfig())
+    for config in (counted, official):
+        costs = {}
+        for rates in ((), (1e-4,), (1e-4, 1e-3, 1e-2)):
+            config.intermediate = RecipeOverrides(learning_rates=rates)
+            config.target = RecipeOverrides(learning_rates=rates[:2])
+            if config is official:
+                jobs, found, _ = forecast._official(config)
+            else:
+                folder = epath.Path(tmp_path)
+                studies = build.build_studies(config, folder, Results.open(folder))
+                jobs, found = planned(config, studies)
+            costs[rates] = {job: cost.tokens for job, cost in zip(jobs, found, strict=True)}
+        fixed, single, swept = costs.values()
+        assert fixed == single
+        for job, tokens in fixed.items():
+            first, seeds = 3 in job.seeds, len(job.seeds)
+            more = {"intermediate": 2, "target": 1}[job.role] if first else 0
+            assert swept[job] * seeds == tokens * (seeds + more)
+            assert (tokens == 0) == (job.targets == ("tatoeba",))
 
 
 def test_what_contradicts_itself_is_no_study():
     config = scaling_study.get_config("sizes=base+large")
-    config.target.learning_rate = 3e-6
-    with pytest.raises(ConfigError, match="Two learning rates for the target phase"):
-        check(config)
-    config = scaling_study.get_config("sizes=base+large")
     config.model.name = "xl"
     with pytest.raises(ConfigError, match="The model xl is not one of base, large"):
-        check(config)
-    config = scaling_study.get_config()
-    config.models = ("base", "large")
-    with pytest.raises(ConfigError, match="6 learning rates for the models base, large"):
         check(config)
 
 

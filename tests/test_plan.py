@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xt_jax.config import Config, of_model
+from xt_jax.config import Config, RecipeOverrides, of_model
 from xt_jax.errors import ConfigError
 from xt_jax.study.jobs import Cost, Job, graph, share
 
@@ -18,6 +18,12 @@ TARGETS = ("xnli", "xquad", "mlqa", "tatoeba")
 def config(**changes) -> Config:
     usual = {"intermediates": ("direct", "mnli"), "seed": 3, "seeds": 2}
     return dataclasses.replace(Config(), **{**usual, **changes})
+
+
+def sweeps(intermediate: bool, target: bool) -> dict[str, RecipeOverrides]:
+    swept = {"intermediate": intermediate, "target": target}
+    rates = {name: (1e-3, 1e-4) if is_swept else (1e-3,) for name, is_swept in swept.items()}
+    return {name: RecipeOverrides(learning_rates=each) for name, each in rates.items()}
 
 
 def jobs_of(config, models=("a",), intermediates=("mnli",), targets=TARGETS, at_once=1):
@@ -38,7 +44,7 @@ def test_every_job_comes_after_what_it_needs_and_seeds_are_outermost():
     ]
     assert len(jobs) == 28 == len(set(jobs))
     for i, job in enumerate(jobs):
-        assert job.needs is None or job.needs in jobs[:i]
+        assert set(job.needs) <= set(jobs[:i])
     assert [job.seeds[0] for job in jobs] == [3] * 14 + [4] * 14
 
 
@@ -63,16 +69,36 @@ def test_tasks_without_data_are_not_there_and_without_targets_only_intermediate_
     st.integers(1, 7),
     st.lists(st.sampled_from(["direct", "mnli", "squad", "qqp"]), min_size=1, unique=True),
     st.integers(1, 3),
+    st.tuples(st.booleans(), st.booleans()),
     st.randoms(use_true_random=False),
 )
-def test_shards_hold_every_job_once_and_none_waits_for_another(count, names, seeds, random):
-    jobs = jobs_of(config(intermediates=tuple(names), seeds=seeds), ("a", "b"), names)
+def test_shards_hold_every_job_once_and_none_waits_for_another(count, names, seeds, swept, random):
+    of = config(intermediates=tuple(names), seeds=seeds, **sweeps(*swept))
+    jobs = jobs_of(of, ("a", "b"), names)
     costs = [Cost(flops=random.random()) for _ in jobs]
     shards = [share(jobs, costs, f"{i}/{count}")[0] for i in range(1, count + 1)]
     assert sorted(jobs.index(job) for shard in shards for job in shard) == [*range(len(jobs))]
     for shard in shards:
         assert shard == [job for job in jobs if job in shard]
-        assert all(job.needs is None or job.needs in shard for job in shard)
+        assert all(needed in shard for job in shard for needed in job.needs)
+
+
+def test_with_a_sweep_other_seeds_wait_for_the_first():
+    def needs(*swept: bool) -> dict[str, list[str]]:
+        of = config(seeds=3, **sweeps(*swept))
+        jobs = jobs_of(of, intermediates=("mnli",), targets=("xnli", "tatoeba"), at_once=1)
+        return {job.name: [needed.name for needed in job.needs] for job in jobs}
+
+    rate, xnli = "a: mnli, seed 3", "a: xnli after mnli, seed 3"
+    for swept in ((False, False), (True, False), (False, True), (True, True)):
+        found = needs(*swept)
+        assert found[rate] == []
+        assert found["a: mnli, seed 5"] == [rate] * swept[0]
+        assert found[xnli] == [rate]
+        assert found["a: xnli after mnli, seed 5"] == ["a: mnli, seed 5", *[xnli] * swept[1]]
+        assert found["a: tatoeba after mnli, seed 5"] == ["a: mnli, seed 5"]
+        assert found["a: xnli after direct, seed 5"] == ["a: xnli after direct, seed 3"] * swept[1]
+        assert found["a: tatoeba after direct, seed 5"] == []
 
 
 def test_shards_cost_about_the_same():
@@ -91,12 +117,9 @@ def test_a_malformed_shard_is_rejected(shard):
 
 
 def test_the_configuration_of_one_of_several_models():
-    several = config(models=("base", "large"), target_rates=(1e-5, 5e-6))
+    several = config(models=("base", "large"))
     one = of_model(several, "large")
-    assert (one.model.name, one.models, one.target_rates) == ("large", (), ())
-    assert (one.intermediate.learning_rate, one.target.learning_rate) == (None, 5e-6)
+    assert (one.model.name, one.models, one.seed) == ("large", (), 3)
     assert several.model.name == Config().model.name
-    without = of_model(config(models=("base",)), "base")
-    assert without.target.learning_rate is None
     alone = config()
     assert of_model(alone, alone.model.name) is alone

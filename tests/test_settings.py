@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from xt_jax.config import Config
+from xt_jax.config import PHASES, Config
 from xt_jax.errors import ConfigError
 from xt_jax.study import forecast, runner
 from xt_jax.study.check import LIMITS, check
@@ -27,7 +27,7 @@ def numbers(section: Any, prefix: str = "") -> Iterator[tuple[str, type]]:
 
 
 NUMBERS = dict(numbers(Config()))
-MANY = ("mixture.weights", "intermediate_rates", "target_rates", "train.keep_steps")
+MANY = ("mixture.weights", "train.keep_steps", *(f"{phase}.learning_rates" for phase in PHASES))
 
 
 def changed(name: str, value: Any) -> Config:
@@ -83,6 +83,12 @@ def test_a_number_out_of_its_range_is_refused(name):
         ("targets", (None,)),
         ("models", (0,)),
         ("mixture.weights", ("0/0",)),
+        ("models", ("base", "base")),
+        ("target.learning_rates", 1e-5),
+        ("target.learning_rates", (1e-5, 1e-5)),
+        ("intermediate.learning_rates", (1, 1.0)),
+        ("intermediate.learning_rates", ("1e-5",)),
+        ("intermediate.learning_rates", (1e-5, None)),
         ("mixture.mlm_languages", ("\0",)),
         ("model.name", "a\0b"),
         ("model.name", "\udcc3"),
@@ -117,6 +123,18 @@ def test_weights_that_fit_no_mixture_are_refused(weights):
     assert caught.value.where == "--config.mixture.weights"
     config.mixture.weights = (1.0, 2.0)
     check(config)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_one_rate_and_a_sweep_are_refused(phase):
+    config = changed(f"{phase}.learning_rates", (1e-5, 3e-5))
+    check(config)
+    getattr(config, phase).learning_rate = 1e-5
+    with pytest.raises(
+        ConfigError, match=f"one learning rate and a sweep for the {phase}"
+    ) as error:
+        check(config)
+    assert f"--config.{phase}.learning_rates" in error.value.where
 
 
 def test_runs_and_forecasts_refuse_them_at_once(tmp_path):

@@ -13,6 +13,8 @@ from typing import Any
 
 from xt_jax.errors import ConfigError
 
+PHASES = ("intermediate", "target")
+
 
 @dataclass
 class ModelConfig:
@@ -65,6 +67,9 @@ class DataConfig:
 class RecipeOverrides:
     # Each field replaces the task's recipe (xt_jax/tasks/table.py) in this phase; unset: keep it.
     learning_rate: float | None = None
+    # A sweep over learning rates, in place of one: per model, task and start the one with the best
+    # score on the task's English dev, chosen with the first seed and then used for every seed.
+    learning_rates: tuple[float, ...] = ()
     epochs: float | None = None
     steps: int | None = None
     batch_size: int | None = None
@@ -172,10 +177,6 @@ class Config:
     ray: RayConfig = field(default_factory=RayConfig)
     # Models to compare, named as in `model.name`; empty: `model.name` alone.
     models: tuple[str, ...] = ()
-    # Learning rate of each of `models` in the intermediate and in the target phase; empty: the
-    # recipes' own.
-    intermediate_rates: tuple[float, ...] = ()
-    target_rates: tuple[float, ...] = ()
     # Intermediate tasks to compare: `direct` is none, `mnli+squad+mlm` multi-task training.
     intermediates: tuple[str, ...] = ("mnli",)
     # Target tasks; empty: all; `none`: only the intermediate phases, nothing is scored.
@@ -241,14 +242,9 @@ def of_model(config: Config, name: str) -> Config:
     """Returns the configuration of one of `models` alone; unchanged if `models` lacks the name."""
     if name not in config.models:
         return config
-    changes: dict[str, Any] = {"model": dataclasses.replace(config.model, name=name)}
-    for phase in ("intermediate", "target"):
-        rates = getattr(config, f"{phase}_rates")
-        if rates:
-            rate = rates[config.models.index(name)]
-            changes[phase] = dataclasses.replace(getattr(config, phase), learning_rate=rate)
-    changes |= {"models": (), "intermediate_rates": (), "target_rates": ()}
-    return dataclasses.replace(config, **changes)
+    return dataclasses.replace(
+        config, model=dataclasses.replace(config.model, name=name), models=()
+    )
 
 
 def resources_of(config: RayConfig) -> dict[str, float]:
@@ -272,9 +268,21 @@ def resources_of(config: RayConfig) -> dict[str, float]:
 
 
 def apply_overrides(recipe: Any, overrides: RecipeOverrides) -> Any:
-    """Returns the recipe with every field replaced that `overrides` sets."""
+    """Returns the recipe with every field replaced that `overrides` sets; the lowest of a sweep."""
     changes = {k: v for k, v in dataclasses.asdict(overrides).items() if v is not None}
+    rates = changes.pop("learning_rates")
+    if rates:
+        changes["learning_rate"] = float(min(rates))
     return dataclasses.replace(recipe, **changes)
+
+
+def swept_rates(config: Config) -> dict[str, tuple[float, ...]]:
+    """Returns each phase's candidates of a sweep, the lowest first; () where its rate is fixed."""
+    given = {phase: getattr(config, phase).learning_rates for phase in PHASES}
+    return {
+        phase: tuple(sorted(map(float, rates))) if len(rates) > 1 else ()
+        for phase, rates in given.items()
+    }
 
 
 def digest(*parts: Any) -> str:

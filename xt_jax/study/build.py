@@ -9,7 +9,7 @@ from etils import epath
 
 from xt_jax import hosts
 from xt_jax import model as models
-from xt_jax.config import Config, of_model
+from xt_jax.config import Config, of_model, swept_rates
 from xt_jax.data.sources import Source, open_source
 from xt_jax.data.sources.mini import open_mini
 from xt_jax.data.tokenize import fingerprint
@@ -101,9 +101,18 @@ def build_study(
     _check_something_to_run(config, set(intermediates), set(targets))
     planner.check_budgets([part for phase in intermediates.values() for part in phase.parts])
     planner.check_budgets(targets.values())
-    shared_heads = config.mixture.shared_heads
+    trainer = Trainer(
+        config.train,
+        config.mixture.shared_heads,
+        pretrained,
+        mesh,
+        planner,
+        workdir / "phases",
+        swept_rates(config),
+        config.seed,
+    )
     return Study(
-        Trainer(config.train, shared_heads, pretrained, mesh, planner, workdir / "phases"),
+        trainer,
         intermediates,
         targets,
         results or Results.open(workdir, config.shard, writes=False),

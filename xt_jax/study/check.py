@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from xt_jax.config import Config, of_model, resources_of
+from xt_jax.config import PHASES, Config, of_model, resources_of
 from xt_jax.data.mixture import SAMPLERS
 from xt_jax.data.sources import SOURCES
 from xt_jax.errors import ConfigError
@@ -61,13 +61,10 @@ LIMITS: dict[str, tuple[float, float]] = {
     "ray.cpus": (0, 10**6),
     "ray.gpus": (0, 10**6),
     "ray.retries": (0, 10**6),
-    "intermediate_rates": (0, 10),
-    "target_rates": (0, 10),
     "seed": (0, 2**31 - 1),
     "seeds": (1, 10**4),
-    **{
-        f"{phase}.{name}": _RECIPE[name] for phase in ("intermediate", "target") for name in _RECIPE
-    },
+    **{f"{phase}.{name}": _RECIPE[name] for phase in PHASES for name in _RECIPE},
+    **{f"{phase}.learning_rates": _RECIPE["learning_rate"] for phase in PHASES},
 }
 
 _CHOICES = {
@@ -89,6 +86,7 @@ def check(config: Config) -> None:
     for name, value, kind in _fields(config, ""):
         _check_field(name, value, kind)
     _check_models(config)
+    _check_rates(config)
     _check_tasks(config)
     if not _LAYER.fullmatch(config.retrieval.layer):
         remedy = "use published, dev or a number from 0 (embeddings)"
@@ -224,15 +222,6 @@ def wanted_targets(config: Config) -> Sequence[str]:
 
 def _check_models(config: Config) -> None:
     names = config.models
-    counts = {len(rates) for rates in (config.intermediate_rates, config.target_rates) if rates}
-    if len(set(names)) < len(names) or counts - {len(names)}:
-        raise ConfigError(
-            f"{' and '.join(map(str, counts)) or 'No'} learning rates for the models "
-            f"{', '.join(names) or '(none)'}.",
-            where="--config.models, --config.intermediate_rates, --config.target_rates",
-            remedy="name each model once, and give one learning rate for each model or none at "
-            "all; or use an option: --config=configs/scaling_study.py:sizes=base+large",
-        )
     if names and config.model.name not in names:
         raise ConfigError(
             f"The model {config.model.name} is not one of {', '.join(names)}.",
@@ -241,12 +230,20 @@ def _check_models(config: Config) -> None:
             "configuration file",
         )
     _check_aliases(config)
-    for phase in ("intermediate", "target"):
-        if getattr(config, phase).learning_rate and getattr(config, f"{phase}_rates"):
+
+
+def _check_rates(config: Config) -> None:
+    for phase in PHASES:
+        overrides = getattr(config, phase)
+        rates = overrides.learning_rates
+        if len(set(rates)) < len(rates):
+            raise _refused(f"{phase}.learning_rates", rates, "name each once")
+        if rates and overrides.learning_rate is not None:
             raise ConfigError(
-                f"Two learning rates for the {phase} phase.",
-                where=f"--config.{phase}.learning_rate, --config.{phase}_rates",
-                remedy=f"give --config.{phase}_rates, one for each of {', '.join(names)}",
+                f"Both one learning rate and a sweep for the {phase} phase.",
+                where=f"--config.{phase}.learning_rate, --config.{phase}.learning_rates",
+                remedy=f"give one of the two; --config.{phase}.learning_rates=() takes a page's "
+                "sweep away, and a page's one rate is taken out of a copy of the page",
             )
 
 

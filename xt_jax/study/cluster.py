@@ -48,7 +48,7 @@ def run_jobs(
     while waiting or running:
         waiting = _without_blocked(waiting, failures, progress)
         unfinished = {*waiting, *running.values()}
-        ready = [job for job in waiting if job.needs not in unfinished]
+        ready = [job for job in waiting if unfinished.isdisjoint(job.needs)]
         for job in ready[: max(0, _room(ray, options) - len(running))]:
             waiting.remove(job)
             progress.begin(job.name, where="Ray")
@@ -74,10 +74,10 @@ def run_jobs(
 def _without_blocked(
     waiting: Sequence[Job], failures: dict[Job, UserError], progress: Progress
 ) -> list[Job]:
-    """Returns the waiting jobs whose prerequisite has not failed; records the others."""
+    """Returns the waiting jobs whose prerequisites have not failed; records the others."""
     for job in waiting:
-        if job.needs is not None and job.needs in failures:
-            failures[job] = failures[job.needs]
+        if failed := [needed for needed in job.needs if needed in failures]:
+            failures[job] = failures[failed[0]]
             progress.block(job.name)
     return [job for job in waiting if job not in failures]
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from xt_jax import model as models
-from xt_jax.config import Config, apply_overrides, of_model
+from xt_jax.config import Config, apply_overrides, of_model, swept_rates
 from xt_jax.errors import ConfigError
 from xt_jax.files import find
 from xt_jax.model.config import EncoderConfig
@@ -26,7 +26,7 @@ from xt_jax.records.progress import clock
 from xt_jax.records.results import Results
 from xt_jax.study.build import build_studies
 from xt_jax.study.check import check, wanted_targets
-from xt_jax.study.jobs import Cost, Job, graph, planned, share, total_cost
+from xt_jax.study.jobs import Cost, Job, graph, planned, share, total_cost, trainings
 from xt_jax.study.layers import check_layers
 from xt_jax.tasks import recipes
 from xt_jax.tasks.family import INTERMEDIATE
@@ -85,7 +85,7 @@ def forecast(config: Config, workdir: str, mfu: float) -> str:
         else "of official training sets, since --config.data.dir names none; scoring not counted"
     )
     parts = [_graph(config, jobs), f"Cost: {note}.\n", _table(jobs, costs, folder, mfu)]
-    parts.append(_disk(jobs, params))
+    parts.append(_disk(config, jobs, params))
     return "\n".join(parts)
 
 
@@ -112,7 +112,12 @@ def _official(config: Config) -> Counted:
         name: models.count_params(models.abstract_encoder(encoder))[1]
         for name, encoder in encoders.items()
     }
-    costs = [_official_cost(of_model(config, job.model), encoders[job.model], job) for job in jobs]
+    costs = [
+        _official_cost(of_model(config, job.model), encoders[job.model], job).times(
+            trainings(job, swept_rates(config), config.seed)
+        )
+        for job in jobs
+    ]
     return *share(jobs, costs, config.shard), params
 
 
@@ -166,7 +171,15 @@ def _graph(config: Config, jobs: Sequence[Job]) -> str:
         lines.append(f"  {start:<{max(width + 6, 11)}} -> {targets}")
     seeds = sorted({seed for job in jobs for seed in job.seeds})
     lines.append(f"for each of: {', '.join(_models(jobs))}; seeds {', '.join(map(str, seeds))}")
-    lines.append("Each phase is trained once; XQuAD and MLQA score the same phase.\n")
+    lines.append("Each phase is trained once; XQuAD and MLQA score the same phase.")
+    for phase, rates in swept_rates(config).items():
+        if rates:
+            lines.append(
+                f"Each {phase} phase of seed {config.seed} is trained at the learning rates "
+                f"{', '.join(f'{rate:g}' for rate in rates)}; the best on its English dev is that "
+                "of all seeds."
+            )
+    lines.append("")
     return "\n".join(lines)
 
 
@@ -180,7 +193,7 @@ def _table(jobs: Sequence[Job], costs: Sequence[Cost], workdir: epath.Path, mfu:
         rates["as measured here"] = measured
     groups = {model: [job.model == model for job in jobs] for model in _models(jobs)}
     groups["all"] = [True] * len(jobs)
-    rows = [["model", "phases", "examples", "tokens", "PFLOP", *rates]]
+    rows = [["model", "jobs", "examples", "tokens", "PFLOP", *rates]]
     for name, is_member in groups.items():
         cost = total_cost(list(itertools.compress(costs, is_member)))
         counts = [str(sum(is_member)), _short(cost.examples), _short(cost.tokens)]
@@ -205,12 +218,12 @@ def _models(jobs: Sequence[Job]) -> list[str]:
     return list(dict.fromkeys(job.model for job in jobs))
 
 
-def _disk(jobs: Sequence[Job], params: dict[str, int]) -> str:
+def _disk(config: Config, jobs: Sequence[Job], params: dict[str, int]) -> str:
     """Returns how much disk the best weights of all phases take, in float32."""
     phases = Counter[str]()
     for job in jobs:
         if not job.targets or TASKS[job.targets[0]].train:
-            phases[job.model] += len(job.seeds)
+            phases[job.model] += trainings(job, swept_rates(config), config.seed)
     sizes = {model: 4 * params[model] * count for model, count in phases.items()}
     by_model = ", ".join(f"{model} {_bytes(size)}" for model, size in sizes.items())
     of = f" ({by_model})" if len(sizes) > 1 else ""

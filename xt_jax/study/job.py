@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from absl import logging
@@ -22,6 +22,7 @@ from xt_jax.study.jobs import Job
 from xt_jax.study.layers import how_chosen
 from xt_jax.study.phases import Checkpoint
 from xt_jax.study.scoring import Scored, load_scorer
+from xt_jax.study.sweep import at_best_rate
 from xt_jax.study.task_data import TaskData, target_phase
 from xt_jax.study.train import train_phase
 from xt_jax.tasks.benchmarks import XTREME
@@ -46,14 +47,13 @@ def run_job(study: Study, job: Job, append_rows: AppendRows) -> Settings:
     Raises:
         UserError: the loss is not finite.
     """
-    starts = intermediate_checkpoints(study, job)
-    after = f"after-{job.intermediate}" if job.intermediate != DIRECT else ""
+    starts = intermediate_checkpoints(study, job.intermediate, job.seeds)
     settings: Settings = set()
     for name in job.targets:
         data = study.targets[name]
         trained = starts
         if data.train is not None:
-            trained = train_phase(study.trainer, target_phase(data), starts, after, job.seeds)
+            trained = target_checkpoints(study, data, job, starts)
         for seed, start, checkpoint in zip(job.seeds, starts, trained, strict=True):
             record = TargetRecord(
                 study, data, start, checkpoint, job.intermediate, seed, append_rows
@@ -63,13 +63,29 @@ def run_job(study: Study, job: Job, append_rows: AppendRows) -> Settings:
     return settings
 
 
-def intermediate_checkpoints(study: Study, job: Job) -> list[Checkpoint]:
+def intermediate_checkpoints(
+    study: Study, intermediate: str, seeds: Sequence[int]
+) -> list[Checkpoint]:
     """Returns what each seed's targets start from, the encoder or its intermediate checkpoint."""
-    starts = [study.trainer.pretrained_checkpoint()] * len(job.seeds)
-    if job.intermediate == DIRECT:
+    start = study.trainer.pretrained_checkpoint()
+    starts = [start] * len(seeds)
+    if intermediate == DIRECT:
         return starts
-    phase = study.intermediates[job.intermediate]
-    return train_phase(study.trainer, phase, starts, "", job.seeds)
+    phase = at_best_rate(study.trainer, study.intermediates[intermediate], lambda: start, "")
+    return train_phase(study.trainer, phase, starts, "", seeds)
+
+
+def target_checkpoints(
+    study: Study, data: TaskData, job: Job, starts: Sequence[Checkpoint]
+) -> list[Checkpoint]:
+    """Returns the checkpoint of the target for each seed of the job."""
+    after = f"after-{job.intermediate}" if job.intermediate != DIRECT else ""
+
+    def first_start() -> Checkpoint:
+        return intermediate_checkpoints(study, job.intermediate, [study.trainer.first_seed])[0]
+
+    phase = at_best_rate(study.trainer, target_phase(data), first_start, after)
+    return train_phase(study.trainer, phase, starts, after, job.seeds)
 
 
 def evaluate_target(record: TargetRecord) -> None:

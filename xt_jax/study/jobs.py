@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from xt_jax.config import Config
+from xt_jax.config import Config, swept_rates
 from xt_jax.model.config import EncoderConfig
 from xt_jax.records.shard import parse_shard
 from xt_jax.study import layers
@@ -30,19 +30,20 @@ class Job:
         seeds: one, or those that are trained as one program.
         targets: the tasks scored, together where they share a phase of training (XQuAD and MLQA);
             () for the intermediate phase itself.
+        needs: the jobs that must be finished before this one: that of its intermediate phase, and
+            where learning rates are swept, that of the first seed, which chooses the rate.
     """
 
     model: str
     intermediate: str
     seeds: tuple[int, ...]
     targets: tuple[str, ...] = ()
+    needs: tuple[Job, ...] = field(default=(), compare=False, repr=False)
 
     @property
-    def needs(self) -> Job | None:
-        """The job that must be finished before this one, if there is one."""
-        if not self.targets or self.intermediate == DIRECT:
-            return None
-        return dataclasses.replace(self, targets=())
+    def role(self) -> str:
+        """The role of the phase that the job trains."""
+        return "target" if self.targets else "intermediate"
 
     @property
     def name(self) -> str:
@@ -117,18 +118,38 @@ def graph(
         for name in names
     ]
     branches.sort(key=lambda branch: branch.seeds[0])
-    return [
-        dataclasses.replace(branch, targets=tuple(scored))
-        for branch in branches
-        for scored in ([()] if branch.intermediate != DIRECT else []) + list(by_phase.values())
-    ]
+    jobs: list[Job] = []
+    first: dict[tuple, Job] = {}  # those that choose the rates of a sweep
+    for branch in branches:
+        needs: tuple[Job, ...] = ()
+        if branch.intermediate != DIRECT:
+            needs = (_after_first(config, branch, first),)
+            jobs += needs
+        for scored in by_phase.values():
+            job = dataclasses.replace(branch, targets=tuple(scored), needs=needs)
+            jobs.append(_after_first(config, job, first))
+    return jobs
+
+
+def _after_first(config: Config, job: Job, first: dict[tuple, Job]) -> Job:
+    """Returns the job, which needs that of the first seed where its phase's rates are swept."""
+    is_trained = not job.targets or TASKS[job.targets[0]].train
+    if not is_trained or not swept_rates(config)[job.role]:
+        return job
+    chooses = first.setdefault((job.model, job.intermediate, job.targets), job)
+    return job if chooses is job else dataclasses.replace(job, needs=(*job.needs, chooses))
+
+
+def trainings(job: Job, rates: Mapping[str, Sequence[float]], first_seed: int) -> int:
+    """Returns how often the job trains its phase: for each seed, the first at all rates."""
+    more = max(0, len(rates[job.role]) - 1) if first_seed in job.seeds else 0
+    return len(job.seeds) + more
 
 
 def share(jobs: Sequence[Job], costs: Sequence[Cost], shard: str) -> tuple[list[Job], list[Cost]]:
     """Returns the jobs of shard `i/n` (all for "") and their costs, about even between shards.
 
-    No phase is in two shards: an intermediate phase stays with its targets; a job that needs no
-    other is placed alone.
+    No phase is in two shards: jobs that need one another stay together.
 
     Raises:
         ConfigError: `shard` is not of the form 3/16.
@@ -136,17 +157,32 @@ def share(jobs: Sequence[Job], costs: Sequence[Cost], shard: str) -> tuple[list[
     if not shard:
         return list(jobs), list(costs)
     index, count = parse_shard(shard)
-    groups: dict[Job, list[int]] = defaultdict(list)
-    for i, job in enumerate(jobs):
-        groups[job.needs or job].append(i)
     load = [0.0] * count
     chosen: list[int] = []
-    for group in sorted(groups.values(), key=lambda group: -sum(costs[i].flops for i in group)):
+    for group in sorted(_connected(jobs), key=lambda group: -sum(costs[i].flops for i in group)):
         least = load.index(min(load))
         load[least] += sum(costs[i].flops for i in group)
         if least == index - 1:
             chosen += group
     return [jobs[i] for i in sorted(chosen)], [costs[i] for i in sorted(chosen)]
+
+
+def _connected(jobs: Sequence[Job]) -> list[list[int]]:
+    """Returns the indices of jobs in groups, of which none needs a job of another."""
+    leaders = {job: job for job in jobs}
+
+    def leader(job: Job) -> Job:
+        while leaders[job] != job:
+            job = leaders[job]
+        return job
+
+    for job in jobs:
+        for needed in job.needs:
+            leaders[leader(job)] = leader(needed)
+    groups: dict[Job, list[int]] = defaultdict(list)
+    for i, job in enumerate(jobs):
+        groups[leader(job)].append(i)
+    return list(groups.values())
 
 
 def job_costs(studies: dict[str, Study], jobs: Sequence[Job]) -> list[Cost]:
@@ -155,18 +191,20 @@ def job_costs(studies: dict[str, Study], jobs: Sequence[Job]) -> list[Cost]:
     All seeds of a phase are assumed to cost as much as the first, as their steps have one shape.
     """
     first_seed = min((job.seeds[0] for job in jobs), default=0)
-    phases: dict[tuple[str, str, str], Cost] = {}
+    phases: dict[tuple[str, str, str], Cost] = {}  # of one seed at one learning rate
     costs = []
     for job in jobs:
         study = studies[job.model]
-        parts = [_scoring(study, study.targets[target]) for target in job.targets]
+        scoring = [_scoring(study, study.targets[target]) for target in job.targets]
+        parts = [total_cost(scoring).times(len(job.seeds))]
         phase = trained_phase(study, job)
         if phase is not None:
             name = (job.model, phase.role, phase.name)
             if name not in phases:
                 phases[name] = _training(study, phase, first_seed)
-            parts.append(phases[name])
-        costs.append(total_cost(parts).times(len(job.seeds)))
+            times = trainings(job, study.trainer.rates, study.trainer.first_seed)
+            parts.append(phases[name].times(times))
+        costs.append(total_cost(parts))
     return costs
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +105,8 @@ class Trainer:
     Attributes:
         shared_heads: whether tasks of a mixture in one family with the same labels share a head.
         directory: the folder of all phases.
+        rates: by role of a phase, the learning rates of its sweep, the lowest first; () for none.
+        first_seed: the seed with which a sweep chooses.
         advance: called during training with the FLOPs of the steps made since the last call.
     """
 
@@ -114,6 +116,8 @@ class Trainer:
     mesh: Mesh
     planner: Planner
     directory: epath.Path
+    rates: Mapping[str, tuple[float, ...]]
+    first_seed: int
     advance: Callable[[float], None] = lambda flops: None
 
     @property
@@ -156,10 +160,13 @@ class Trainer:
         return Member(seed, own_seed, start, key, self.directory / name)
 
     def recipe(self, phase: Phase) -> str:
-        """Returns a digest of all that a phase's result depends on but its start and its seed."""
+        """Returns a digest of all that a phase's result depends on but its start and its seed.
+
+        Of a sweep it holds the candidates, whichever was chosen.
+        """
         return digest(
             FORMAT,
-            [phase.name, phase.recipe],
+            [phase.name, phase.recipe, *self.rates[phase.role]],
             [_task_key(part) for part in phase.parts],
             self.planner.identity(phase, 0),
             [self.config.accumulate, self.config.fold_vocabulary],

@@ -95,8 +95,8 @@ def run_jobs(
     settings: Settings = set()
     failures: Failures = {}
     for job in jobs:
-        if job.needs is not None and job.needs in failures:
-            failures[job] = failures[job.needs]
+        if failed := [needed for needed in job.needs if needed in failures]:
+            failures[job] = failures[failed[0]]
             progress.block(job.name)
             continue
         preemption.end_if_asked()
@@ -141,7 +141,7 @@ def _trained(studies: dict[str, Study], job: Job) -> list[str]:
     """Returns lines that say where the weights of an intermediate phase are."""
     study = studies[job.model]
     name = f"{study.trainer.pretrained.name} after {job.intermediate}"
-    checkpoints = intermediate_checkpoints(study, job)
+    checkpoints = intermediate_checkpoints(study, job.intermediate, job.seeds)
     return [
         f"{name}, seed {seed}: {checkpoint.folder} (best {checkpoint.selected_by})"
         for seed, checkpoint in zip(job.seeds, checkpoints, strict=True)
