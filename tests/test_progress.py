@@ -18,10 +18,11 @@ from xt_jax.records.results import Results
 from xt_jax.study.jobs import Job
 from xt_jax.study.runner import run_jobs
 
+MNLI = Job("a", "mnli", (0,))
 JOBS = [
     Job("a", "direct", (0,), ("xnli",)),
-    Job("a", "mnli", (0,)),
-    Job("a", "mnli", (0,), ("xnli",)),
+    MNLI,
+    Job("a", "mnli", (0,), ("xnli",), needs=(MNLI,)),
     Job("a", "squad", (0,)),
 ]
 NAMES = [job.name for job in JOBS]
