@@ -73,7 +73,7 @@ def _candidate(trainer: Trainer, phase: Phase, start: Checkpoint, after: str) ->
     try:
         (checkpoint,) = train_phase(trainer, phase, [start], after, [seed])
     except DivergedError as error:
-        logging.warning("%s takes no part in the sweep: %s", mark.parent.name, error)
+        logging.warning("%s takes no part in the sweep: %s", member.directory.name, error)
         if hosts.is_first():
             atomic_write_text(mark, f"{error}\n")
             trainer.states([member]).rmtree(missing_ok=True)
