@@ -60,7 +60,7 @@ class Study:
 
 
 def gaps_of(found: Findings) -> dict[tuple[str, str, str, str], Gap]:
-    return {(g.model, g.intermediate, g.target, g.language): g for g in found.gaps}
+    return {(g.size, g.intermediate, g.target, g.language): g for g in found.gaps}
 
 
 def slopes_of(found: Findings) -> dict[tuple[str, str, str], Slope]:

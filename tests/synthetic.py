@@ -27,7 +27,7 @@ BRANCHES = ("direct", "mnli", "squad", "qqp", "hellaswag", "mnli+squad+qqp+hella
 WORLD = ("ar", "de", "en", "es", "hi", "ru", "tr", "zh")
 EFFECTS = {"mnli": (3.0, -1.5), "squad": (2.0, 0.2), "qqp": (-1.0, 0.0), "hellaswag": (0.8, -0.6)}
 LEVELS = (45, 65, 60, 75, 30, 32, 36, 25, 55)
-PUBLISHED = {"xlm-roberta-base": 85_054_464, "facebook/xlm-roberta-xl": 2_832_000_000}
+PUBLISHED = {"xlm-roberta-base": 85_054_464, "xlm-roberta-large": 302_309_376}
 THREE = dict(list(MINI.items())[:3])
 
 

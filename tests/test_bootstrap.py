@@ -164,7 +164,7 @@ def test_from_seeds_alone_it_is_the_t_interval(values):
     assert_t(found, test)
     less = scipy.stats.ttest_1samp(values, 0, alternative="greater")
     assert found.positive == pytest.approx(1 - less.pvalue, abs=1e-9)
-    assert (found.seeds, found.examples) == (len(values), False)
+    assert (found.units, found.examples) == (len(values), False)
 
 
 @unhurried
@@ -172,7 +172,7 @@ def test_from_seeds_alone_it_is_the_t_interval(values):
 def test_two_models_differ_as_in_welch_s_test(first, second):
     found = estimate([Term(1.0, "a", alone(first)), Term(-1.0, "b", alone(second))])
     assert_t(found, scipy.stats.ttest_ind(first, second, equal_var=False))
-    assert found.seeds == min(len(first), len(second))
+    assert found.units == min(len(first), len(second))
 
 
 @unhurried
@@ -201,7 +201,7 @@ def test_seeds_are_matched_by_name():
 def test_one_seed_has_no_interval():
     found = estimate([Term(1.0, "a", alone([1.0, 2.0])), Term(1.0, "b", alone([4.0]))])
     assert found.value == 5.5
-    assert found.seeds == 1
+    assert found.units == 1
     assert all(math.isnan(x) for x in (found.low, found.high, found.positive))
 
 
@@ -229,19 +229,19 @@ def by_hand(terms: list[Term]) -> tuple[float, float]:
     """Returns (variance, freedom); pairs of different runs covary through examples."""
     seeds_part, examples_part, below = 0.0, 0.0, 0.0
     runs = [
-        (term.model, seed, term.weight / len(term.paired.seeds), drawn)
+        (term.size, seed, term.weight / len(term.paired.units), drawn)
         for term in terms
-        for seed, drawn in zip(term.paired.seeds, term.paired.shifts, strict=True)
+        for seed, drawn in zip(term.paired.units, term.paired.shifts, strict=True)
     ]
     for term in terms:
-        part = term.weight**2 * np.var(term.paired.values, ddof=1) / len(term.paired.seeds)
+        part = term.weight**2 * np.var(term.paired.values, ddof=1) / len(term.paired.units)
         seeds_part += part
-        below += part**2 / (len(term.paired.seeds) - 1)
+        below += part**2 / (len(term.paired.units) - 1)
     for (m1, s1, w1, d1), (m2, s2, w2, d2) in itertools.product(runs, runs):
         if m1 != m2:
             examples_part += w1 * w2 * np.cov(d1, d2, bias=True)[0, 1]
         elif s1 != s2:
-            size = next(len(t.paired.seeds) for t in terms if t.model == m1)
+            size = next(len(t.paired.units) for t in terms if t.size == m1)
             examples_part += w1 * w2 * np.cov(d1, d2, bias=True)[0, 1] * size / (size - 1)
     total = seeds_part + examples_part
     return total, total**2 / (below + examples_part**2 / 99)
@@ -297,7 +297,7 @@ def test_few_examples_have_tails_too():
 def test_some_of_the_seeds():
     paired = random_paired(np.random.default_rng(14))
     some = paired.of([1, 3])
-    assert some.seeds == (1, 3)
+    assert some.units == (1, 3)
     np.testing.assert_array_equal(some.values, paired.values[[1, 3]])
     np.testing.assert_array_equal(some.shifts, paired.shifts[[1, 3]])
     assert alone([1.0, 2.0]).of([1]).shifts is None

@@ -18,7 +18,7 @@ from xt_jax.model.heads import Head, take_tokens
 from xt_jax.model.hf_table import linear
 from xt_jax.model.layers import Linear
 from xt_jax.records.results import read_rows
-from xt_jax.report.statistics.collapse import chance
+from xt_jax.report.statistics.chance import chance
 from xt_jax.study import runner
 from xt_jax.tasks.family import Family, Task
 from xt_jax.tasks.metrics.basic import accuracy, matches, over_one

@@ -105,7 +105,7 @@ def test_models_go_from_small_to_large_and_lack_what_they_lack():
 
 
 def test_families_have_panels_of_their_own():
-    published = {f"xlm-roberta-{s}": 10**n for s, n in (("base", 7), ("large", 8), ("xl", 9))}
+    published = {f"xlm-roberta-{s}": 10**n for s, n in (("base", 7), ("large", 8), ("huge", 9))}
     figure = scores(ladder(THREE | published))
     expected = ["xnli, accuracy (mini)", "xnli, accuracy (xlm-roberta)"]
     assert [axes.get_title() for axes in figure.axes] == expected

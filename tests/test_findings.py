@@ -11,17 +11,28 @@ from statistics import fmean
 import numpy as np
 import pytest
 import scipy.stats
+import statsmodels.api as sm
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_study import LANGUAGES, MODELS, TARGETS, N, Study, gaps_of, slopes_of
 
 from xt_jax.errors import DataError
 from xt_jax.report.statistics import contrasts
-from xt_jax.report.statistics.bootstrap import Estimate, Paired, Term, estimate, shifts
+from xt_jax.report.statistics.bootstrap import (
+    RUNS,
+    SIZES,
+    Estimate,
+    Paired,
+    Term,
+    estimate,
+    shifts,
+)
 from xt_jax.report.statistics.families import family_of, ladders
 from xt_jax.report.statistics.findings import Findings, Gap, find, multiplicity
 from xt_jax.report.statistics.scores import as_frame
+from xt_jax.report.study_results import results_of
 
+FOREIGN = [language for language in LANGUAGES if language != "en"]
 unhurried = settings(deadline=None, max_examples=15)
 
 
@@ -48,12 +59,17 @@ def test_gaps_are_means_over_seeds_of_means_over_languages(key, missing):
             differences[model, name, target][seed, language] = value - direct
     expected = {}
     for (model, name, target), by in differences.items():
-        means = [fmean(v for (s, _), v in by.items() if s == seed) for seed in {s for s, _ in by}]
-        expected[model, name, target, ""] = (fmean(means), len(means))
+        foreign = {key: v for key, v in by.items() if key[1] != "en"}
+        means = [
+            fmean(v for (s, _), v in foreign.items() if s == seed)
+            for seed in {s for s, _ in foreign}
+        ]
+        if means:
+            expected[model, name, target, ""] = (fmean(means), len(means))
         for language in {lang for _, lang in by}:
             values = [v for (_, lang), v in by.items() if lang == language]
             expected[model, name, target, language] = (fmean(values), len(values))
-    for model, name in {key[:2] for key in differences}:
+    for model, name in {key[:2] for key in expected if not key[3]}:
         mine = [value for key, value in expected.items() if key[:2] == (model, name) and not key[3]]
         means = fmean(value for value, _ in mine), min(seeds for _, seeds in mine)
         expected[model, name, "", ""] = means
@@ -61,7 +77,7 @@ def test_gaps_are_means_over_seeds_of_means_over_languages(key, missing):
     assert found.keys() == expected.keys()
     for key_, (value, seeds) in expected.items():
         assert found[key_].estimate.value == pytest.approx(value, abs=1e-9)
-        assert found[key_].estimate.seeds == seeds
+        assert found[key_].estimate.units == seeds
         assert found[key_].estimate.examples == (seeds > 1)
         assert math.isnan(found[key_].estimate.low) == (seeds == 1)
 
@@ -88,7 +104,7 @@ def assert_same(found: Estimate, expected: Estimate) -> None:
 def test_intervals_are_of_the_same_examples_on_both_sides(target):
     study = Study(5)
     found = gaps_of(study.find())
-    for language, languages in [("", LANGUAGES), ("de", ["de"])]:
+    for language, languages in [("", FOREIGN), ("de", ["de"])]:
         paired = paired_by_hand(study, "mini-64", "squad", target, languages)
         expected = estimate([Term(1.0, "", paired)])
         assert_same(found["mini-64", "squad", target, language].estimate, expected)
@@ -96,7 +112,7 @@ def test_intervals_are_of_the_same_examples_on_both_sides(target):
 
 def test_the_mean_over_targets_shares_its_seeds():
     study = Study(6)
-    parts = [paired_by_hand(study, "mini-48", "mnli", target, LANGUAGES) for target in TARGETS]
+    parts = [paired_by_hand(study, "mini-48", "mnli", target, FOREIGN) for target in TARGETS]
     expected = estimate([Term(1 / 3, "", part) for part in parts])
     gap = gaps_of(study.find())["mini-48", "mnli", "", ""]
     assert_same(gap.estimate, expected)
@@ -158,7 +174,7 @@ def test_other_examples_are_not_compared():
     found = gaps_of(find(study.rows, lambda run, data: None))
     assert ("mini-48", "mnli", "panx", "de") not in found
     assert found["mini-48", "mnli", "panx", ""].estimate.value == pytest.approx(
-        fmean(found["mini-48", "mnli", "panx", lang].estimate.value for lang in ("en", "th"))
+        fmean(found["mini-48", "mnli", "panx", lang].estimate.value for lang in ("th",))
     )
 
 
@@ -198,7 +214,7 @@ def test_example_scores_of_something_else_are_an_error(array, problem):
 def test_without_rows_or_without_direct_nothing_is_found():
     indirect = [row for row in Study().rows if row["intermediate"] != "direct"]
     for rows in ([], indirect):
-        assert find(rows, lambda run, data: None) == Findings((), (), ())
+        assert find(rows, lambda run, data: None) == Findings()
 
 
 # --- slopes -----------------------------------------------------------------------------------
@@ -223,21 +239,85 @@ def test_slopes_are_those_of_a_line_through_the_gaps():
         ]
         line = scipy.stats.linregress(np.log10(x), y)
         assert slope.estimate.value == pytest.approx(line.slope, abs=1e-9)
-        assert (slope.family, slope.sizes, slope.estimate.seeds) == ("mini", 3, 3)
+        assert (slope.family, slope.sizes, slope.estimate.units) == ("mini", 3, 3)
         assert slope.estimate.low < slope.estimate.value < slope.estimate.high
 
 
-def test_the_interval_of_a_slope():
+def test_the_interval_of_a_slope_is_over_sizes_where_each_has_one_run():
     study = Study(13)
+    gaps, slope = gaps_of(study.find()), slopes_of(study.find())["", "panx", "encoder"]
+    sizes = np.log10([size for size, _ in MODELS.values()])
+    y = [
+        fmean(gaps[model, name, "panx", ""].estimate.value for name in ("mnli", "squad"))
+        for model in MODELS
+    ]
+    low, high = sm.OLS(y, sm.add_constant(sizes)).fit().conf_int()[1]
+    found = slope.estimate
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+    assert (found.unit, found.units, slope.sizes) == (SIZES, 3, 3)
+
+
+def with_runs(study: Study, other: Study) -> Study:
+    """Adds the models of another study as second pretraining runs of the sizes."""
+    for row in other.rows:
+        run = f"{row['model']}-s1"
+        key = f"second {row['run']}", row["data"]
+        study.arrays[key] = other.arrays[row["run"], row["data"]]
+        study.rows.append({**row, "model": run, "run": key[0]})
+    for row in study.rows:
+        row |= {"family": "mini", "pretraining": row["model"], "pretraining_steps": 100}
+    return study
+
+
+def test_pretraining_runs_are_the_unit_where_every_size_has_several():
+    studies = Study(13), Study(23)
+    alone = [gaps_of(study.find()) for study in studies]
+    found = with_runs(*studies).find()
+    gaps = gaps_of(found)
+    assert {gap.size for gap in found.gaps} == set(MODELS)
+    for key, gap in gaps.items():
+        both = [of_run[key].estimate.value for of_run in alone]
+        assert gap.estimate.value == pytest.approx(fmean(both), abs=1e-9)
+        assert (gap.estimate.unit, gap.estimate.units) == (RUNS, 2)
     weights = np.log10([size for size, _ in MODELS.values()])
     weights -= weights.mean()
     weights /= (weights**2).sum()
-    terms = [
-        Term(weight / 2, model, paired_by_hand(study, model, name, "panx", LANGUAGES))
-        for weight, model in zip(weights, MODELS, strict=True)
-        for name in ("mnli", "squad")
-    ]
-    assert_same(slopes_of(study.find())["", "panx", "encoder"].estimate, estimate(terms))
+    terms = []
+    for weight, model in zip(weights, MODELS, strict=True):
+        for name in ("mnli", "squad"):
+            parts = [paired_by_hand(study, model, name, "panx", FOREIGN) for study in studies]
+            values = np.array([part.values.mean() for part in parts])
+            shifted = np.stack([part.shifts.mean(axis=0) for part in parts])
+            paired = Paired((model, f"{model}-s1"), values, shifted, N, RUNS)
+            terms.append(Term(weight / 2, model, paired))
+    assert_same(slopes_of(found)["", "panx", "encoder"].estimate, estimate(terms))
+
+
+def test_only_the_last_checkpoint_of_a_pretraining_run_counts():
+    study, earlier = Study(13), Study(24)
+    for row in study.rows:
+        row |= {"pretraining": f"{row['model']}-s0", "pretraining_steps": 200}
+    for row in earlier.rows:
+        run = f"{row['model']}-s0"
+        study.rows.append(
+            {**row, "model": f"{run}-50", "pretraining": run, "pretraining_steps": 50}
+        )
+    whole = results_of(study.rows, lambda run, data: None)
+    last = results_of([r for r in study.rows if r["pretraining_steps"] == 200], lambda *_: None)
+    assert whole.findings == last.findings
+    assert [model.name for model in whole.models] == list(MODELS)
+    assert set(whole.checkpoints["pretraining_steps"]) == {50, 200}
+    assert last.checkpoints.empty
+
+
+def test_unlike_recipes_are_not_compared():
+    study = Study(9)
+    for row in study.rows:
+        other = (row["intermediate"], row["target"], row["language"]) == ("mnli", "panx", "de")
+        row["recipe"] = "other" if other else "same"
+    found = gaps_of(find(study.rows, lambda run, data: None))
+    assert ("mini-48", "mnli", "panx", "de") not in found
+    assert ("mini-48", "squad", "panx", "de") in found
 
 
 def test_means_are_over_what_every_size_has():
@@ -257,7 +337,7 @@ def test_means_are_over_what_every_size_has():
 def test_families_have_slopes_of_their_own():
     sizes = {f"xlm-roberta-{s}": (10**n, 2 * 10**n) for s, n in (("base", 7), ("large", 8))}
     assert {s.family for s in Study(15, models=MODELS | sizes).find().slopes} == {"mini"}
-    sizes |= {"facebook/xlm-roberta-xl": (10**9, 2 * 10**9)}
+    sizes |= {"facebook/xlm-roberta-huge": (10**9, 2 * 10**9)}
     found = Study(15, models=MODELS | sizes).find()
     assert {s.family for s in found.slopes} == {"mini", "xlm-roberta"}
     assert ladders(as_frame(Study(15, models=dict(reversed(MODELS.items()))).rows)) == {
@@ -276,9 +356,9 @@ def test_families_have_slopes_of_their_own():
         ("mini-48", "mini"),
         ("mini-48-random", "mini-random"),
         ("xlm-roberta-base", "xlm-roberta"),
-        ("nreimers/mMiniLMv2-L6-H384-distilled-from-XLMR-Large", "xlm-roberta"),
+        ("nreimers/mMiniLMv2-L6-H384-distilled-from-XLMR-Large", "mMiniLMv2"),
         ("facebook/xlm-v-base", "xlm-v"),
-        ("facebook/xlm-roberta-xxl", "xlm-roberta"),
+        ("facebook/xlm-roberta-xxl", "xlm-roberta-xl"),
         ("runs/mini-64/", "mini"),
         ("tiny", "tiny"),
     ],
@@ -294,7 +374,7 @@ def test_family(model, family):
 @example([0.02, 0.98])  # both are kept, though the first of two alone would not be
 @given(st.lists(st.one_of(st.floats(0, 1), st.floats(0, 0.001)), max_size=30))
 def test_kept_are_those_of_benjamini_and_hochberg(positives):
-    rest = {"seeds": 3, "examples": True}
+    rest = {"units": 3, "examples": True}
     gaps = [
         Gap("base", 1, 1, "mnli", f"t{i}", "f1", "", Estimate(0, p - 0.975, p - 0.025, p, **rest))
         for i, p in enumerate(positives)
@@ -308,7 +388,7 @@ def test_kept_are_those_of_benjamini_and_hochberg(positives):
             {"estimate": dataclasses.replace(gap.estimate, positive=math.nan)},
         )
     ]
-    found = multiplicity(gaps + ignored)
+    found = multiplicity(Findings(tuple(gaps + ignored)))
     p_values = [2 * min(p, 1 - p) for p in positives]
     adjusted = scipy.stats.false_discovery_control(p_values) if p_values else []
     expected = {f"t{i}" for i, p in enumerate(adjusted) if p <= 0.05}

@@ -1,4 +1,4 @@
-"""The first ten lines of a report, from hand-made findings, against hand-written sentences."""
+"""The first page of a report, from hand-made findings, against hand-written sentences."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import pytest
 from rows import rows_of
-from synthetic import BRANCHES, THREE, analysed, phase_logs, study_rows
+from synthetic import THREE, analysed, phase_logs, study_rows
 
 from xt_jax.report.answer import TITLE, answer
 from xt_jax.report.document import to_markdown
-from xt_jax.report.statistics.findings import Estimate, Findings, Gap, Slope, multiplicity
+from xt_jax.report.statistics.bootstrap import RUNS, SIZES
+from xt_jax.report.statistics.findings import Estimate, multiplicity
+from xt_jax.report.statistics.scaling import TRAINED, Prediction, Scaling
 from xt_jax.report.study_results import StudyResults
-from xt_jax.report.text import between, count, interval, listed, percent, points, size
+from xt_jax.report.text import between, count, interval, listed, points, size
 from xt_jax.report.write import report
 
 
@@ -27,82 +29,88 @@ def paragraph(study: StudyResults) -> str:
     return lines[lines.index(f"# {TITLE}") + 1]
 
 
-def number(value: float, half: float = 1.0, positive: float = 0.9, seeds: int = 5) -> Estimate:
-    return Estimate(value, value - half, value + half, positive, seeds, True)
+def number(value: float, half: float = 1.0, unit: str = RUNS) -> Estimate:
+    return Estimate(value, value - half, value + half, 0.9, 5, True, unit)
 
 
-def studied(
-    slope: Estimate, gaps: tuple[float, ...] = (3.0, 2.0, 1.0), names: tuple[str, ...] = ("mnli",)
-) -> StudyResults:
-    """Returns a study of one target and three sizes with these findings."""
-    rows = [
-        row
-        for (model, params), gap in zip(THREE.items(), gaps, strict=True)
-        for name in ("direct", *names)
-        for row in rows_of(
-            name,
-            {"de": 50.0 + (gap if name != "direct" else 0.0), "en": 60.0},
-            model=model,
-            encoder_params=params,
-        )
-    ]
-    made = [
-        Gap(model, params, params, name, target, "accuracy", "", number(gap))
-        for (model, params), gap in zip(THREE.items(), gaps, strict=True)
-        for name in names
-        for target in ("xnli", "")
-    ]
-    slopes = [Slope("mini", name, "", "encoder", 3, slope) for name in ("", *names)]
-    return replace(analysed(rows), findings=Findings(tuple(made), tuple(slopes)))
+def fit(slope: Estimate, means: tuple[float, ...] = (1.0, 2.0, 3.0), lack: float = 0.6) -> Scaling:
+    """Returns the fit of the trained targets over three sizes."""
+    return Scaling(
+        *("mini", TRAINED, ("mnli",), ("xnli",), tuple(THREE), tuple(THREE.values())),
+        means=tuple(number(mean) for mean in means),
+        units=tuple((mean,) for mean in means),
+        slope=slope,
+        lack_of_fit=lack,
+        band=(),
+        errors={},
+        left_out=(Prediction("mini-48", 1.0, 2.0, 0.0, 3.0), Prediction("x", 1.0, 2.0, 1.5, 3.0)),
+    )
 
 
-def test_the_answer_is_in_the_first_ten_lines():
+def studied(*fits: Scaling, not_learnt: dict | None = None) -> StudyResults:
+    """Returns a study of one target and three sizes with these fits."""
+    study = analysed(study_rows(THREE, ("direct", "mnli"), ("xnli",), seeds=2))
+    findings = replace(study.findings, scalings=fits, not_learnt=not_learnt or {})
+    return replace(study, findings=findings)
+
+
+def test_the_answer_comes_first():
     whole = analysed(study_rows(), phases=phase_logs())
-    lines = to_markdown(report(whole)).split("\n")[:10]
+    lines = to_markdown(report(whole)).split("\n")
     assert lines[0] == "`python run.py --seed=0`"
     assert lines[1] == f"# {TITLE}"
-    text = "\n".join(lines[2:])
-    slope = whole.slope("mini", "", "")
-    assert f"**The gap shrinks with model size.** It changes by {interval(slope.estimate)}" in text
-    assert "the probability that it shrinks is over 99 %" in text
-    assert "From 5 sizes (57 k to 6.3 M encoder parameters), 5 intermediate tasks, " in text
-    assert "9 targets, 8 languages, 5 seeds." in text
-    for name in BRANCHES[1:]:
-        (line,) = (line for line in lines if line.startswith(f"- **{name}:**"))
-        for model in ("mini-48", "mini-256"):
-            gap = whole.gap(model, name, "")
-            assert f"{interval(gap.estimate)}" in line
-            assert model in line
-        mine = whole.slope("mini", name, "").estimate
-        assert f"{interval(mine)} per tenfold encoder parameters" in line
-        assert f"above 0 with probability {percent(mine.positive)}" in line
+    sentences = [line for line in lines[2:6] if line.startswith("- **")]
+    assert [s.split("**")[1] for s in sentences] == [
+        "Trained targets:",
+        "Retrieval:",
+        "Best intermediate task per target:",
+    ]
+    for sentence, found in zip(sentences, whole.scalings("mini"), strict=True):
+        assert f"changes by {interval(found.slope)} points for ten times" in sentence
+    text = "\n".join(lines)
+    assert text.index("| points") < text.index("From 5 sizes (57 k to 6.3 M encoder parameters)")
+    assert "5 intermediate tasks, 9 targets, 8 languages, 5 seeds." in text
+    assert "| trained targets" in text
+    assert "of a slope over sizes, with 3 degrees of freedom" in text
+    assert "probability" not in text.split("\n## ")[0]
 
 
 @pytest.mark.parametrize(
-    ("slope", "gaps", "expected", "probability"),
+    ("found", "sentence"),
     [
-        (number(-2.0, positive=0.03), (5.0, 3.0, 1.0), "The gap shrinks", "shrinks is 97 %"),
-        (number(2.0, positive=0.96), (1.0, 3.0, 5.0), "The gap grows", "grows is 96 %"),
-        (number(-2.0), (-1.0, -3.0, -5.0), "The gap falls further below zero", "zero is 10 %"),
-        (number(2.0), (-5.0, -3.0, -1.0), "The gap rises from below zero", "zero is 90 %"),
-        (number(-0.9), (1.0, 1.0, 0.5), "Whether the gap shrinks or grows", "shrinks is 10 %"),
-        (number(0.9), (1.0, 1.0, 1.5), "Whether the gap shrinks or grows", "grows is 90 %"),
+        (fit(number(-2.0)), "it falls by -2.0 [-3.0, -1.0] points for ten times the encoder"),
+        (fit(number(2.0)), "it rises by +2.0 [+1.0, +3.0] points for ten times the encoder"),
+        (fit(number(0.5)), "no change with size is shown: +0.5 [-0.5, +1.5] points for ten"),
+        (fit(number(2.0), lack=0.01), "but the sizes do not lie on a line (p = 0.01), so no slope"),
+        (fit(number(2.0, unit=SIZES)), "the line through the 3 sizes changes by +2.0 [+1.0, +3.0]"),
     ],
 )
-def test_what_happens_to_the_gap_in_words(slope, gaps, expected, probability):
-    text = paragraph(studied(slope, gaps))
-    assert text.startswith(f"**{expected} with model size")
-    assert probability in text
+def test_what_happens_to_the_gap_in_words(found, sentence):
+    text = paragraph(studied(found))
+    assert text.startswith("- **Trained targets:** ")
+    assert sentence in text
+    assert "gap is +1.0 points with mini-48 and +3.0 with mini-128" in text
+    words = "it rises" in text, "it falls" in text
+    assert any(words) == (sentence.startswith("it "))
 
 
-def test_one_seed_has_gaps_without_intervals_and_no_certainty():
+def test_what_is_beside_the_sentences():
+    text = "\n".join(lines_of(studied(fit(number(2.0)), not_learnt={"qqp": ["mini-48"]})))
+    assert "| trained targets | +1.0 [+0.0, +2.0] | +2.0 [+1.0, +3.0] |" in text
+    assert "| +2.0 [+1.0, +3.0] | 0.6            | 1 of 2 inside" in text
+    assert "Not learnt, and so in none of the contrasts: qqp (mini-48); the dev score is" in text
+    assert "Not learnt" not in "\n".join(lines_of(studied(fit(number(2.0)))))
+
+
+def test_one_seed_has_gaps_without_intervals():
     one = analysed(study_rows(THREE, ("direct", "mnli"), seeds=1))
     text = "\n".join(lines_of(one))
-    assert "How sure the change of the gap with model size is cannot be said from one seed." in text
-    assert "There is one seed, so no number here has an interval." in text
+    assert "of a gap none; of a slope over sizes, with 1 degree of freedom." in text
     assert "nan" not in text
+    two_sizes = analysed(study_rows(dict(list(THREE.items())[:2]), ("direct", "mnli"), seeds=1))
+    text = "\n".join(lines_of(two_sizes))
+    assert "There is one seed, so no number here has an interval." in text
     assert "[" not in text.replace("[ ]", "")
-    assert "probability" not in text
 
 
 @pytest.mark.parametrize(
@@ -130,7 +138,6 @@ def test_sizes_without_a_common_target_have_no_slope():
         for row in study_rows({model: params}, ("direct", "mnli"), (target,), 2)
     ]
     study = analysed(rows)
-    study = StudyResults(study.models, replace(study.findings, slopes=()))
     assert paragraph(study).startswith("**How the gap changes with model size cannot be said.**")
 
 
@@ -151,55 +158,29 @@ def test_without_a_gap_it_says_what_to_run(rows, expected):
     assert "From 1 size (85 M encoder parameters), " in text
 
 
-def test_collapsed_runs_are_counted_and_the_answer_is_given_without_them():
-    base = studied(number(-2.0))
-    bad = (("mini-48", "mnli", "xnli", 0), ("mini-64", "direct", "xnli", 0), ("other", "", "", 0))
-    slopes = tuple(replace(s, without_collapsed=number(-0.4)) for s in base.findings.slopes)
-    findings = replace(base.findings, slopes=slopes, collapsed=bad)
-    text = paragraph(StudyResults(base.models, findings))
-    assert "2 of 6 runs on a target are at chance in English" in text  # three sizes, two branches
-    assert "without them it changes by -0.4 [-1.4, +0.6]." in text
-    assert "at chance" not in paragraph(base)
-
-
-def test_retrieval_is_no_run_that_could_collapse():
-    rows = study_rows(THREE, ("direct", "mnli"), ("xnli", "tatoeba"), 2)
-    rows = [r | {"value": 30.0} if r["target"] == "xnli" and not r["seed"] else r for r in rows]
-    assert "6 of 12 runs on a target are at chance" in paragraph(analysed(rows))
-
-
 def test_many_comparisons_are_said_plainly():
-    text = "\n".join(lines_of(studied(number(-2.0), gaps=(3.0, 2.0, 0.5))))
-    assert "not corrected for their number" in text
-    assert (
-        "Of 3 gaps (model, intermediate task, target), 2 have an interval that excludes 0" in text
-    )
-    assert "if no intermediate task did anything, fewer than one would" in text
     study = analysed(study_rows())
-    whole = "\n".join(lines_of(study))
-    kept = len(multiplicity(study.findings.gaps).kept)
-    assert 0 < kept < 225
-    assert f"Taken together, {kept} of them are kept at a false discovery rate of 5 %" in whole
-    assert "Of 225 gaps" in whole
-    assert "about 11 would" in whole  # 5 % of 225
+    text = "\n".join(lines_of(study))
+    found = multiplicity(study.findings)
+    # 5 sizes x 5 tasks x 9 targets, and the slopes of these, of the tasks, targets and the whole
+    assert found.tested == 5 * 5 * 9 + (5 + 1) * (9 + 1)
+    assert 0 < len(found.kept) < found.tested
+    assert "not corrected for their number" in text
+    assert f"Of 285 gaps and slopes on single targets and in the mean, {found.excluding}" in text
+    assert "about 14 would" in text  # 5 % of 285
+    kept = len(found.kept)
+    assert f"Taken together, {kept} of them are kept at a false discovery rate of 5 %" in text
 
 
 def test_the_intervals_say_what_they_are_over():
-    alone = analysed(study_rows(THREE, ("direct", "mnli"), seeds=2))
-    for study, over in (
-        (studied(number(-2.0)), "over seeds and test examples."),
-        (alone, "over seeds alone, not over other test examples."),
-    ):
-        assert f"95 % interval, {over}" in "\n".join(lines_of(study))
-
-
-def test_many_intermediate_tasks_still_fit_into_ten_lines():
-    names = tuple(f"task{i}" for i in range(12))
-    lines = lines_of(studied(number(-2.0), names=names))
-    items = [i for i, line in enumerate(lines, start=1) if line.startswith("- ")]
-    assert len(items) == 6
-    assert items[-1] <= 10
-    assert all(f"{name}:" in "\n".join(lines[:10]) for name in names)
+    rows = study_rows(THREE, ("direct", "mnli"), seeds=2)
+    assert "of a gap over seeds; of a slope over sizes" in "\n".join(lines_of(analysed(rows)))
+    for i, row in enumerate(study_rows(THREE, ("direct", "mnli"), seeds=2, noise=2.0)):
+        rows.append(row | {"model": f"{row['model']}-s1", "value": min(99.0, row["value"] + i % 2)})
+    for row in rows:
+        row |= {"family": "mini", "pretraining": row["model"], "pretraining_steps": 10}
+    text = "\n".join(lines_of(analysed(rows)))
+    assert "of a gap over pretraining runs; of a slope over the pretraining runs, 2 or" in text
 
 
 def test_the_family_with_most_sizes_is_spoken_of_and_the_others_are_named():
@@ -207,8 +188,7 @@ def test_the_family_with_most_sizes_is_spoken_of_and_the_others_are_named():
     rows = study_rows(THREE, ("direct", "mnli"), targets, seeds=3)
     rows = [r for r in rows if (r["model"], r["target"]) != ("mini-64", "tatoeba")]
     rows += study_rows({"xlm-roberta-base": 85_000_000}, ("direct", "mnli"), targets, seeds=3)
-    text = paragraph(analysed(rows))
-    assert text.startswith(("**The gap", "**Whether"))
+    text = "\n".join(lines_of(analysed(rows)))
     assert "2 targets" in text  # though one size lacks one of them
     assert "From 3 sizes (57 k to 0.79 M encoder parameters)" in text
     assert "1 model of other families or without a gap: below." in text
@@ -234,8 +214,6 @@ def test_numbers_in_words():
     assert interval(Estimate(-0.02, math.nan, math.nan, math.nan, 1, False)) == "+0.0"
     assert interval(Estimate(2.04, -0.5, 3.0, 0.9, 3, False)) == "+2.0 [-0.5, +3.0]"
     assert interval(None) == ""
-    probabilities = {0.999: "over 99 %", 0.5: "50 %", 0.004: "under 1 %", math.nan: ""}
-    assert [percent(p) for p in probabilities] == [*probabilities.values()]
     sizes = {56_544: "57 k", 793_088: "0.79 M", 85_054_464: "85 M", 2_832_000_000: "2.8 B"}
     assert [size(n) for n in sizes] == [*sizes.values()]
     assert [count(n, "seed") for n in (1, 0, 1080)] == ["1 seed", "0 seeds", "1,080 seeds"]

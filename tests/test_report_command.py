@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -10,7 +11,10 @@ import subprocess
 import sys
 
 import matplotlib
+import numpy as np
+import pandas as pd
 import pytest
+import statsmodels.api as sm
 from conftest import ROOT
 from synthetic import THREE, analysed, phase_logs, study_rows
 
@@ -18,6 +22,7 @@ from xt_jax.errors import DataError
 from xt_jax.records.results import append_rows
 from xt_jax.report import __main__ as command
 from xt_jax.report.csv_files import csv_files
+from xt_jax.report.statistics.scaling import RETRIEVAL, TRAINED
 
 ROWS = study_rows(THREE, ("direct", "mnli"), ("xnli",), 2)
 
@@ -31,7 +36,14 @@ def test_the_files_of_a_report_lie_in_the_output_folder(tmp_path, capsys):
     append_rows(tmp_path / "study" / "results-1-of-2.jsonl", ROWS[:half])
     append_rows(tmp_path / "study" / "results-2-of-2.jsonl", ROWS[half:])
     run(tmp_path / "study", tmp_path / "out")
-    names = ("gap_by_size", "heat_map", "languages_by_script", "languages_by_family", "scores")
+    names = (
+        "contrasts",
+        "gap_by_size",
+        "heat_map",
+        "languages_by_script",
+        "languages_by_family",
+        "scores",
+    )
     pictures = {f"{name}.{suffix}" for name in names for suffix in ("svg", "png")}
     texts = {"report.md", "report.html", "gaps.csv", "slopes.csv", "results.csv", "languages.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == pictures | texts
@@ -105,19 +117,20 @@ def read(text: str) -> list[dict[str, str]]:
 def test_spreadsheets_have_every_number():
     study = analysed(ROWS, phases=phase_logs(("mini-48",), 1))
     sheets = csv_files(study)
-    assert list(sheets) == ["results.csv", "gaps.csv", "slopes.csv", "languages.csv", "cost.csv"]
+    assert list(sheets) == [
+        *("results.csv", "gaps.csv", "slopes.csv", "contrasts.csv", "languages.csv", "cost.csv")
+    ]
     results = read(sheets["results.csv"])
-    assert {tuple(sorted(r.items())) for r in results} == {
-        tuple(sorted((k, str(v)) for k, v in row.items())) for row in ROWS
+    assert {tuple(line[name] for name in ROWS[0]) for line in results} == {
+        tuple(map(str, row.values())) for row in ROWS
     }
     gaps = read(sheets["gaps.csv"])
     assert len(gaps) == len(study.findings.gaps)
     for line, gap in zip(gaps, study.findings.gaps, strict=True):
-        for name in ("model", "target", "language"):
+        for name in ("size", "target", "language"):
             assert line[name] == getattr(gap, name)
         assert float(line["value"]) == gap.estimate.value
         assert float(line["low"]) == gap.estimate.low
-        assert line["without_collapsed_value"] == ""
     slopes = read(sheets["slopes.csv"])
     assert [float(line["value"]) for line in slopes] == [
         slope.estimate.value for slope in study.findings.slopes
@@ -134,14 +147,36 @@ def test_numbers_that_are_not_there_are_empty():
     assert "slopes.csv" not in csv_files(one)
 
 
-def test_collapsed_seeds_are_in_a_cell():
+def test_the_contrasts_can_be_computed_again_from_the_spreadsheets():
+    """With pandas and statsmodels alone, from the scores."""
+    study = analysed(study_rows(THREE, ("direct", "mnli", "squad"), seeds=2))
+    sheets = {name: pd.read_csv(io.StringIO(text)) for name, text in csv_files(study).items()}
+    scores = sheets["results.csv"].query("language != 'en'")
+    on = ["encoder_params", "target", "language", "seed"]
+    direct = scores[scores["intermediate"] == "direct"]
+    both = scores[scores["intermediate"] != "direct"].merge(direct, on=on, suffixes=("", "_direct"))
+    both["gap"] = both["value"] - both["value_direct"]
+    is_trained = ~both["target"].isin(["tatoeba", "bucc"])
+    for contrast, rows in ((TRAINED, both[is_trained]), (RETRIEVAL, both[~is_trained])):
+        of_seeds = rows.groupby(["encoder_params", "intermediate", "target", "seed"])["gap"].mean()
+        means = of_seeds.groupby("encoder_params").mean()
+        line = sm.OLS(means.to_numpy(), sm.add_constant(np.log10(means.index))).fit()
+        (found,) = [fit for fit in study.scalings("mini") if fit.contrast == contrast]
+        assert found.slope.value == pytest.approx(line.params[1], abs=1e-6)
+        assert (found.slope.low, found.slope.high) == pytest.approx(line.conf_int()[1], abs=1e-6)
+        points = sheets["contrasts.csv"].query("contrast == @contrast")
+        again = points.groupby("encoder_params")["gap"].mean()
+        np.testing.assert_allclose(again, means, rtol=0, atol=1e-6)
+
+
+def test_the_share_of_scores_at_chance_is_in_a_cell():
     rows = study_rows({"mini-48": 56_544}, ("direct", "mnli"), ("xnli",), 3)
     rows = [
         r | {"value": 33.0} if (r["intermediate"], r["seed"]) == ("mnli", 1) else r for r in rows
     ]
     (line, *_) = read(csv_files(analysed(rows))["gaps.csv"])
-    assert line["collapsed"] == "1"
-    assert float(line["without_collapsed_value"]) > float(line["value"])
+    assert float(line["chance_after"]) == pytest.approx(1 / 3)
+    assert float(line["chance_direct"]) == 0
 
 
 def test_damage_beside_the_rows_stops_or_is_left_out_too(tmp_path, capsys):

@@ -17,7 +17,7 @@ from xt_jax.model import param_path, preset
 from xt_jax.model.heads import Model, head_type_of
 from xt_jax.model.predict import Predictor
 from xt_jax.model.sharding import make_mesh
-from xt_jax.report.statistics.collapse import chance
+from xt_jax.report.statistics.chance import chance
 from xt_jax.study import datasets
 from xt_jax.tasks import pairs, spans, spans_or_none, tags
 from xt_jax.tasks.table import ENTITIES, FAMILIES, TASKS, UPOS, per_example

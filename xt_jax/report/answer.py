@@ -1,4 +1,4 @@
-"""Writes the first lines of a report: what intermediate tasks add, and how size changes that."""
+"""Writes the first page of a report: what intermediate tasks add, and how size changes that."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from collections.abc import Sequence
 import pandas as pd
 
 from xt_jax.report.document import Block, Bullets, Command, Heading, Text
+from xt_jax.report.gap_tables import scaling_table
+from xt_jax.report.statistics.bootstrap import SIZES
+from xt_jax.report.statistics.chance import MARGIN
 from xt_jax.report.statistics.families import MIN_SIZES
-from xt_jax.report.statistics.findings import Gap, Slope, multiplicity
+from xt_jax.report.statistics.findings import Gap, multiplicity
+from xt_jax.report.statistics.scaling import Scaling
 from xt_jax.report.statistics.scores import CONFIDENCE
 from xt_jax.report.study_results import MEAN, Model, StudyResults, sizes_of
-from xt_jax.report.text import between, count, interval, listed, percent, size
-from xt_jax.tasks.table import DIRECT, TASKS
+from xt_jax.report.text import between, count, interval, listed, points, size
+from xt_jax.tasks.table import DIRECT
 
 TITLE = "What intermediate tasks add to zero-shot transfer, and how that changes with model size"
 _NO_RESULTS = "There are no results yet: no target task has been scored."
@@ -24,22 +28,34 @@ _RUN_DIRECT = (
 )
 _RUN_SIZES = "run the same command with another `size=` of the same family and the same --workdir."
 _RUN_TARGETS = "run all of them with the same targets, seeds and intermediate tasks."
-_ITEMS = 6  # lines 5 to 10
 
 
-def answer(study: StudyResults) -> list[Block]:
-    """Returns the command, title, a paragraph and an item per intermediate task: ten lines."""
+def answer(study: StudyResults, pictures: Sequence[Block] = ()) -> list[Block]:
+    """Returns what a reader with a minute reads: the command, sentences, a picture, a table.
+
+    Args:
+        pictures: the contrasts against model size.
+    """
     top = [*_command(study), Heading(1, TITLE)]
     if not study.models:
         return [*top, Text(_NO_RESULTS)]
     if why := _no_gap(study):
         return [*top, Text(f"{why} {_counted(study, study.models)}", "No answer yet.")]
     family, ladder = _ladder(study)
-    items = [item for name in study.others for item in _item(study, family, ladder, name)]
-    if len(items) > _ITEMS:
-        last_line = " ".join(f"{item.strong} {item.text}" for item in items[_ITEMS - 1 :])
-        items = [*items[: _ITEMS - 1], Text(last_line)]
-    return [*top, _paragraph(study, family, ladder), Bullets(tuple(items)), *_notes(study)]
+    fits = study.scalings(family)
+    based_on = _counted(study, ladder)
+    outside = len(study.models) - len(ladder)
+    if outside:
+        based_on += f" {count(outside, 'model')} of other families or without a gap: below."
+    if fits:
+        sentences: list[Block] = [Bullets(tuple(_sentence(fit) for fit in fits))]
+        based_on += _left_out(study)
+        tables = scaling_table(study, family)
+    else:
+        strong, text = _no_slope(ladder)
+        items = [item for name in study.others for item in _item(study, ladder, name)]
+        sentences, tables = [Text(text, strong), Bullets(tuple(items))], []
+    return [*top, *sentences, *pictures, *tables, Text(based_on), *_notes(study)]
 
 
 def _command(study: StudyResults) -> list[Block]:
@@ -93,19 +109,6 @@ def _gaps(study: StudyResults, model: str) -> list[Gap]:
     return [gap for gap in gaps if gap is not None]
 
 
-def _paragraph(study: StudyResults, family: str, ladder: list[Model]) -> Text:
-    based_on = _counted(study, ladder)
-    outside = len(study.models) - len(ladder)
-    if outside:
-        based_on += f" {count(outside, 'model')} of other families or without a gap: below."
-    overall = study.slope(family, MEAN, MEAN)
-    if overall is None and len(study.others) == 1:
-        overall = study.slope(family, study.others[0], MEAN)
-    strong, text = _direction(study, ladder, overall) if overall else _no_slope(ladder)
-    based_on = _collapsed(study, ladder, overall) + based_on
-    return Text(f"{text} {based_on} By intermediate task, means over targets:", strong)
-
-
 def _no_slope(ladder: list[Model]) -> tuple[str, str]:
     """Returns why the gap cannot be compared across sizes, in bold, and what to run."""
     sizes = sizes_of(ladder)
@@ -125,61 +128,45 @@ def _no_slope(ladder: list[Model]) -> tuple[str, str]:
     )
 
 
-def _direction(study: StudyResults, ladder: list[Model], slope: Slope) -> tuple[str, str]:
-    """Returns how the gap changes with model size, in bold, and the numbers."""
-    estimate = slope.estimate
-    smallest = [gap.estimate.value for gap in _gaps(study, ladder[0].name)]
-    helps = sum(smallest) >= 0
-    falling, rising = (
-        ("shrinks", "grows") if helps else ("falls further below zero", "rises from below zero")
-    )
-    word = falling if estimate.value < 0 else rising
-    tasks = "the only intermediate task" if slope.intermediate else "all intermediate tasks"
-    change = f"{interval(estimate)} points for ten times the encoder parameters"
-    over = f"mean over {tasks} and the targets that every size has"
-    if not estimate.has_interval:
-        return (
-            "How sure the change of the gap with model size is cannot be said from one seed.",
-            f"It {word} by {change} ({over}).",
+def _sentence(fit: Scaling) -> Text:
+    """Returns how one contrast changes with model size, or that this cannot be said."""
+    first, last = points(fit.means[0].value), points(fit.means[-1].value)
+    ends = f"the gap is {first} points with {fit.sizes[0]} and {last} with {fit.sizes[-1]}"
+    change = f"{interval(fit.slope)} points for ten times the encoder parameters"
+    if fit.slope.unit == SIZES or not fit.slope.has_interval:
+        verdict = f"{ends}; the line through the {len(fit.sizes)} sizes changes by {change}."
+    elif fit.lack_of_fit < 1 - CONFIDENCE:
+        verdict = (
+            f"{ends}, but the sizes do not lie on a line (p = {fit.lack_of_fit:.1g}), so no slope "
+            "stands for them."
         )
-    chance = percent(estimate.positive if estimate.value >= 0 else 1 - estimate.positive)
-    if estimate.excludes_zero:
-        strong = f"The gap {word} with model size."
+    elif fit.slope.excludes_zero:
+        verdict = f"it {'rises' if fit.slope.value > 0 else 'falls'} by {change}; {ends}."
     else:
-        strong = "Whether the gap shrinks or grows with model size is open."
-    return strong, f"It changes by {change} ({over}); the probability that it {word} is {chance}."
+        verdict = f"no change with size is shown: {change}; {ends}."
+    return Text(verdict, f"{fit.contrast[0].upper()}{fit.contrast[1:]}:")
 
 
-def _item(study: StudyResults, family: str, ladder: list[Model], name: str) -> list[Text]:
-    """Returns one line, `mnli: +2.1 [+0.9, +3.3] points with mini-48, ...`: ends and slope."""
+def _left_out(study: StudyResults) -> str:
+    """Names the intermediate tasks that some size has not learnt."""
+    tasks = [f"{name} ({', '.join(sizes)})" for name, sizes in study.findings.not_learnt.items()]
+    if not tasks:
+        return ""
+    return (
+        f" Not learnt, and so in none of the contrasts: {listed(tasks)}; the dev score is less "
+        f"than {MARGIN:.0f} points above chance."
+    )
+
+
+def _item(study: StudyResults, ladder: list[Model], name: str) -> list[Text]:
+    """Returns one line, `mnli: +2.1 [+0.9, +3.3] points with mini-48, ...`, of the ends."""
     gaps = [(model.name, study.gap(model.name, name, MEAN)) for model in ladder]
     amounts = [(interval(gap.estimate), model) for model, gap in gaps if gap is not None]
     if not amounts:
         return []
     (first, model), *largest = amounts if len(amounts) < 3 else [amounts[0], amounts[-1]]
     text = f"{first} points with {model}" + "".join(f", {amount} with {m}" for amount, m in largest)
-    slope = study.slope(family, name, MEAN)
-    if slope is not None:
-        text += f"; {interval(slope.estimate)} per tenfold encoder parameters"
-        if slope.estimate.has_interval:
-            text += f", above 0 with probability {percent(slope.estimate.positive)}"
     return [Text(text + ".", f"{name}:")]
-
-
-def _collapsed(study: StudyResults, ladder: list[Model], slope: Slope | None) -> str:
-    """Returns how many runs are at chance, and the slope without them."""
-    names = {model.name for model in ladder}
-    at_chance = sum(model in names for model, *_ in study.findings.collapsed)
-    if not at_chance:
-        return ""
-    rows = pd.concat([model.rows for model in ladder])
-    trained = rows[rows["target"].map(lambda target: target in TASKS and bool(TASKS[target].train))]
-    runs = len(trained.drop_duplicates(["model", "intermediate", "target", "seed"]))
-    text = f"{at_chance:,} of {count(runs, 'run')} on a target are at chance in English"
-    without = slope.without_collapsed if slope is not None else None
-    if without is not None:
-        text += f"; without them it changes by {interval(without)}"
-    return text + ". "
 
 
 def _counted(study: StudyResults, models: Sequence[Model]) -> str:
@@ -198,28 +185,44 @@ def _counted(study: StudyResults, models: Sequence[Model]) -> str:
 
 
 def _notes(study: StudyResults) -> list[Block]:
-    """Explains gaps and their brackets, and how many gaps would appear by chance."""
-    tests = multiplicity(study.findings.gaps)
+    """Explains gaps and their brackets, and how many would exclude 0 by chance."""
+    tests = multiplicity(study.findings)
     notes = (
         "A gap is the score after an intermediate task less that of direct fine-tuning, in "
-        "percentage points, paired by seed, mean over languages."
+        "percentage points, paired by pretraining run and seed, mean over all languages but "
+        "English."
     )
     if not tests.tested:
         return [Text(notes + " There is one seed, so no number here has an interval.")]
-    kinds = {gap.estimate.examples for gap in study.target_gaps if gap.estimate.has_interval}
-    over = {
-        True: "over seeds and test examples",
-        False: "over seeds alone, not over other test examples",
-    }
-    about = listed([over[kind] for kind in sorted(kinds, reverse=True)])
-    notes += f" [ ]: {100 * CONFIDENCE:.0f} % interval, {about}."
+    notes += f" [ ]: {100 * CONFIDENCE:.0f} % interval, {_over(study)}."
     chance = f"about {tests.by_chance:.0f}" if tests.by_chance >= 1 else "fewer than one"
     comparisons = (
-        "Each interval and each probability stands for itself and is not corrected for their "
-        f"number. Of {count(tests.tested, 'gap')} (model, intermediate task, target), "
+        "Each interval stands for itself and is not corrected for their number. Of "
+        f"{count(tests.tested, 'gap')} and slopes on single targets and in the mean, "
         f"{tests.excluding:,} have an interval that excludes 0; if no intermediate task did "
         f"anything, {chance} would. Taken together, {len(tests.kept):,} of them are kept at a "
-        f"false discovery rate of {100 * (1 - CONFIDENCE):.0f} % (Benjamini and Hochberg). Single "
-        "cells are hints; the means over targets and the slopes are the answer."
+        f"false discovery rate of {100 * (1 - CONFIDENCE):.0f} % (Benjamini and Hochberg)."
     )
     return [Text(notes), Text(comparisons, "Many comparisons.")]
+
+
+def _over(study: StudyResults) -> str:
+    """Says what the intervals of gaps and slopes are over."""
+    gaps = [gap.estimate for gap in study.target_gaps if gap.estimate.has_interval]
+    units = sorted({estimate.unit for estimate in gaps})
+    text = f"of a gap over {listed(units)}" if gaps else "of a gap none"
+    if gaps and all(estimate.examples for estimate in gaps):
+        text += " and test examples"
+    elif any(estimate.examples for estimate in gaps):
+        text += ", where known also over test examples"
+    slopes = [slope.estimate for slope in study.findings.slopes if slope.estimate.has_interval]
+    if any(estimate.unit == SIZES for estimate in slopes):
+        freedom = min(estimate.units for estimate in slopes if estimate.unit == SIZES) - 2
+        text += (
+            f"; of a slope over sizes, with {count(freedom, 'degree')} of freedom. A size has one "
+            "pretraining run here: whether other runs would show the same is not known, and the "
+            "interval holds only if the sizes lie on a line"
+        )
+    elif slopes:
+        text += f"; of a slope over the pretraining runs, {slopes[0].units} or more at each size"
+    return text

@@ -1,7 +1,8 @@
-"""Writes a report's numbers as CSV: results, gaps, slopes, languages, the cost of phases."""
+"""Writes a report's numbers as CSV: results, gaps, slopes, contrasts, languages, costs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -23,6 +24,7 @@ def csv_files(study: StudyResults) -> dict[str, str]:
         "results.csv": study.rows,
         "gaps.csv": pd.DataFrame(map(_cells, study.findings.gaps), dtype=object),
         "slopes.csv": pd.DataFrame(map(_cells, study.findings.slopes), dtype=object),
+        "contrasts.csv": pd.DataFrame(_points(study), dtype=object),
         "languages.csv": study.language_gains,
         "cost.csv": pd.DataFrame(phases, columns=cost),
     }
@@ -31,6 +33,20 @@ def csv_files(study: StudyResults) -> dict[str, str]:
         for name, frame in frames.items()
         if len(frame)
     }
+
+
+def _points(study: StudyResults) -> Iterator[dict[str, Any]]:
+    """Yields a row for each point of each contrast: one pretraining run, or one seed of it."""
+    for fit in study.findings.scalings:
+        about = {
+            "family": fit.family,
+            "contrast": fit.contrast,
+            "intermediates": " ".join(fit.intermediates),
+            "targets": " ".join(fit.targets),
+        }
+        for size, params, values in zip(fit.sizes, fit.encoder_params, fit.units, strict=True):
+            for unit, value in enumerate(values):
+                yield about | {"size": size, "encoder_params": params, "unit": unit, "gap": value}
 
 
 def _no_formula(cell: Any) -> Any:
@@ -43,10 +59,8 @@ def _cells(finding: Gap | Slope) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     for field in fields(finding):
         value = getattr(finding, field.name)
-        if field.name in ("estimate", "without_collapsed"):
-            prefix = "" if field.name == "estimate" else f"{field.name}_"
-            for part in fields(Estimate):
-                cells[prefix + part.name] = getattr(value, part.name, None)
+        if isinstance(value, Estimate):
+            cells |= {part.name: getattr(value, part.name) for part in fields(Estimate)}
         else:
-            cells[field.name] = " ".join(map(str, value)) if isinstance(value, tuple) else value
+            cells[field.name] = value
     return cells

@@ -72,7 +72,7 @@ class Picture(Block):
 
 @dataclass(frozen=True)
 class Folded(Block):
-    """Details that the HTML page shows on demand and Markdown always."""
+    """Details that the HTML page shows on demand, and the Markdown page leaves out."""
 
     summary: str
     blocks: tuple[Block, ...]
@@ -91,12 +91,21 @@ _NUMBER = re.compile(r"[+-]?[\d.,]+(\s|$|%).*")
 
 def at_a_glance(blocks: Sequence[Block]) -> list[Block]:
     """Returns the blocks for a terminal: no pictures, details or parts made only of these."""
+    return _without(blocks, (Picture, Folded))
+
+
+def without_details(blocks: Sequence[Block]) -> list[Block]:
+    """Returns the blocks for the Markdown page: no details or parts made only of these."""
+    return _without(blocks, (Folded,))
+
+
+def _without(blocks: Sequence[Block], kinds: tuple[type[Block], ...]) -> list[Block]:
     shown: list[Block] = []
     for block in blocks:
         if isinstance(block, Part):
-            inner = at_a_glance(block.blocks)
+            inner = _without(block.blocks, kinds)
             shown += [Part(block.title, tuple(inner))] if inner else []
-        elif not isinstance(block, Picture | Folded):
+        elif not isinstance(block, kinds):
             shown.append(block)
     return shown
 

@@ -1,14 +1,15 @@
-"""Builds the tables of the findings: gaps, slopes, runs at chance, groups of languages."""
+"""Builds the tables of the findings: gaps, slopes, scores at chance, groups of languages."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
 
 from xt_jax.report.document import Table
 from xt_jax.report.study_results import MEAN, StudyResults
-from xt_jax.report.text import interval, percent, points, size
+from xt_jax.report.text import interval, points, size
 
 TRAINED_ON = "en"
 _ENGLISH = "(English)"
@@ -30,37 +31,58 @@ def gap_table(study: StudyResults, targets: Sequence[str]) -> list[Table]:
 
 def slope_table(study: StudyResults, targets: Sequence[str]) -> list[Table]:
     """Returns a row per family, intermediate task and target (`MEAN`: their mean)."""
-    head = ["family", "intermediate", "target", "sizes", "per tenfold encoder parameters"]
-    head += ["above 0", "per tenfold parameters in all", "above 0", "without collapsed runs"]
-    rows = [head]
+    rows = [["family", "intermediate", "target", "sizes", "per tenfold encoder parameters"]]
+    rows[0].append("per tenfold parameters in all")
     for family in study.families:
         for name in (MEAN, *study.others):
             for target in targets:
                 both = [study.slope(family, name, target, kind) for kind in ("encoder", "total")]
-                if not any(both):
-                    continue
-                cells = [str(max(slope.sizes for slope in both if slope))]
-                for slope in both:
-                    cells.append(interval(slope.estimate) if slope else "")
-                    cells.append(percent(slope.estimate.positive) if slope else "")
-                cells.append(interval(both[0].without_collapsed) if both[0] else "")
-                rows.append([family, name or "mean of all", target or _MEAN, *cells])
-    if not any(row[-1] for row in rows[1:]):
-        rows = [row[:-1] for row in rows]
+                known = [slope for slope in both if slope]
+                if known:
+                    cells = [interval(slope.estimate) if slope else "" for slope in both]
+                    sizes = str(max(slope.sizes for slope in known))
+                    rows.append([family, name or "mean of all", target or _MEAN, sizes, *cells])
     return _table(rows)
 
 
-def collapsed_table(study: StudyResults) -> list[Table]:
-    """Returns the gaps that include a run at chance, with and without that run."""
-    rows = [["model", "intermediate", "target", "seeds at chance", "gap", "without them"]]
-    for model in study.models:
-        for name in study.others:
-            for target in study.targets:
-                gap = study.gap(model.name, name, target)
-                if gap is not None and gap.collapsed:
-                    seeds = " ".join(map(str, gap.collapsed))
-                    both = (interval(gap.estimate), interval(gap.without_collapsed))
-                    rows.append([model.name, name, target, seeds, *both])
+def chance_table(study: StudyResults) -> list[Table]:
+    """Returns the gaps with scores at chance on either side, without the English ones."""
+    rows = [["model", "intermediate", "target", "direct at chance", "after it at chance", "gap"]]
+    for gap in study.target_gaps:
+        if max(gap.chance_direct, gap.chance_after) > 0:
+            shares = [f"{100 * share:.0f} %" for share in (gap.chance_direct, gap.chance_after)]
+            rows.append([gap.size, gap.intermediate, gap.target, *shares, interval(gap.estimate)])
+    return _table(rows)
+
+
+def scaling_table(study: StudyResults, family: str) -> list[Table]:
+    """Returns a row per contrast: its mean at each size, its slope, and how well a line fits."""
+    fits = study.scalings(family)
+    if not fits:
+        return []
+    sizes = dict.fromkeys(size for fit in fits for size in fit.sizes)
+    rows = [["points", *sizes, "per tenfold", "line fails (p)", "left out and predicted"]]
+    for fit in fits:
+        at = dict(zip(fit.sizes, fit.means, strict=True))
+        inside = f"{sum(p.is_inside for p in fit.left_out)} of {len(fit.left_out)} inside"
+        rows.append(
+            [
+                fit.contrast,
+                *(interval(at.get(size)) for size in sizes),
+                interval(fit.slope),
+                "" if math.isnan(fit.lack_of_fit) else f"{fit.lack_of_fit:.2g}",
+                inside if fit.left_out else "",
+            ]
+        )
+    return [Table(rows)]
+
+
+def form_table(study: StudyResults) -> list[Table]:
+    """Returns the error of predicting one size from the others, by the form of the curve."""
+    fits = [fit for family in study.families for fit in study.scalings(family) if fit.errors]
+    rows = [["family", "contrast", *(fits[0].errors if fits else ())]]
+    for fit in fits:
+        rows.append([fit.family, fit.contrast, *(f"{error:.1f}" for error in fit.errors.values())])
     return _table(rows)
 
 

@@ -21,6 +21,7 @@ from xt_jax.report.figures.gaps import are_apart, gap_figure
 from xt_jax.report.figures.heat_map import heat_map
 from xt_jax.report.figures.languages import language_figure
 from xt_jax.report.figures.layers import layer_figure, sweeps
+from xt_jax.report.figures.scaling import scaling_figure
 from xt_jax.report.figures.scores import score_figure
 from xt_jax.report.figures.style import Style, in_parts, styles_of
 from xt_jax.report.study_results import MEAN, Model, StudyResults, sizes_of
@@ -47,7 +48,10 @@ Styles = dict[str, Style]
 
 
 class Drawing(NamedTuple):
-    """A picture to be drawn; `part` is the title of the report's part that shows it."""
+    """A picture to be drawn; `part` is the title of the report's part that shows it.
+
+    A picture of part "" belongs to the answer.
+    """
 
     name: str
     title: str
@@ -62,6 +66,7 @@ def drawings(study: StudyResults) -> list[Drawing]:
     styles = styles_of(study.intermediates)
     scores = partial(score_figure, study.families, styles)
     return [
+        *_scalings(study),
         *_gaps(study, styles),
         *_maps(study),
         *_languages(study, styles),
@@ -89,6 +94,16 @@ def write_drawing(folder: epath.Path, drawing: Drawing) -> str:
         files[suffix] = buffer.getvalue()
         atomic_write_bytes(folder / f"{drawing.name}.{suffix}", files[suffix])
     return files["svg"].decode()
+
+
+def _scalings(study: StudyResults) -> Iterator[Drawing]:
+    families = {family: study.scalings(family) for family in study.families}
+    known = {family: fits for family, fits in families.items() if fits}
+    for i, (family, fits) in enumerate(known.items(), start=1):
+        of_family = f" ({family})" if len(study.families) > 1 else ""
+        name = "contrasts" if i == 1 else f"contrasts-family-{i}"
+        title = f"The answer: contrasts against model size{of_family}"
+        yield Drawing(name, title, "", partial(scaling_figure, fits))
 
 
 def _gaps(study: StudyResults, styles: Styles) -> Iterator[Drawing]:

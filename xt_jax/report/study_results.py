@@ -18,8 +18,9 @@ from xt_jax.records.progress import read_status, status_file
 from xt_jax.records.results import Row, read_all
 from xt_jax.report.phase_logs import PhaseLog, read_phases
 from xt_jax.report.statistics.contrasts import ExampleScores
-from xt_jax.report.statistics.families import family_of
+from xt_jax.report.statistics.families import is_last
 from xt_jax.report.statistics.findings import Findings, Gap, Slope, find
+from xt_jax.report.statistics.scaling import Scaling
 from xt_jax.report.statistics.scores import (
     Grid,
     as_frame,
@@ -36,13 +37,15 @@ PHASES = "phases"
 
 @dataclass(frozen=True)
 class Model:
-    """One model of a study with the rows that count.
+    """One model of a study, or all pretraining runs of one size, with the rows that count.
 
     Attributes:
+        name: of the size.
         left_out: the number of rows of other settings, which do not count.
     """
 
     name: str
+    family: str
     encoder_params: int
     total_params: int
     rows: pd.DataFrame
@@ -76,6 +79,7 @@ class StudyResults:
 
     Attributes:
         rows: the rows that count of all models.
+        checkpoints: rows that count of all checkpoints along pretraining runs that have several.
         command: the last command that ran the study; "" if unknown.
     """
 
@@ -83,6 +87,7 @@ class StudyResults:
     findings: Findings = field(default_factory=Findings)
     phases: tuple[PhaseLog, ...] = ()
     command: str = ""
+    checkpoints: pd.DataFrame = field(default_factory=lambda: as_frame([]))
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -108,12 +113,16 @@ class StudyResults:
         """The models of each family from small to large."""
         families: dict[str, list[Model]] = {}
         for model in self.models:
-            families.setdefault(family_of(model.name), []).append(model)
+            families.setdefault(model.family, []).append(model)
         return families
 
     def gap(self, model: str, intermediate: str, target: str, language: str = "") -> Gap | None:
         """Returns one gap; target `MEAN` and language "" are means over targets or languages."""
         return self._gaps.get((model, intermediate, target, language))
+
+    def scalings(self, family: str) -> list[Scaling]:
+        """Returns the fits of a family's contrasts."""
+        return [fit for fit in self.findings.scalings if fit.family == family]
 
     def slope(
         self, family: str, intermediate: str, target: str, parameters: str = "encoder"
@@ -134,7 +143,7 @@ class StudyResults:
         """
         keys = ["model", "intermediate", "language"]
         gaps = [gap for gap in self.findings.gaps if gap.language]
-        rows = [(*(getattr(gap, key) for key in keys), gap.estimate.value) for gap in gaps]
+        rows = [(gap.size, gap.intermediate, gap.language, gap.estimate.value) for gap in gaps]
         frame = pd.DataFrame(rows, columns=[*keys, "gap"])
         order = frame.groupby(keys[:2], sort=False).ngroup()
         gains = frame.groupby([order, *keys])["gap"].agg(fmean).reset_index(keys)
@@ -145,7 +154,7 @@ class StudyResults:
     @cached_property
     def _gaps(self) -> dict[tuple[str, str, str, str], Gap]:
         gaps = self.findings.gaps
-        return {(gap.model, gap.intermediate, gap.target, gap.language): gap for gap in gaps}
+        return {(gap.size, gap.intermediate, gap.target, gap.language): gap for gap in gaps}
 
     @cached_property
     def _slopes(self) -> dict[tuple[str, str, str, str], Slope]:
@@ -182,12 +191,16 @@ def results_of(
 ) -> StudyResults:
     """Computes the results of a study from all of its rows; see `read_study`."""
     kept, left_out = one_setting(as_frame(rows), set(only))
+    last = is_last(kept)
     models = []
-    for name, of_model in kept.groupby("model", sort=False):
-        encoder, total = of_model[["encoder_params", "total_params"]].iloc[-1]
-        models.append(Model(str(name), int(encoder), int(total), of_model, int(left_out[name])))
-    models.sort(key=lambda m: (family_of(m.name), m.encoder_params, m.name))
-    study = StudyResults(tuple(models), Findings(), tuple(phases), command)
+    for name, of_size in kept[last].groupby("size", sort=False):
+        about = of_size.iloc[-1]
+        others = sum(int(left_out[model]) for model in of_size["model"].unique())
+        params = int(about["encoder_params"]), int(about["total_params"])
+        models.append(Model(str(name), about["family"], *params, of_size, others))
+    models.sort(key=lambda m: (m.family, m.encoder_params, m.name))
+    along = kept[kept["pretraining"].isin(kept["pretraining"][~last])]
+    study = StudyResults(tuple(models), Findings(), tuple(phases), command, along)
     return replace(study, findings=find(study.rows, scores, malformed))
 
 

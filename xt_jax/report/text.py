@@ -1,8 +1,7 @@
-"""Formats the numbers of a report: estimates, probabilities, sizes, counts, lists."""
+"""Formats the numbers of a report: estimates, sizes, counts, lists."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 
 from xt_jax.report.statistics.bootstrap import Estimate
@@ -23,15 +22,6 @@ def interval(estimate: Estimate | None) -> str:
 def points(value: float) -> str:
     """Formats percentage points with a sign and one decimal; zero is `+0.0`."""
     return f"{value:+z.1f}"
-
-
-def percent(probability: float) -> str:
-    """Formats a probability without certainty: `over 99 %`, `73 %`, `under 1 %`; "" for NaN."""
-    if math.isnan(probability):
-        return ""
-    if probability > 0.99:
-        return "over 99 %"
-    return "under 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
 
 
 def size(params: int) -> str:

@@ -22,24 +22,26 @@ from xt_jax.report.document import (
     at_a_glance,
     to_html,
     to_markdown,
+    without_details,
 )
-from xt_jax.report.gap_tables import collapsed_table, gap_table, group_table, slope_table
+from xt_jax.report.gap_tables import chance_table, form_table, gap_table, group_table, slope_table
 from xt_jax.report.model_tables import model_tables
 from xt_jax.report.plots import Drawing
 from xt_jax.report.study_results import MEAN, StudyResults, read_study
 
-_COLLAPSED = (
-    "A run is at chance on the English part of its target: it did not learn the task at all. Such "
-    "runs are in every number above unless it says otherwise."
+_CHANCE = (
+    "Shares of the scores (languages other than English, runs and seeds) that take no learning: "
+    "one label for all, any span, one tag. They stay in every number of this report."
 )
 _LANGUAGES = (
     "Mean over the targets that have the language, and over seeds; without intervals. English is "
     "the language that is trained on, hence a group of its own. Groups have unlike targets: PAN-X "
     "and Tatoeba have most languages, the others fewer. All models are in languages.csv."
 )
-_SLOPES = (
-    "Least squares over the logarithm of the number of parameters. above 0: the probability that "
-    "the gap grows with size."
+_SLOPES = "Least squares over the logarithm of the number of parameters."
+_FORMS = (
+    "Root mean square error, in points, of predicting each size from all others, by the form of "
+    "the curve. Where the constant predicts best, size does not help to predict the gap."
 )
 
 
@@ -73,7 +75,7 @@ def write_report(
         atomic_write_text(output / name, text)
     page, markdown = output / "report.html", output / "report.md"
     atomic_write_text(page, to_html(blocks, pictures))
-    atomic_write_text(markdown, to_markdown(blocks))
+    atomic_write_text(markdown, to_markdown(without_details(blocks)))
     return f"{to_markdown(at_a_glance(blocks))}\nwritten: {page}, {markdown}"
 
 
@@ -85,7 +87,7 @@ def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]
     """
     mean, targets = [MEAN], study.targets
     slopes = slope_table(study, mean)
-    collapsed = collapsed_table(study)
+    at_chance, forms = chance_table(study), form_table(study)
     groups = [*group_table(study, "script"), *group_table(study, "family")]
     parts: dict[str, list[Block]] = {
         "The gap, by target and model size": [
@@ -96,10 +98,11 @@ def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]
             *slopes,
             *([Text(_SLOPES)] if slopes else []),
             *_folded("The slope on each target", slope_table(study, targets)),
+            *([*forms, Text(_FORMS)] if forms else []),
         ],
-        "Runs at chance": [
-            *([Text(_COLLAPSED)] if collapsed else []),
-            *_folded("Gaps with and without such runs", collapsed),
+        "Scores at chance": [
+            *([Text(_CHANCE)] if at_chance else []),
+            *_folded("Gaps with such scores", at_chance),
         ],
         "Languages": [
             *([Text(_LANGUAGES)] if groups else []),
@@ -112,12 +115,12 @@ def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]
         "Learning curves": [],
         "Cost of training": cost_tables(study.phases),
     }
-    pictures: dict[str, list[Block]] = {title: [] for title in parts}
+    pictures: dict[str, list[Block]] = {title: [] for title in ("", *parts)}
     for drawing in drawings:
         pictures[drawing.part].append(Picture(drawing.name, drawing.title))
     every = [Part(title, (*pictures[title], *blocks)) for title, blocks in parts.items()]
     return [
-        *answer(study),
+        *answer(study, pictures[""]),
         *(part for part in every if part.blocks),
         *(model_tables(model) for model in study.models),
     ]

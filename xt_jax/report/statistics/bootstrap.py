@@ -1,11 +1,12 @@
-"""Computes intervals of mean paired differences over other seeds and other test examples.
+"""Computes intervals of mean paired differences over other units and other test examples.
 
-Seeds and examples are crossed: every seed is scored on the same examples. The variance over
-examples comes from resampling them with replacement. Three to five seeds are too few to resample,
-so the variance over seeds is the sample's, with Student's tails. The two are added, less their
-overlap: the spread over seeds already contains how each run alone varies with the examples.
+A unit is a pretraining run where a size has several (fine-tuning seeds lie within it), else a
+fine-tuning seed. Units and examples are crossed: every unit is scored on the same examples. The
+variance over examples comes from resampling them with replacement. Three to five units are too few
+to resample, so the variance over units is the sample's, with Student's tails. The two are added,
+less their overlap: the spread over units already contains how each alone varies with the examples.
 
-Dimensions: R runs, S seeds, n test examples, B draws.
+Dimensions: R scored runs, U units, n test examples, B draws.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import functools
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
@@ -22,6 +24,7 @@ from scipy.special import stdtr, stdtrit
 from xt_jax.report.statistics.scores import CONFIDENCE
 
 DRAWS = 1000
+SEEDS, RUNS, SIZES = "seeds", "pretraining runs", "sizes"  # what an interval is over
 
 _AT_ONCE = 1 << 24  # numbers in memory at once
 
@@ -32,18 +35,20 @@ class Estimate:
 
     Attributes:
         value: percentage points; for a slope, per tenfold number of parameters.
-        low, high: the interval; NaN from a single seed.
-        positive: probability that the true value is above 0; NaN from a single seed.
-        seeds: how many seeds it is from; for a slope, the number at the size with fewest.
-        examples: whether the interval covers other test examples too, or other seeds alone.
+        low, high: the interval; NaN from a single unit.
+        positive: one-sided p-value of a value of 0 or more; NaN from a single unit.
+        units: how many units it is from; for a slope over runs, the number at the size with fewest.
+        examples: whether the interval covers other test examples too, or other units alone.
+        unit: SEEDS, RUNS or SIZES.
     """
 
     value: float
     low: float
     high: float
     positive: float
-    seeds: int
+    units: int
     examples: bool
+    unit: str = SEEDS
 
     @property
     def has_interval(self) -> bool:
@@ -56,38 +61,40 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences to direct fine-tuning, one per seed.
+    """Differences to direct fine-tuning, one per unit.
 
     Attributes:
-        seeds: [S], ascending.
-        values: [S] percentage points.
-        shifts: [S, B] how `values` change on resampled test examples (see `shifts`), which are
+        units: [U] seeds or names of runs, ascending.
+        values: [U] percentage points.
+        shifts: [U, B] how `values` change on resampled test examples (see `shifts`), which are
             the same examples in each draw; None without per-example scores.
         examples: the number of test examples, in the smallest of several test sets.
+        unit: SEEDS or RUNS.
     """
 
-    seeds: tuple[int, ...]
+    units: tuple[Any, ...]
     values: np.ndarray
     shifts: np.ndarray | None = None
     examples: int = 0
+    unit: str = SEEDS
 
-    def of(self, seeds: Sequence[int]) -> Paired:
-        """Returns the differences of the given seeds alone."""
-        index = [self.seeds.index(seed) for seed in seeds]
+    def of(self, units: Sequence[Any]) -> Paired:
+        """Returns the differences of the given units alone."""
+        index = [self.units.index(unit) for unit in units]
         drawn = None if self.shifts is None else self.shifts[index]
-        return Paired(tuple(seeds), self.values[index], drawn, self.examples)
+        return replace(self, units=tuple(units), values=self.values[index], shifts=drawn)
 
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a weighted sum of means over seeds.
+    """One summand of a weighted sum of means over units.
 
     Attributes:
-        model: terms of one model and seed share runs; terms of different models share none.
+        size: terms of one size and unit share scored runs; terms of different sizes share none.
     """
 
     weight: float
-    model: str
+    size: str
     paired: Paired
 
 
@@ -115,37 +122,56 @@ def shifts(example_scores: np.ndarray, draws: int = DRAWS) -> np.ndarray:
 
 
 def estimate(terms: Sequence[Term]) -> Estimate:
-    """Returns a weighted sum of means over seeds with its interval, NaN for a single seed.
+    """Returns a weighted sum of means over units with its interval, NaN for a single unit.
 
-    The variance is that over seeds (of each model, terms of one seed together) plus that over
+    The variance is that over units (of each size, terms of one unit together) plus that over
     draws of examples, less their overlap. The interval is Student's with Satterthwaite's degrees
-    of freedom (Biometrics Bulletin 2, 1946). Where few seeds happen to vary little these are too
-    many, so the interval is never narrower, nor the sign more certain, than from seeds alone.
+    of freedom (Biometrics Bulletin 2, 1946). Where few units happen to vary little these are too
+    many, so the interval is never narrower, nor the sign more certain, than from units alone.
     """
     value = math.fsum(term.weight * float(term.paired.values.mean()) for term in terms)
-    fewest = min(len(term.paired.seeds) for term in terms)
+    fewest, unit = min(len(term.paired.units) for term in terms), terms[0].paired.unit
     if fewest < 2:
-        return Estimate(value, math.nan, math.nan, math.nan, fewest, False)
-    by_model: dict[str, list[Term]] = defaultdict(list)
+        return Estimate(value, math.nan, math.nan, math.nan, fewest, False, unit)
+    by_size: dict[str, list[Term]] = defaultdict(list)
     for term in terms:
-        by_model[term.model].append(term)
+        by_size[term.size].append(term)
     parts = [
         (
-            float(_over_seeds(of_model, [term.paired.values for term in of_model])),
-            _freedom(of_model),
+            float(_over_units(of_size, [term.paired.values for term in of_size])),
+            _freedom(of_size),
         )
-        for of_model in by_model.values()
+        for of_size in by_size.values()
     ]
     views = [_sum(parts)]
     drawn = [term.paired.shifts for term in terms if term.paired.shifts is not None]
     has_examples = len(drawn) == len(terms)
     if has_examples:
         smallest = min(term.paired.examples for term in terms)
-        over_examples = _over_examples(list(by_model.values())), max(smallest - 1, 1)
+        over_examples = _over_examples(list(by_size.values())), max(smallest - 1, 1)
         views.append(_sum([*parts, over_examples]))
     half = max(_quantile(freedom) * math.sqrt(variance) for variance, freedom in views)
     sure = min((_positive(value, *view) for view in views), key=lambda p: abs(p - 0.5))
-    return Estimate(value, value - half, value + half, sure, fewest, has_examples)
+    return Estimate(value, value - half, value + half, sure, fewest, has_examples, unit)
+
+
+def over_sizes(x: Sequence[float], y: Sequence[float]) -> Estimate:
+    """Returns the least-squares slope of one mean per size, with an interval over sizes.
+
+    The interval holds where the sizes' true means lie on a line but for deviations that are
+    independent and normal with one variance: Student's, with two degrees of freedom fewer than
+    sizes. The deviations contain those between pretraining runs, of which each size has one.
+    """
+    means = np.asarray(y, np.float64)
+    slope, freedom = float(slope_weights(x) @ means), len(means) - 2
+    if freedom < 1:
+        return Estimate(slope, math.nan, math.nan, math.nan, len(means), False, SIZES)
+    centred = np.asarray(x, np.float64) - np.mean(x)
+    residual = means - means.mean() - slope * centred
+    variance = float(residual @ residual) / freedom / float(centred @ centred)
+    half = _quantile(freedom) * math.sqrt(variance)
+    sure = _positive(slope, variance, freedom)
+    return Estimate(slope, slope - half, slope + half, sure, len(means), False, SIZES)
 
 
 def slope_weights(x: Sequence[float]) -> np.ndarray:
@@ -181,42 +207,42 @@ def _percent(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(100 * numerator, denominator, out=zeros, where=denominator > 0)
 
 
-def _over_seeds(terms: Sequence[Term], arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns one model's variance [...] over seeds of the weighted sum of means of `arrays`.
+def _over_units(terms: Sequence[Term], arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns one size's variance [...] over units of the weighted sum of means of `arrays`.
 
-    Each array is [S, ...]. Terms covary in the seeds that they share. With one term this is the
+    Each array is [U, ...]. Terms covary in the units that they share. With one term this is the
     sample variance of its mean.
     """
-    seeds = sorted({seed for term in terms for seed in term.paired.seeds})
-    deviations = np.zeros((len(seeds), *arrays[0].shape[1:]))
+    units = sorted({unit for term in terms for unit in term.paired.units})
+    deviations = np.zeros((len(units), *arrays[0].shape[1:]))
     for term, array in zip(terms, arrays, strict=True):
         size = len(array)
-        index = [seeds.index(seed) for seed in term.paired.seeds]
+        index = [units.index(unit) for unit in term.paired.units]
         scale = term.weight / math.sqrt(size * (size - 1))
         deviations[index] += scale * (array - array.mean(axis=0))
     return (deviations**2).sum(axis=0)
 
 
-def _over_examples(models: Sequence[Sequence[Term]]) -> float:
-    """Returns the variance over draws of examples, less what the one over seeds contains.
+def _over_examples(sizes: Sequence[Sequence[Term]]) -> float:
+    """Returns the variance over draws of examples, less what the one over units contains.
 
     That is the covariance of different runs: how examples change all of them alike.
     """
     total, shared = np.zeros(1), 0.0
-    for terms in models:
+    for terms in sizes:
         drawn = [term.paired.shifts for term in terms if term.paired.shifts is not None]
         for term, array in zip(terms, drawn, strict=True):
             total = total + term.weight * array.mean(axis=0)
-        shared += float(_over_seeds(terms, drawn).mean())
+        shared += float(_over_units(terms, drawn).mean())
     return max(float(total.var()) - shared, 0.0)
 
 
 def _freedom(terms: Sequence[Term]) -> float:
-    """Returns one model's degrees of freedom: seeds less one, averaged over terms by weight."""
+    """Returns one size's degrees of freedom: units less one, averaged over terms by weight."""
     total = math.fsum(abs(term.weight) for term in terms)
     if not total:
         return 1.0
-    return math.fsum(abs(t.weight) * (len(t.paired.seeds) - 1) for t in terms) / total
+    return math.fsum(abs(t.weight) * (len(t.paired.units) - 1) for t in terms) / total
 
 
 def _sum(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:

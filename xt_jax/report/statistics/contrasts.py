@@ -13,10 +13,8 @@ import pandas as pd
 
 from xt_jax.errors import DataError
 from xt_jax.records.json_files import Malformed
-from xt_jax.report.statistics.bootstrap import Paired, shifts
-from xt_jax.report.statistics.collapse import Run
-from xt_jax.report.statistics.scores import on_same_examples, pairs
-from xt_jax.tasks.table import DIRECT
+from xt_jax.report.statistics.bootstrap import RUNS, SEEDS, Paired, shifts
+from xt_jax.report.statistics.scores import ENGLISH, comparable, pairs
 
 ExampleScores = Callable[[str, str], np.ndarray | None]  # of (run, data), see `xt_jax.records`
 Shifts = dict[tuple[str, str], np.ndarray]  # (run, data) -> [B]
@@ -28,21 +26,21 @@ _ROUNDING = 1e-3  # error of float32 scores, in percentage points
 
 @dataclass(frozen=True)
 class Contrast:
-    """The comparison of one model, intermediate task and target with direct fine-tuning.
+    """The comparison of one size, intermediate task and target with direct fine-tuning.
 
     Attributes:
-        pairs: rows of `scores.pairs` on the same examples; at least one.
-        collapsed: seeds in which either side is at chance.
+        size: the name of the model, or of all pretraining runs of one size.
+        pairs: rows of `scores.comparable`; at least one.
     """
 
-    model: str
+    size: str
+    family: str
     encoder_params: int
     total_params: int
     intermediate: str
     target: str
     metric: str
     pairs: list[Any]
-    collapsed: tuple[int, ...]
     shifts: Shifts
 
     @property
@@ -53,34 +51,56 @@ class Contrast:
     def languages(self) -> list[str]:
         return sorted({pair.language for pair in self.pairs})
 
-    @cached_property
-    def mean(self) -> Paired:
-        """The difference of each seed's mean over languages."""
-        return self._paired(self.pairs)
+    @property
+    def runs(self) -> list[str]:
+        """The pretraining runs."""
+        return sorted({pair.pretraining for pair in self.pairs})
 
     @cached_property
-    def mean_without_collapsed(self) -> Paired | None:
-        """`mean` without collapsed runs; None where fewer than two of several seeds remain."""
-        mean = without(self.mean, self.collapsed)
-        return mean if mean and len(mean.seeds) >= min(2, len(self.mean.seeds)) else None
+    def transfer(self) -> list[Any]:
+        """The pairs of all languages but English, which is trained on."""
+        return [pair for pair in self.pairs if pair.language != ENGLISH]
+
+    @cached_property
+    def mean(self) -> Paired | None:
+        """The mean difference over all languages but English; None where there is no other."""
+        return self._paired(self.transfer) if self.transfer else None
 
     def of(self, language: str) -> Paired:
-        """Returns the difference of each seed in one language."""
+        """Returns the difference in one language."""
         return self._paired([pair for pair in self.pairs if pair.language == language])
 
+    def of_run(self, run: str) -> Paired:
+        """Returns `mean` of one pretraining run, by seed."""
+        return self._paired([pair for pair in self.transfer if pair.pretraining == run])
+
     def _paired(self, pairs: Sequence[Any]) -> Paired:
-        by_seed: dict[int, list[Any]] = defaultdict(list)
+        """Returns means over languages by pretraining run, or by seed where there is one run."""
+        by_seed: dict[tuple[str, int], list[Any]] = defaultdict(list)
         for pair in pairs:
-            by_seed[pair.seed].append(pair)
-        seeds = tuple(sorted(by_seed))
-        values = [np.mean([p.value - p.value_direct for p in by_seed[seed]]) for seed in seeds]
-        shifted = [_mean([self._shift(pair) for pair in by_seed[seed]]) for seed in seeds]
+            by_seed[pair.pretraining, pair.seed].append(pair)
+        of_seeds = {
+            key: (
+                float(np.mean([pair.value - pair.value_direct for pair in of_seed])),
+                _mean([self._shift(pair) for pair in of_seed]),
+            )
+            for key, of_seed in sorted(by_seed.items())
+        }
+        runs = list(dict.fromkeys(run for run, _ in of_seeds))
+        several = len(runs) > 1
+        grouped = (
+            [[x for (of, _), x in of_seeds.items() if of == run] for run in runs]
+            if several
+            else [[x] for x in of_seeds.values()]
+        )
+        shifted = [_mean([shift for _, shift in group]) for group in grouped]
         known = [shift for shift in shifted if shift is not None]
         return Paired(
-            seeds,
-            np.array(values),
-            np.stack(known) if len(known) == len(seeds) else None,
+            tuple(runs) if several else tuple(seed for _, seed in of_seeds),
+            np.array([np.mean([value for value, _ in group]) for group in grouped]),
+            np.stack(known) if len(known) == len(grouped) else None,
             min(pair.n for pair in pairs),
+            RUNS if several else SEEDS,
         )
 
     def _shift(self, pair: Any) -> np.ndarray | None:
@@ -89,28 +109,20 @@ class Contrast:
         return None if after is None or direct is None else after - direct
 
 
-def contrasts(rows: pd.DataFrame, at_chance: set[Run], shifts: Shifts) -> Iterator[Contrast]:
-    """Yields the contrasts of one model, by target and then by intermediate task.
+def contrasts(rows: pd.DataFrame, shifts: Shifts) -> Iterator[Contrast]:
+    """Yields the contrasts of one size, by target and then by intermediate task.
 
     Args:
         rows: the rows of the first metric of each target.
         shifts: see `shifts_of`.
     """
     last = rows.iloc[-1]
-    about = last["model"], int(last["encoder_params"]), int(last["total_params"])
-    joined = on_same_examples(pairs(rows))
+    about = last["size"], last["family"], int(last["encoder_params"]), int(last["total_params"])
+    joined = comparable(pairs(rows))
     for target in rows["target"].unique():
         for name, of_task in joined[joined["target"] == target].groupby("intermediate", sort=False):
-            seeds = sorted(of_task["seed"].unique().tolist())
-            bad = [s for s in seeds if at_chance & {(name, target, s), (DIRECT, target, s)}]
             metric, listed = of_task["metric"].iloc[0], list(of_task.itertuples())
-            yield Contrast(*about, str(name), target, metric, listed, tuple(bad), shifts)
-
-
-def without(paired: Paired, seeds: Sequence[int]) -> Paired | None:
-    """Returns the differences of all seeds but the given ones; None where no seed is left."""
-    remaining = [seed for seed in paired.seeds if seed not in seeds]
-    return paired.of(remaining) if remaining else None
+            yield Contrast(*about, str(name), target, metric, listed, shifts)
 
 
 def shifts_of(

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from xt_jax.records.json_files import Malformed
 from xt_jax.records.results import Row
-from xt_jax.report.statistics.bootstrap import Estimate, Paired, Term, estimate, slope_weights
-from xt_jax.report.statistics.collapse import collapsed
-from xt_jax.report.statistics.contrasts import (
-    Contrast,
-    ExampleScores,
-    contrasts,
-    shifts_of,
-    without,
-)
-from xt_jax.report.statistics.families import MIN_SIZES, ladders
+from xt_jax.report.statistics.bootstrap import Estimate, Paired, Term, estimate
+from xt_jax.report.statistics.chance import not_learnt, share_at_chance
+from xt_jax.report.statistics.contrasts import Contrast, ExampleScores, contrasts, shifts_of
+from xt_jax.report.statistics.families import ladders
+from xt_jax.report.statistics.scaling import Scaling, scalings, slope_of
 from xt_jax.report.statistics.scores import CONFIDENCE, as_frame, direct_first, first_metrics
 
 
 @dataclass(frozen=True)
 class Gap:
-    """What an intermediate task adds to direct fine-tuning, paired by seed.
+    """What an intermediate task adds to direct fine-tuning, paired by run and seed.
 
     Attributes:
-        target, metric: "" for the mean over all targets on which the model has a gap.
-        language: "" for the mean over languages.
-        collapsed: seeds in which either side is at chance on English.
-        without_collapsed: the estimate from the other seeds; None where there are none, or where
-            `collapsed` is empty.
+        size: the model, or all pretraining runs of one size.
+        target, metric: "" for the mean over all targets on which the size has a gap.
+        language: "" for the mean over all languages but English.
+        chance_direct, chance_after: shares of the scores on either side that are at chance; NaN
+            for a mean over targets.
     """
 
-    model: str
+    size: str
     encoder_params: int
     total_params: int
     intermediate: str
@@ -43,20 +38,20 @@ class Gap:
     metric: str
     language: str
     estimate: Estimate
-    collapsed: tuple[int, ...] = ()
-    without_collapsed: Estimate | None = None
+    chance_direct: float = math.nan
+    chance_after: float = math.nan
 
 
 @dataclass(frozen=True)
 class Slope:
-    """How a gap (mean over languages) changes with the logarithm of the number of parameters.
+    """How a gap (mean over all languages but English) changes with the number of parameters.
 
     Attributes:
-        family: the family of models, as `families.family_of` names it.
+        family: of sizes that differ in nothing else.
         intermediate, target: "" for the mean over all that every size has.
         parameters: `encoder` (without embeddings) or `total`.
         sizes: the number of different sizes.
-        without_collapsed: as in `Gap`, from the sizes and tasks that keep at least two seeds.
+        estimate: points per tenfold number of parameters.
     """
 
     family: str
@@ -65,7 +60,6 @@ class Slope:
     parameters: str
     sizes: int
     estimate: Estimate
-    without_collapsed: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -73,23 +67,25 @@ class Findings:
     """Everything that a study shows.
 
     Attributes:
-        collapsed: (model, intermediate or `direct`, target, seed) of every run at chance.
+        not_learnt: the sizes that have not learnt an intermediate task, by task.
     """
 
     gaps: tuple[Gap, ...] = ()
     slopes: tuple[Slope, ...] = ()
-    collapsed: tuple[tuple[str, str, str, int], ...] = ()
+    scalings: tuple[Scaling, ...] = ()
+    not_learnt: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Multiplicity:
-    """How many of the intervals would exclude 0 by chance, and how many do.
+    """How many of the intervals shown would exclude 0 by chance, and how many do.
 
     Attributes:
-        tested: gaps on a single target, mean over languages, that have an interval.
+        tested: gaps on single targets, mean over languages, and slopes over the encoder's
+            parameters, that have an interval.
         by_chance: how many would exclude 0 if no intermediate task had an effect.
         excluding: how many do.
-        kept: the gaps that Benjamini and Hochberg (1995) keep, of which a share of at most
+        kept: those that Benjamini and Hochberg (1995) keep, of which a share of at most
             1 - CONFIDENCE is expected to be chance. The procedure allows for gaps that are
             positively dependent because they share their direct runs.
     """
@@ -97,7 +93,7 @@ class Multiplicity:
     tested: int
     by_chance: float
     excluding: int
-    kept: tuple[Gap, ...]
+    kept: tuple[Gap | Slope, ...]
 
 
 def find(
@@ -108,9 +104,10 @@ def find(
     """Computes the gaps and slopes of each target's first metric.
 
     Args:
-        rows: the rows that count, see `scores.one_setting`.
+        rows: the rows that count, see `scores.one_setting`, of the last checkpoint of each
+            pretraining run.
         example_scores: returns those of a run and a data set; where there are none, intervals are
-            from seeds alone.
+            from runs or seeds alone.
         malformed: called with the error of per-example scores that cannot be used, which are then
             left out.
 
@@ -120,140 +117,101 @@ def find(
     """
     rows = as_frame(rows)
     first = first_metrics(rows)
-    by_model = {str(model): of_model for model, of_model in first.groupby("model", sort=False)}
     shifts = shifts_of(first, example_scores, malformed)
-    at_chance = {m: collapsed(of_model.to_dict("records")) for m, of_model in by_model.items()}
-    comparisons = {m: list(contrasts(by_model[m], at_chance[m], shifts)) for m in by_model}
+    comparisons = {
+        str(size): list(contrasts(of_size, shifts))
+        for size, of_size in first.groupby("size", sort=False)
+    }
+    unlearnt = not_learnt(first)
+    families = {
+        family: [comparisons.get(size, []) for size in sizes]
+        for family, sizes in ladders(rows).items()
+    }
     return Findings(
-        tuple(gap for of_model in comparisons.values() for gap in _gaps(of_model)),
-        tuple(_slopes(ladders(rows), comparisons)),
-        tuple((model, *run) for model, runs in at_chance.items() for run in sorted(runs)),
+        tuple(gap for of_size in comparisons.values() for gap in _gaps(of_size)),
+        tuple(slope for name, sizes in families.items() for slope in _slopes(name, sizes)),
+        tuple(s for name, sizes in families.items() for s in scalings(name, sizes, unlearnt)),
+        unlearnt,
     )
 
 
-def multiplicity(gaps: Sequence[Gap]) -> Multiplicity:
-    """Counts how many gaps on single targets (means over languages) chance would show."""
-    tested = [g for g in gaps if g.target and not g.language and g.estimate.has_interval]
+def multiplicity(findings: Findings) -> Multiplicity:
+    """Counts how many of the gaps on single targets and of the slopes chance would show."""
+    shown: list[Gap | Slope] = [
+        *(gap for gap in findings.gaps if gap.target and not gap.language),
+        *(slope for slope in findings.slopes if slope.parameters == "encoder"),
+    ]
+    tested = [finding for finding in shown if finding.estimate.has_interval]
     error = 1 - CONFIDENCE
     ranked = sorted(tested, key=_p_value)
-    passed = [i for i, gap in enumerate(ranked, 1) if _p_value(gap) <= error * i / len(ranked)]
+    passed = [i for i, one in enumerate(ranked, 1) if _p_value(one) <= error * i / len(ranked)]
     return Multiplicity(
         len(tested),
         error * len(tested),
-        sum(gap.estimate.excludes_zero for gap in tested),
+        sum(finding.estimate.excludes_zero for finding in tested),
         tuple(ranked[: max(passed, default=0)]),
     )
 
 
-def _p_value(gap: Gap) -> float:
-    """Returns the two-sided p-value of a gap of 0."""
-    return 2 * min(gap.estimate.positive, 1 - gap.estimate.positive)
+def _p_value(finding: Gap | Slope) -> float:
+    """Returns the two-sided p-value of a gap or slope of 0."""
+    return 2 * min(finding.estimate.positive, 1 - finding.estimate.positive)
 
 
 def _gaps(comparisons: Sequence[Contrast]) -> Iterator[Gap]:
-    """Yields one model's gaps: means over languages, each language, means over targets."""
+    """Yields one size's gaps: means over languages, each language, means over targets."""
     for contrast in comparisons:
-        views = {"": contrast.mean, **{lang: contrast.of(lang) for lang in contrast.languages}}
-        for language, paired in views.items():
-            bad = tuple(seed for seed in contrast.collapsed if seed in paired.seeds)
-            good = without(paired, bad) if bad else None
-            yield Gap(
-                *_about(contrast),
-                contrast.target,
-                contrast.metric,
-                language,
-                _mean([paired]),
-                bad,
-                _mean([good]) if good else None,
-            )
+        about = (*_about(contrast), contrast.target, contrast.metric)
+        views = {"": contrast.transfer}
+        views |= {
+            language: [pair for pair in contrast.pairs if pair.language == language]
+            for language in contrast.languages
+        }
+        for language, pairs in views.items():
+            paired = contrast.of(language) if language else contrast.mean
+            if paired is None:
+                continue
+            n = [pair.n for pair in pairs]
+            sides = ([p.value_direct for p in pairs], [p.value for p in pairs])
+            shares = [share_at_chance(contrast.target, n, values) for values in sides]
+            yield Gap(*about, language, _mean([paired]), *shares)
     for name in direct_first({contrast.intermediate for contrast in comparisons}):
-        of_task = [contrast for contrast in comparisons if contrast.intermediate == name]
-        means = [contrast.mean_without_collapsed for contrast in of_task]
-        good_means = [mean for mean in means if mean is not None]
-        bad = tuple(sorted({seed for contrast in of_task for seed in contrast.collapsed}))
-        yield Gap(
-            *_about(of_task[0]),
-            "",
-            "",
-            "",
-            _mean([contrast.mean for contrast in of_task]),
-            bad,
-            _mean(good_means) if bad and good_means else None,
-        )
+        of_task = [c for c in comparisons if c.intermediate == name and c.mean is not None]
+        means = [contrast.mean for contrast in of_task if contrast.mean is not None]
+        if means:
+            yield Gap(*_about(of_task[0]), "", "", "", _mean(means))
 
 
 def _about(contrast: Contrast) -> tuple[str, int, int, str]:
     c = contrast
-    return c.model, c.encoder_params, c.total_params, c.intermediate
+    return c.size, c.encoder_params, c.total_params, c.intermediate
 
 
 def _mean(parts: Sequence[Paired]) -> Estimate:
     return estimate([Term(1 / len(parts), "", part) for part in parts])
 
 
-def _slopes(
-    families: dict[str, list[str]], comparisons: dict[str, list[Contrast]]
-) -> Iterator[Slope]:
+def _slopes(family: str, sizes: Sequence[Sequence[Contrast]]) -> Iterator[Slope]:
     """Yields slopes: means over everything first, then one intermediate task, target, or pair."""
-    for family, models in families.items():
-        of_models = [{c.key: c for c in comparisons.get(model, [])} for model in models]
-        every = list(dict.fromkeys(key for by_key in of_models for key in by_key))
-        common = [key for key in every if all(key in by_key for by_key in of_models)]
-        names = direct_first({name for name, _ in every})
-        targets = list(dict.fromkeys(target for _, target in every))
-        for name in ("", *names):
-            for target in ("", *targets):
-                if name and target:
-                    keys = [(name, target)]
-                else:
-                    keys = [k for k in common if name in ("", k[0]) and target in ("", k[1])]
-                have = [by_key for by_key in of_models if keys and all(k in by_key for k in keys)]
-                sizes = [[by_key[key] for key in keys] for by_key in have]
-                for parameters in ("encoder", "total"):
-                    slope = _slope(sizes, parameters)
-                    if slope is not None:
-                        yield Slope(family, name, target, parameters, *slope)
-
-
-def _slope(
-    sizes: Sequence[Sequence[Contrast]], parameters: str
-) -> tuple[int, Estimate, Estimate | None] | None:
-    """Returns the number of sizes, the slope, and the slope without collapsed runs.
-
-    None where there are too few sizes.
-    """
-    slope = _fitted([[(c, c.mean) for c in size] for size in sizes], parameters)
-    if slope is None:
-        return None
-    without_collapsed = None
-    if any(c.collapsed for size in sizes for c in size):
-        lost = {c.key for size in sizes for c in size if c.mean_without_collapsed is None}
-        if len(sizes[0]) == 1:
-            lost = set()  # a size is lost, not the pair at every size
-        good_sizes = [
-            [
-                (c, c.mean_without_collapsed)
-                for c in size
-                if c.mean_without_collapsed is not None and c.key not in lost
-            ]
-            for size in sizes
-        ]
-        without_collapsed = _fitted([size for size in good_sizes if size], parameters)
-    return len({_parameters(size[0], parameters) for size in sizes}), slope, without_collapsed
-
-
-def _fitted(sizes: Sequence[Sequence[tuple[Contrast, Paired]]], parameters: str) -> Estimate | None:
-    """Returns the least-squares slope of the sizes' means."""
-    x = [math.log10(_parameters(size[0][0], parameters)) for size in sizes]
-    if len(set(x)) < MIN_SIZES:
-        return None
-    return estimate(
-        [
-            Term(weight / len(size), contrast.model, paired)
-            for weight, size in zip(slope_weights(x).tolist(), sizes, strict=True)
-            for contrast, paired in size
-        ]
-    )
+    by_key = [{c.key: c for c in size if c.mean is not None} for size in sizes]
+    every = list(dict.fromkeys(key for of_size in by_key for key in of_size))
+    common = [key for key in every if all(key in of_size for of_size in by_key)]
+    names = direct_first({name for name, _ in every})
+    targets = list(dict.fromkeys(target for _, target in every))
+    for name in ("", *names):
+        for target in ("", *targets):
+            if name and target:
+                keys = [(name, target)]
+            else:
+                keys = [k for k in common if name in ("", k[0]) and target in ("", k[1])]
+            have = [of_size for of_size in by_key if keys and all(k in of_size for k in keys)]
+            chosen = [[of_size[key] for key in keys] for of_size in have]
+            for parameters in ("encoder", "total"):
+                params = [_parameters(size[0], parameters) for size in chosen]
+                means = [[c.mean for c in size if c.mean is not None] for size in chosen]
+                slope = slope_of(params, means)
+                if slope is not None:
+                    yield Slope(family, name, target, parameters, len(set(params)), slope)
 
 
 def _parameters(contrast: Contrast, parameters: str) -> int:

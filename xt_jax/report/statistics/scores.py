@@ -8,16 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from statistics import mean, stdev
+from typing import get_type_hints
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
 from xt_jax.records.results import Row
+from xt_jax.report.statistics.families import with_sizes
 from xt_jax.tasks.family import AT_LAYER
 from xt_jax.tasks.table import DIRECT, TASKS
 
 CONFIDENCE = 0.95
+ENGLISH = "en"  # the language that targets are trained on
 
 _RUN = ["model", "intermediate", "target", "seed"]
 _SCORE = [*_RUN, "language", "metric"]
@@ -26,7 +29,7 @@ _LAYER = AT_LAYER.format(metric="", layer="")
 
 def as_frame(rows: pd.DataFrame | Sequence[Row]) -> pd.DataFrame:
     """Returns the rows as a frame, which has all columns even without rows."""
-    return pd.DataFrame(rows, columns=list(Row.__annotations__))
+    return with_sizes(pd.DataFrame(rows, columns=list(get_type_hints(Row))))
 
 
 def one_setting(
@@ -88,23 +91,25 @@ def pairs(rows: pd.DataFrame) -> pd.DataFrame:
     """Joins rows after an intermediate task with the rows of direct fine-tuning.
 
     `value_direct`, `data_direct` and so on are of direct fine-tuning with the same model, target,
-    metric, seed and language.
+    metric, seed, language and choice of the layer.
     """
     on = ["model", "target", "metric", "seed", "language"]
     direct = rows[rows["intermediate"] == DIRECT]
     return rows[rows["intermediate"] != DIRECT].merge(direct, on=on, suffixes=("", "_direct"))
 
 
-def on_same_examples(joined: pd.DataFrame) -> pd.DataFrame:
-    """Returns the `pairs` whose two sides were scored on the same examples."""
-    return joined[joined["data"] == joined["data_direct"]]
+def comparable(joined: pd.DataFrame) -> pd.DataFrame:
+    """Returns the `pairs` whose two sides had one recipe and were scored on the same examples."""
+    return joined[
+        (joined["data"] == joined["data_direct"]) & (joined["recipe"] == joined["recipe_direct"])
+    ]
 
 
 class Grid:
     """The scores of one model, target and metric, and their gaps to direct fine-tuning.
 
     Attributes:
-        seeds, languages: S and L of them, sorted.
+        seeds, languages: S and L of them, sorted; of several pretraining runs, run and seed.
         scores: an array [S, L] for each intermediate task, direct first; NaN where not scored.
         gaps: an array [S, L] for each intermediate task but direct: the difference to direct
             fine-tuning; NaN unless both were scored on the same examples. {} without direct.
@@ -113,13 +118,13 @@ class Grid:
 
     def __init__(self, rows: pd.DataFrame):
         names = direct_first(set(rows["intermediate"]))
-        self.seeds, seed = np.unique(rows["seed"], return_inverse=True)
+        self.seeds, seed = np.unique(_units(rows), return_inverse=True)
         self.languages, language = np.unique(rows["language"].astype(str), return_inverse=True)
         place = [names.index(name) for name in rows["intermediate"]], seed, language
         values = np.full((len(names), len(self.seeds), len(self.languages)), np.nan)
         values[place] = rows["value"]
         data = np.full(values.shape, "", object)
-        data[place] = rows["data"]
+        data[place] = rows["data"].str.cat(rows["recipe"], "\n")
         self.scores = dict(zip(names, values, strict=True))
         self.gaps: dict[str, np.ndarray] = {}
         self.other_examples: set[str] = set()
@@ -129,6 +134,14 @@ class Grid:
             self.gaps = dict(zip(names[1:], gaps[1:], strict=True))
             unlike = ((data != "") & (data[0] != "") & ~same).any(axis=(0, 1))
             self.other_examples = set(self.languages[unlike].tolist())
+
+
+def _units(rows: pd.DataFrame) -> np.ndarray:
+    """Returns the seed of each row, with its pretraining run where there are several."""
+    seeds = rows["seed"].to_numpy()
+    if rows["pretraining"].nunique() < 2:
+        return seeds
+    return (rows["pretraining"] + " " + rows["seed"].astype(str)).to_numpy(str)
 
 
 def seed_means(values: np.ndarray) -> np.ndarray:
