@@ -39,11 +39,14 @@ _LEFT_OUT = (
 Spread = Callable[[np.ndarray], float]  # of values over seeds
 
 
-def model_tables(model: Model) -> Part:
+def model_tables(model: Model, *, folded: bool = False) -> Part:
     """Returns means over languages with gaps to direct fine-tuning, then the details.
 
     A number is the mean over languages for each seed, then over seeds. A gap takes the languages
     and seeds that both sides have, scored on the same examples.
+
+    Args:
+        folded: whether the means are among the details, too.
     """
     title = (
         f"{model.name}: {model.encoder_params / 1e6:.2f} M encoder parameters, "
@@ -59,6 +62,8 @@ def model_tables(model: Model) -> Part:
         if layers:
             details.append(Heading(3, f"{target}, {metric} by layer, mean over languages"))
             details += _by_layer(layers, grid, metric)
+    if folded:
+        blocks, details = [], [*blocks, *details]
     return Part(title, (*blocks, Folded(f"{model.name}: every language and layer", tuple(details))))
 
 

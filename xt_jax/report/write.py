@@ -29,6 +29,7 @@ from xt_jax.report.model_tables import model_tables
 from xt_jax.report.plots import Drawing
 from xt_jax.report.study_results import MEAN, StudyResults, read_study
 
+_FEW = 2  # models whose tables are on the page itself
 _CHANCE = (
     "Shares of the scores (languages other than English, runs and seeds) that take no learning: "
     "one label for all, any span, one tag. They stay in every number of this report."
@@ -108,7 +109,7 @@ def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]
             *([Text(_LANGUAGES)] if groups else []),
             *_folded("Means of scripts and families, smallest and largest model", groups),
         ],
-        "XTREME's table": benchmark_tables(study),
+        "XTREME's table": _few(study, "The table of all models", benchmark_tables(study)),
         "Published figures": published_table(study),
         "Scores": [],
         "Retrieval by layer": [],
@@ -122,8 +123,13 @@ def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]
     return [
         *answer(study, pictures[""]),
         *(part for part in every if part.blocks),
-        *(model_tables(model) for model in study.models),
+        *(model_tables(model, folded=len(study.models) > _FEW) for model in study.models),
     ]
+
+
+def _few(study: StudyResults, summary: str, blocks: Sequence[Block]) -> list[Block]:
+    """Returns the blocks, folded where they are of many models."""
+    return list(blocks) if len(study.models) <= _FEW else _folded(summary, blocks)
 
 
 def _folded(summary: str, blocks: Sequence[Block]) -> list[Block]:
