@@ -233,7 +233,7 @@ def test_equal_scores_give_the_lowest_rate_and_an_end_of_the_sweep_is_warned_of(
     phase = choice(trainer, monkeypatch)
     assert phase.recipe.learning_rate == phase.parts[0].recipe.learning_rate == best
     assert trainer.asked == [(rate, 7) for rate in sorted(scores)]
-    assert f"learning rate {best:g} of" in caplog.text
+    assert f"learning rate {best:g}: by accuracy on English dev, 1 gives" in caplog.text
     assert ("at the end of the sweep" in caplog.text) == warned
     caplog.clear()
     assert choice(trainer, monkeypatch) == phase

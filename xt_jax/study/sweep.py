@@ -107,10 +107,10 @@ def _record(
         return
     atomic_write_text(home / FILE, text)
     scores = ", ".join(
-        f"{rate:g}: {checkpoint.score:.2f}" if checkpoint else f"{rate:g}: not finite"
+        f"{rate:g} gives {checkpoint.score:.2f}" if checkpoint else f"{rate:g} diverges"
         for rate, checkpoint in found.items()
     )
-    logging.info("%s: learning rate %g of %s (%s)", home.name, best, scores, chosen.selected_by)
+    logging.info("%s: learning rate %g: by %s, %s", home.name, best, chosen.selected_by, scores)
     if best in (min(found), max(found)):
         logging.warning(
             "%s: the best learning rate %g is at the end of the sweep, so a better one may lie "
