@@ -170,11 +170,24 @@ def test_a_sweep_takes_over_what_was_trained_at_one_rate(study, whole, tmp_path)
     finish(study, alone, "--config.intermediates=direct", f"--workdir={tmp_path}")
     before = phases_of(tmp_path).keys()
     assert len(before) == len(SEEDS)
-    finish(study, "--config.intermediates=direct", f"--workdir={tmp_path}")
+    for _ in range(2):
+        finish(study, "--config.intermediates=direct", f"--workdir={tmp_path}")
+        expected, rows = (of_direct(folder, "xnli") for folder in (whole, tmp_path))
+        recipes = dict.fromkeys(row["recipe"] for row in rows)
+        fixed, chosen = ([row for row in rows if row["recipe"] == each] for each in recipes)
+        assert chosen == expected  # the report takes the last
+        assert [{**row, "recipe": ""} for row in fixed] == [{**row, "recipe": ""} for row in chosen]
     swept = phases_of(tmp_path).keys()
     assert before < swept
     assert swept == {name for name in phases_of(whole) if name.startswith("xnli-s")}
     assert all(trained(tmp_path, name) == trained(whole, name) for name in swept)
+
+
+def of_direct(workdir: Path, target: str) -> list[dict]:
+    """Returns the rows of the target after no intermediate task, in the order of the file."""
+    lines = (workdir / "results.jsonl").read_text().splitlines()
+    rows = list(map(json.loads, lines))
+    return [r for r in rows if (r["intermediate"], r["target"]) == ("direct", target)]
 
 
 class FakeTrainer:

@@ -142,18 +142,19 @@ class TargetRecord:
         return {(self._run, _short(dataset.key)) for dataset in self.data.scored}
 
     def recorded(self) -> Names:
-        """Returns the data sets that this checkpoint has rows for under this seed.
+        """Returns the data sets that this checkpoint has rows for under this seed and recipe.
 
-        Rows of another seed are copied to this one: an encoder that is scored without any training
-        is the same for all seeds.
+        Rows are copied from another seed, as an encoder that is scored without any training is the
+        same for all seeds, and from another recipe, as a sweep may choose what was trained before.
         """
         by_seed = self._whole_sets()
-        recorded = set(by_seed.pop(self.seed, {}))
-        for seed in sorted(by_seed):
+        recorded: Names = set()
+        for seed in sorted(by_seed, key=lambda seed: (seed != self.seed, seed)):
             for name, rows in by_seed[seed].items():
-                if name not in recorded:
-                    self.append_rows([Row({**row, "seed": self.seed}) for row in rows])
-                    recorded.add(name)
+                if name not in recorded and self._own(rows[-1]) != rows[-1]:
+                    latest = {row["metric"]: row for row in rows}.values()
+                    self.append_rows([self._own(row) for row in latest])
+                recorded.add(name)
         return recorded
 
     def missing(self, recorded: Names) -> set[str]:
@@ -299,13 +300,19 @@ class TargetRecord:
         if self.data.train is None:
             common["layer"] = layer
             common["layer_chosen"] = how_chosen(self.data.retrieval)
-            if self.data.retrieval_key:
-                common["recipe"] = _short(self.data.retrieval_key)
-        else:
-            common["recipe"] = _short(trainer.recipe(target_phase(self.data)))
+        common = self._own(common)
         return [
             Row({**common, "metric": metric, "value": value}) for metric, value in scores.items()
         ]
+
+    def _own(self, row: Row) -> Row:
+        """Returns the row as one of this seed and recipe; retrieval as published names none."""
+        own, recipe = Row({**row, "seed": self.seed}), self.data.retrieval_key
+        if self.data.train is not None:
+            recipe = self.study.trainer.recipe(target_phase(self.data))
+        if recipe:
+            own["recipe"] = _short(recipe)
+        return own
 
 
 def _row_name(dataset: Dataset) -> tuple[str, str]:
