@@ -8,7 +8,10 @@ follows. It leaves a folder of the best weights, which --config.model.name accep
 copies them to where --config.model.name=mini-64 finds them, with a model card.
 
 Options after the colon: `size`, `steps` (0: the size's default below), `batch` (lines a step; the
-default is about 2,000 tokens). For your own text: --config.data.source=files and
+default is about 2,000 tokens), `run` (another number gives other first weights, another order and
+other masks: a further pretraining run of that size, named mini-64-s1 in tables). With
+--config.train.keep_steps=1000 and so on the checkpoints after these steps are kept, too, as
+folders that --config.models accepts. For your own text: --config.data.source=files and
 --config.data.dir=DIR with mlm/train-<lang>.txt and mlm/dev-<lang>.txt; without
 --config.model.tokenizer the mini world's tokenizer is used.
 """
@@ -31,7 +34,7 @@ SIZES = {
 
 
 def get_config(arg: str | None = None) -> Config:
-    options = parse_arg(arg, size="mini-64", steps=0, batch=48)
+    options = parse_arg(arg, size="mini-64", steps=0, batch=48, run=0)
     if options["size"] not in SIZES:
         raise ConfigError(
             f"`{options['size']}` is not a size of the mini encoders.",
@@ -41,11 +44,12 @@ def get_config(arg: str | None = None) -> Config:
     learning_rate, steps = SIZES[options["size"]]
     steps = options["steps"] or steps
     return Config(
-        model=ModelConfig(name=options["size"], random_init=True),
+        model=ModelConfig(name=options["size"], random_init=True, random_seed=options["run"]),
         data=DataConfig(source="mini"),
         train=TrainConfig(save_every_steps=2000, log_every=200),
         intermediates=("mlm",),
         targets=(NONE,),
+        seed=options["run"],
         intermediate=RecipeOverrides(
             learning_rate=learning_rate,
             steps=steps,

@@ -59,6 +59,10 @@ class Selection:
 
     score: Callable[[nnx.State], float]
     saved: list[int] | None = None
+    kept: list[int] = dataclasses.field(default_factory=list)
+
+    def keep(self, member: int, params: nnx.State, step: int) -> None:
+        self.kept.append(step)
 
     def keep_best(self, member: int, params: nnx.State, step: int, needed: set[int]) -> None:
         if self.saved is not None:
