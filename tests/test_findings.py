@@ -310,6 +310,31 @@ def test_only_the_last_checkpoint_of_a_pretraining_run_counts():
     assert last.checkpoints.empty
 
 
+def test_retrieval_has_a_contrast_for_each_choice_of_its_layer():
+    study, other = Study(13), Study(25)
+    alone = [results_of(one.rows, lambda run, data: None) for one in (study, other)]
+    for row in study.rows:
+        if row["target"] == "tatoeba":
+            row |= {"layer": 1, "layer_chosen": "published"}
+    for row in other.rows:
+        if row["target"] == "tatoeba":
+            key = {"run": f"dev {row['run']}", "layer": 2, "layer_chosen": "dev", "recipe": "dev"}
+            study.rows.append({**row, **key})
+    found = results_of(study.rows, lambda run, data: None)
+    fits = {fit.contrast: fit for fit in found.findings.scalings}
+    assert list(fits) == [
+        "trained targets",
+        "retrieval, published layer",
+        "retrieval, layer chosen on dev",
+        "best intermediate task per target",
+    ]
+    for name, expected in zip(list(fits)[1:3], alone, strict=True):
+        (retrieval,) = (f for f in expected.findings.scalings if f.contrast == "retrieval")
+        assert fits[name].units == retrieval.units
+        assert fits[name].slope == retrieval.slope
+    assert fits["trained targets"] == alone[0].findings.scalings[0]
+
+
 def test_unlike_recipes_are_not_compared():
     study = Study(9)
     for row in study.rows:

@@ -190,7 +190,8 @@ def results_of(
     malformed: Malformed | None = None,
 ) -> StudyResults:
     """Computes the results of a study from all of its rows; see `read_study`."""
-    kept, left_out = one_setting(as_frame(rows), set(only))
+    frame = as_frame(rows)
+    kept, left_out = one_setting(frame, set(only))
     last = is_last(kept)
     models = []
     for name, of_size in kept[last].groupby("size", sort=False):
@@ -201,7 +202,10 @@ def results_of(
     models.sort(key=lambda m: (m.family, m.encoder_params, m.name))
     along = kept[kept["pretraining"].isin(kept["pretraining"][~last])]
     study = StudyResults(tuple(models), Findings(), tuple(phases), command, along)
-    return replace(study, findings=find(study.rows, scores, malformed))
+    chosen = frame[frame["layer_chosen"].notna()].groupby("layer_chosen", sort=False)
+    by_layer = {str(how): one_setting(of_layer)[0] for how, of_layer in chosen}
+    finals = {how: of_layer[is_last(of_layer)] for how, of_layer in by_layer.items()}
+    return replace(study, findings=find(study.rows, scores, malformed, finals))
 
 
 def _command(folder: epath.Path, malformed: Malformed | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -12,7 +12,7 @@ from xt_jax.records.json_files import Malformed
 from xt_jax.records.results import Row
 from xt_jax.report.statistics.bootstrap import Estimate, Paired, Term, estimate
 from xt_jax.report.statistics.chance import not_learnt, share_at_chance
-from xt_jax.report.statistics.contrasts import Contrast, ExampleScores, contrasts, shifts_of
+from xt_jax.report.statistics.contrasts import Contrast, ExampleScores, Shifts, contrasts, shifts_of
 from xt_jax.report.statistics.families import ladders
 from xt_jax.report.statistics.scaling import Scaling, scalings, slope_of
 from xt_jax.report.statistics.scores import CONFIDENCE, as_frame, direct_first, first_metrics
@@ -100,6 +100,7 @@ def find(
     rows: pd.DataFrame | Sequence[Row],
     example_scores: ExampleScores,
     malformed: Malformed | None = None,
+    by_layer: Mapping[str, pd.DataFrame] | None = None,
 ) -> Findings:
     """Computes the gaps and slopes of each target's first metric.
 
@@ -110,6 +111,7 @@ def find(
             from runs or seeds alone.
         malformed: called with the error of per-example scores that cannot be used, which are then
             left out.
+        by_layer: the rows of retrieval for each way in which its layer was chosen.
 
     Raises:
         DataError: damaged per-example scores, or others than the row's, unless `malformed` is
@@ -117,22 +119,28 @@ def find(
     """
     rows = as_frame(rows)
     first = first_metrics(rows)
-    shifts = shifts_of(first, example_scores, malformed)
-    comparisons = {
+    layers = {how: first_metrics(of_layer) for how, of_layer in (by_layer or {}).items()}
+    shifts = shifts_of(pd.concat([first, *layers.values()]), example_scores, malformed)
+    comparisons = _comparisons(first, shifts)
+    retrieval = {how: _comparisons(of_layer, shifts) for how, of_layer in layers.items()}
+    unlearnt = not_learnt(first)
+    slopes: list[Slope] = []
+    fits: list[Scaling] = []
+    for family, sizes in ladders(rows).items():
+        of_sizes = [comparisons.get(size, []) for size in sizes]
+        of_layers = {how: [by.get(size, []) for size in sizes] for how, by in retrieval.items()}
+        slopes += _slopes(family, of_sizes)
+        fits += scalings(family, of_sizes, of_layers, unlearnt)
+    gaps = tuple(gap for of_size in comparisons.values() for gap in _gaps(of_size))
+    return Findings(gaps, tuple(slopes), tuple(fits), unlearnt)
+
+
+def _comparisons(first: pd.DataFrame, shifts: Shifts) -> dict[str, list[Contrast]]:
+    """Returns the contrasts of each size."""
+    return {
         str(size): list(contrasts(of_size, shifts))
         for size, of_size in first.groupby("size", sort=False)
     }
-    unlearnt = not_learnt(first)
-    families = {
-        family: [comparisons.get(size, []) for size in sizes]
-        for family, sizes in ladders(rows).items()
-    }
-    return Findings(
-        tuple(gap for of_size in comparisons.values() for gap in _gaps(of_size)),
-        tuple(slope for name, sizes in families.items() for slope in _slopes(name, sizes)),
-        tuple(s for name, sizes in families.items() for s in scalings(name, sizes, unlearnt)),
-        unlearnt,
-    )
 
 
 def multiplicity(findings: Findings) -> Multiplicity:

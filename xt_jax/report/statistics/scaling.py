@@ -10,7 +10,7 @@ Dimensions: K sizes, U units of a size.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,7 +34,15 @@ from xt_jax.tasks.table import TASKS
 TRAINED = "trained targets"
 RETRIEVAL = "retrieval"
 BEST = "best intermediate task per target"
+LAYERS = {
+    "published": ", published layer",
+    "dev": ", layer chosen on dev",
+    "fixed": ", one layer",
+}
 _BAND = 21  # points along a line
+
+Wanted = Callable[[str], bool]  # of a target
+Combined = Callable[[list[Contrast]], Paired | None]  # of one size
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Scaling:
     """One contrast against model size, within one family.
 
     Attributes:
-        contrast: TRAINED, RETRIEVAL or BEST; means over all languages but English.
+        contrast: TRAINED, RETRIEVAL (with its layer) or BEST; means over all languages but English.
         intermediates: the tasks that are averaged, or chosen from.
         targets: the targets that are averaged.
         sizes, encoder_params: [K], ascending.
@@ -93,31 +101,38 @@ class Scaling:
 
 
 def scalings(
-    family: str, sizes: Sequence[Sequence[Contrast]], not_learnt: Collection[str]
+    family: str,
+    sizes: Sequence[Sequence[Contrast]],
+    by_layer: Mapping[str, Sequence[Sequence[Contrast]]],
+    not_learnt: Collection[str],
 ) -> Iterator[Scaling]:
     """Yields the contrasts of a family whose intermediate tasks and targets every size has.
 
     Args:
         sizes: the comparisons of each size, ascending.
+        by_layer: those of retrieval for each way in which its layer was chosen (`published`,
+            `dev`, `fixed`); {} where rows do not say, which then count as they are.
         not_learnt: intermediate tasks that a size has not learnt, which are left out of all.
     """
-    every = [{c.key: c for c in size if c.mean is not None} for size in sizes]
-    by_key = [of_size for of_size in every if of_size]
-    if not by_key:
-        return
-    common = [
-        key
-        for key in by_key[0]
-        if key[0] not in not_learnt and all(key in of_size for of_size in by_key)
+    retrieval = {LAYERS[how]: of_sizes for how, of_sizes in by_layer.items()}
+    wanted: list[tuple[str, Sequence[Sequence[Contrast]], Wanted, Combined]] = [
+        (TRAINED, sizes, _is_trained, mean_over),
+        *(
+            (f"{RETRIEVAL}{layer}", of_sizes, lambda target: not _is_trained(target), mean_over)
+            for layer, of_sizes in (retrieval or {"": sizes}).items()
+        ),
+        (BEST, sizes, lambda target: True, best_on_other_seeds),
     ]
-    trained = [key for key in common if key[1] in TASKS and TASKS[key[1]].train]
-    untrained = [key for key in common if key not in trained]
-    made: dict[str, tuple[list, Callable[[list[Contrast]], Paired | None]]] = {
-        TRAINED: (trained, mean_over),
-        RETRIEVAL: (untrained, mean_over),
-        BEST: (common, best_on_other_seeds),
-    }
-    for contrast, (keys, combined) in made.items():
+    for contrast, of_sizes, is_wanted, combined in wanted:
+        every = [{c.key: c for c in size if c.mean is not None} for size in of_sizes]
+        by_key = [of_size for of_size in every if of_size]
+        keys = [
+            key
+            for key in (by_key[0] if by_key else ())
+            if key[0] not in not_learnt
+            and is_wanted(key[1])
+            and all(key in of_size for of_size in by_key)
+        ]
         paired = [combined([of_size[key] for key in keys]) for of_size in by_key if keys]
         known = [of_size for of_size in paired if of_size is not None]
         if not known or len(known) < len(by_key):
@@ -145,6 +160,10 @@ def scalings(
             leave_one_out_errors(params, means),
             tuple(left_out(names, x, means)),
         )
+
+
+def _is_trained(target: str) -> bool:
+    return target in TASKS and bool(TASKS[target].train)
 
 
 def slope_of(params: Sequence[int], sizes: Sequence[Sequence[Paired]]) -> Estimate | None:
