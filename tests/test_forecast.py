@@ -172,3 +172,9 @@ def test_a_task_whose_size_is_not_known():
         forecast._official(Config(intermediates=("mnli+mlm",)))
     with pytest.raises(ConfigError, match="`mnl` is not a task"):
         forecast._official(Config(intermediates=("mnl",)))
+
+
+def test_a_shard_without_a_job_costs_nothing(tmp_path):
+    config = Config(model=ModelConfig("base"), intermediates=("direct",), targets=("pawsx",))
+    config.shard = "2/2"
+    assert "0 jobs, part 2/2" in forecast.forecast(config, str(tmp_path), 0.4)

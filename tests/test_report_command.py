@@ -45,7 +45,7 @@ def test_the_files_of_a_report_lie_in_the_output_folder(tmp_path, capsys):
     assert len(list((tmp_path / "study").iterdir())) == 2
     shown = capsys.readouterr().out
     assert "From 3 sizes" in shown
-    assert "## mini-48" in shown  # the table, but neither pictures nor what a page folds
+    assert "| trained targets" in shown  # but neither pictures nor what a page folds
     assert not {"## Scores", "### xquad, f1"} & set(shown.splitlines())
     assert "![" not in shown
     assert str(tmp_path / "out" / "report.html") in shown

@@ -165,7 +165,7 @@ def _graph(config: Config, jobs: Sequence[Job]) -> str:
     starts = dict.fromkeys(job.intermediate for job in jobs)
     lines = [f"{len(jobs)} jobs" + (f", part {config.shard}" if config.shard else "")]
     targets = ", ".join(following) or "(no target)"
-    width = max(map(len, starts))
+    width = max(map(len, starts), default=0)  # a shard may have no job
     for name in starts:
         start = "the encoder" if name == DIRECT else f"train {name}"
         lines.append(f"  {start:<{max(width + 6, 11)}} -> {targets}")
