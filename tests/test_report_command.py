@@ -37,10 +37,10 @@ def test_the_files_of_a_report_lie_in_the_output_folder(tmp_path, capsys):
     append_rows(tmp_path / "study" / "results-2-of-2.jsonl", ROWS[half:])
     run(tmp_path / "study", tmp_path / "out")
     names = ("gap_by_size", "heat_map", "languages_by_script", "languages_by_family", "scores")
-    names += ("contrasts",)
+    names += ("contrasts", "matching")
     pictures = {f"{name}.{suffix}" for name in names for suffix in ("svg", "png")}
     texts = {"report.md", "report.html", "gaps.csv", "slopes.csv", "results.csv", "languages.csv"}
-    texts |= {"contrasts.csv"}
+    texts |= {"contrasts.csv", "matching.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == pictures | texts
     assert len(list((tmp_path / "study").iterdir())) == 2
     shown = capsys.readouterr().out
@@ -113,7 +113,15 @@ def test_spreadsheets_have_every_number():
     study = analysed(ROWS, phases=phase_logs(("mini-48",), 1))
     sheets = csv_files(study)
     assert list(sheets) == [
-        *("results.csv", "gaps.csv", "slopes.csv", "contrasts.csv", "languages.csv", "cost.csv")
+        *(
+            "results.csv",
+            "gaps.csv",
+            "slopes.csv",
+            "contrasts.csv",
+            "matching.csv",
+            "languages.csv",
+            "cost.csv",
+        )
     ]
     results = read(sheets["results.csv"])
     assert {tuple(line[name] for name in ROWS[0]) for line in results} == {

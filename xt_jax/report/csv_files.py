@@ -25,6 +25,7 @@ def csv_files(study: StudyResults) -> dict[str, str]:
         "gaps.csv": pd.DataFrame(map(_cells, study.findings.gaps), dtype=object),
         "slopes.csv": pd.DataFrame(map(_cells, study.findings.slopes), dtype=object),
         "contrasts.csv": pd.DataFrame(_points(study), dtype=object),
+        "matching.csv": pd.DataFrame(study.matched),
         "languages.csv": study.language_gains,
         "cost.csv": pd.DataFrame(phases, columns=cost),
     }

@@ -21,6 +21,7 @@ from xt_jax.report.figures.gaps import are_apart, gap_figure
 from xt_jax.report.figures.heat_map import heat_map
 from xt_jax.report.figures.languages import language_figure
 from xt_jax.report.figures.layers import layer_figure, sweeps
+from xt_jax.report.figures.matching import matching_figure
 from xt_jax.report.figures.scaling import scaling_figure
 from xt_jax.report.figures.scores import score_figure
 from xt_jax.report.figures.style import Style, in_parts, styles_of
@@ -28,6 +29,7 @@ from xt_jax.report.study_results import MEAN, Model, StudyResults, sizes_of
 from xt_jax.tasks.table import DIRECT
 
 _MIN_GAP_SIZES = 2
+_MIN_POINTS = 3  # checkpoints whose gaps are drawn against their direct scores
 _MAX_MAPS = 8  # models in one picture
 
 _STYLE = {
@@ -67,6 +69,7 @@ def drawings(study: StudyResults) -> list[Drawing]:
     scores = partial(score_figure, study.families, styles)
     return [
         *_scalings(study),
+        *_matching(study),
         *_gaps(study, styles),
         *_maps(study),
         *_languages(study, styles),
@@ -104,6 +107,12 @@ def _scalings(study: StudyResults) -> Iterator[Drawing]:
         name = "contrasts" if i == 1 else f"contrasts-family-{i}"
         title = f"The answer: contrasts against model size{of_family}"
         yield Drawing(name, title, "", partial(scaling_figure, fits))
+
+
+def _matching(study: StudyResults) -> Iterator[Drawing]:
+    if len({(point.pretraining, point.steps) for point in study.matched}) >= _MIN_POINTS:
+        title = "Gap against the direct score, by size"
+        yield Drawing("matching", title, "Slopes", partial(matching_figure, study.matched))
 
 
 def _gaps(study: StudyResults, styles: Styles) -> Iterator[Drawing]:

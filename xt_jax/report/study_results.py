@@ -20,6 +20,7 @@ from xt_jax.report.phase_logs import PhaseLog, read_phases
 from xt_jax.report.statistics.contrasts import ExampleScores
 from xt_jax.report.statistics.families import is_last
 from xt_jax.report.statistics.findings import Findings, Gap, Slope, find
+from xt_jax.report.statistics.matching import Point, matched
 from xt_jax.report.statistics.scaling import Scaling
 from xt_jax.report.statistics.scores import (
     Grid,
@@ -129,6 +130,11 @@ class StudyResults:
     ) -> Slope | None:
         """Returns one slope; `MEAN` is the mean over intermediate tasks or targets."""
         return self._slopes.get((family, intermediate, target, parameters))
+
+    @cached_property
+    def matched(self) -> list[Point]:
+        """The direct score and the gap of every checkpoint of every pretraining run."""
+        return list(matched(pd.concat([self.rows, self.checkpoints]).drop_duplicates()))
 
     @cached_property
     def target_gaps(self) -> list[Gap]:

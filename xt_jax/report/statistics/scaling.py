@@ -116,9 +116,9 @@ def scalings(
     """
     retrieval = {LAYERS[how]: of_sizes for how, of_sizes in by_layer.items()}
     wanted: list[tuple[str, Sequence[Sequence[Contrast]], Wanted, Combined]] = [
-        (TRAINED, sizes, _is_trained, mean_over),
+        (TRAINED, sizes, is_trained, mean_over),
         *(
-            (f"{RETRIEVAL}{layer}", of_sizes, lambda target: not _is_trained(target), mean_over)
+            (f"{RETRIEVAL}{layer}", of_sizes, lambda target: not is_trained(target), mean_over)
             for layer, of_sizes in (retrieval or {"": sizes}).items()
         ),
         (BEST, sizes, lambda target: True, best_on_other_seeds),
@@ -162,7 +162,8 @@ def scalings(
         )
 
 
-def _is_trained(target: str) -> bool:
+def is_trained(target: str) -> bool:
+    """Returns whether an encoder is trained on the target before it is scored."""
     return target in TASKS and bool(TASKS[target].train)
 
 
