@@ -151,7 +151,7 @@ def test_numbers_that_are_not_there_are_empty():
 
 
 def test_the_contrasts_can_be_computed_again_from_the_spreadsheets():
-    """With pandas and statsmodels alone, from the scores."""
+    """Contrasts that pandas and statsmodels compute from results.csv equal the report's."""
     study = analysed(study_rows(THREE, ("direct", "mnli", "squad"), seeds=2))
     sheets = {name: pd.read_csv(io.StringIO(text)) for name, text in csv_files(study).items()}
     scores = sheets["results.csv"].query("language != 'en'")

@@ -51,7 +51,7 @@ def covers(found: Estimate, truth: float) -> bool:
 @pytest.mark.parametrize("deviation", DEVIATIONS)
 @pytest.mark.parametrize("runs", [1, 3, 5])
 def test_slopes_cover_the_truth_whatever_the_pretraining_runs_do(runs, deviation):
-    """With one run a size the interval is over sizes, and holds because they lie on a line."""
+    """Intervals of slopes over runs, or from one run each over sizes on a line, cover 95 %."""
     rng = np.random.default_rng(runs)
     found = [
         slope_of(PARAMS, [[size] for size in study(rng, runs, deviation, -3.0)])
@@ -115,7 +115,7 @@ def test_a_line_lacks_fit_as_often_as_it_should_by_chance(deviation):
 @pytest.mark.parametrize("deviation", DEVIATIONS)
 @pytest.mark.parametrize("runs", [3, 5])
 def test_the_best_intermediate_task_is_not_overrated(runs, deviation):
-    """Of tasks without any effect the best one, chosen on the run's other seed, has none either."""
+    """Where no intermediate task has an effect, the interval of the best one's gap covers 0."""
     rng = np.random.default_rng(50 + runs)
     found = []
     for _ in range(TIMES):

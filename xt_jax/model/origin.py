@@ -32,8 +32,7 @@ class Origin(NamedTuple):
 
 def write(folder: epath.Path, origin: Origin) -> None:
     """Writes the record into the folder of an encoder's weights."""
-    fields = ", ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in origin._asdict().items())
-    atomic_write_text(folder / FILE, f"{{{fields}}}\n")
+    atomic_write_text(folder / FILE, json.dumps(origin._asdict()) + "\n")
 
 
 def read(folder: epath.PathLike) -> Origin | None:
@@ -46,14 +45,13 @@ def read(folder: epath.PathLike) -> Origin | None:
     if not path.exists():
         return None
     fields = parse_json(read_text(path), path)
-    kinds = Origin.__annotations__
     try:
         origin = Origin(**fields)
     except TypeError:
         origin = None
     if origin is None or [type(value) for value in origin] != [str, str, str, int]:
         raise DataError(
-            f"the record of a pretraining run has other fields than {', '.join(kinds)}",
+            f"the record of a pretraining run has other fields than {', '.join(Origin._fields)}",
             where=path,
             remedy="delete the file: the encoder then counts as a run of its own",
         )

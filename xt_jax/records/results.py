@@ -24,7 +24,7 @@ from xt_jax.records.shard import shard_file
 
 
 class Score(TypedDict):
-    """What every row holds.
+    """The fields that every row of a result file has.
 
     `value` is 0..100 over `n` examples of `split`; `step` is the update whose parameters were
     scored, chosen as `selected_by` says; `run` and `data` are hashes that name the phase and the
@@ -49,7 +49,7 @@ class Score(TypedDict):
 
 
 class Row(Score, total=False):
-    """One score of one model on one language of a target.
+    """A row of a result file: one score of one model on one language of a target.
 
     Rows of before there were these fields lack them all, and a row lacks those that do not apply
     to it. `pretraining` names the run that pretrained the encoder and `pretraining_steps` how far

@@ -87,7 +87,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a weighted sum of means over units.
+    """A mean over units and its weight in the sum that `estimate` computes.
 
     Attributes:
         size: terms of one size and unit share scored runs; terms of different sizes share none.

@@ -20,7 +20,9 @@ from xt_jax.report.statistics.scores import CONFIDENCE, as_frame, direct_first, 
 
 @dataclass(frozen=True)
 class Gap:
-    """What an intermediate task adds to direct fine-tuning, paired by run and seed.
+    """How much higher scores are after an intermediate task than after direct fine-tuning.
+
+    Both sides are paired by pretraining run and seed.
 
     Attributes:
         size: the model, or all pretraining runs of one size.
