@@ -42,7 +42,12 @@ def pretrained(text, workdir, run: int):
 
 
 def weights(folder):
-    encoder = open_pretrained(ModelConfig(str(folder))).load(None, lambda _, x: jax.numpy.array(x))
+    return words(open_pretrained(ModelConfig(str(folder))))
+
+
+def words(found):
+    """Returns the word embeddings of an opened encoder."""
+    encoder = found.load(None, lambda _, x: jax.numpy.array(x))
     return np.asarray(encoder.embeddings.word.embedding[...])
 
 
@@ -69,6 +74,8 @@ def test_runs_differ_in_their_first_weights():
         for seed in (0, 0, 1)
     )
     assert first.key == again.key != second.key
+    np.testing.assert_array_equal(words(first), words(again))
+    assert not np.array_equal(words(first), words(second))
     assert (first.name, second.name) == ("mini-24-random", "mini-24-random1")
     assert first.origin.family == "mini-random"
 
