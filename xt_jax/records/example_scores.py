@@ -19,11 +19,11 @@ def write(folder: epath.Path, run: str, data: str, array: np.ndarray) -> None:
     """Writes the result of a family's `example_scores`: counts as integers, else as float32."""
     buffer = io.BytesIO()
     np.save(buffer, array.astype(_dtype(array)), allow_pickle=False)
-    atomic_write_bytes(_path(folder, run, data), buffer.getvalue())
+    atomic_write_bytes(path_of(folder, run, data), buffer.getvalue())
 
 
 def exists(folder: epath.Path, run: str, data: str) -> bool:
-    return _path(folder, run, data).exists()
+    return path_of(folder, run, data).exists()
 
 
 def read(folder: epath.Path, run: str, data: str) -> np.ndarray | None:
@@ -32,7 +32,7 @@ def read(folder: epath.Path, run: str, data: str) -> np.ndarray | None:
     Raises:
         DataError: the file is damaged.
     """
-    path = _path(folder, run, data)
+    path = path_of(folder, run, data)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -59,7 +59,8 @@ def _fault(array: Any) -> str:
     return ""
 
 
-def _path(folder: epath.Path, run: str, data: str) -> epath.Path:
+def path_of(folder: epath.Path, run: str, data: str) -> epath.Path:
+    """Returns the file, whether there is one or not."""
     return folder / "example_scores" / f"{run}-{data}.npy"
 
 

@@ -124,7 +124,7 @@ class Results:
         if self._path is not None and rows:
             if self._file is None:
                 self._file = AppendedFile(self._path, self._size)
-            self._file.append(_lines(rows))
+            self._file.append(as_lines(rows))
         self._add(rows)
 
     def close(self) -> None:
@@ -167,11 +167,12 @@ def read_all(folder: epath.PathLike, *, malformed: Malformed | None = None) -> l
 def append_rows(path: epath.PathLike, rows: Sequence[Row]) -> None:
     """Appends sets of rows to a file that no other process writes."""
     file = AppendedFile(path)
-    file.append(_lines(rows))
+    file.append(as_lines(rows))
     file.close()
 
 
-def _lines(rows: Sequence[Row]) -> bytes:
+def as_lines(rows: Sequence[Row]) -> bytes:
+    """Returns sets of rows as the lines of a result file."""
     lines = []
     for _, members in itertools.groupby(rows, _set_of):
         *others, last = members

@@ -1,10 +1,11 @@
 """Writes the report of a study: does intermediate training help, and does size change that?
 
-    python -m xt_jax.report --results=DIR --output=DIR
+    python -m xt_jax.report --results=DIR
 
-The results are a --workdir with `results.jsonl`, or with the `results-*.jsonl` of several shards.
-The output folder gets report.md, report.html (one page that needs no network), every picture as SVG
-and PNG, and the numbers as CSV.
+The results are a --workdir with `results.jsonl`, or with the `results-*.jsonl` of several shards;
+or a folder with `study.tar.xz`, the packed study that --pack writes. Into the same folder, or that
+of --output, go report.md, report.html (one page that needs no network), every picture as SVG and
+PNG, and the numbers as CSV.
 """
 
 from __future__ import annotations
@@ -21,17 +22,23 @@ from xt_jax.places import as_path, check_writable
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = command.parsed(_parser(), argv)
     from xt_jax.records.results import result_files
+    from xt_jax.report.packed import pack, unpacked
     from xt_jax.report.write import write_report
 
-    folder, output = as_path(arguments.results), as_path(arguments.output)
-    if not result_files(folder):
-        raise DataError(
-            "There is no results.jsonl in this folder.",
-            where=folder,
-            remedy="give the --workdir of `python run.py`",
-        )
-    check_writable(output, "--output")
-    print(write_report(folder, output, malformed=_warn if arguments.skip_malformed else None))
+    folder = as_path(arguments.results)
+    output = folder if arguments.output is None else as_path(arguments.output)
+    malformed = _warn if arguments.skip_malformed else None
+    with unpacked(folder) as study:
+        if not result_files(study):
+            raise DataError(
+                "There is no results.jsonl in this folder, and no packed study.",
+                where=folder,
+                remedy="give the --workdir of `python run.py`, or the --output of --pack",
+            )
+        check_writable(output, "--output")
+        print(write_report(study, output, malformed=malformed))
+        if arguments.pack:
+            print(f"packed: {pack(study, output, malformed)}")
 
 
 def _warn(error: DataError) -> None:
@@ -44,8 +51,17 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--results", required=True, metavar="DIR", help="the study's --workdir")
-    parser.add_argument("--output", required=True, metavar="DIR", help="where the files go")
+    parser.add_argument(
+        "--results", required=True, metavar="DIR", help="the study's --workdir, or a packed study"
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", help="where the files go; by default beside the results"
+    )
+    parser.add_argument(
+        "--pack",
+        action="store_true",
+        help="also write study.tar.xz, from which this command makes the same report",
+    )
     parser.add_argument(
         "--skip_malformed",
         action="store_true",

@@ -23,7 +23,7 @@ from xt_jax.records.json_files import (
 
 Curve = tuple[tuple[int, float], ...]  # (step, value) with steps that grow
 
-_RECORD = "phase.json"
+PHASES, RECORD, LOG = "phases", "phase.json", "log.jsonl"
 _MOST = 1e15
 _NAME = re.compile(r"(?P<phase>.+?)(-after-(?P<after>.+))?-s\d+-[0-9a-f]+")
 
@@ -67,7 +67,7 @@ def read_phases(folder: epath.PathLike, malformed: Malformed | None = None) -> t
     Raises:
         DataError: a damaged line or record, unless `malformed` is given.
     """
-    phases = [_read(path.parent, malformed) for path in find(folder, f"*/{_RECORD}")]
+    phases = [_read(path.parent, malformed) for path in find(folder, f"*/{RECORD}")]
     return tuple(sorted((p for p in phases if p is not None), key=lambda phase: phase.folder))
 
 
@@ -76,13 +76,13 @@ def _read(folder: epath.Path, malformed: Malformed | None) -> PhaseLog | None:
     if name is None:
         return None
     try:
-        record = _record(folder / _RECORD)
+        record = _record(folder / RECORD)
     except DataError as error:
         if malformed is None:
             raise
         malformed(error)
         return None
-    lines = [line for line in _lines(folder / "log.jsonl", malformed) if "step" in line]
+    lines = [line for line in _lines(folder / LOG, malformed) if "step" in line]
     return PhaseLog(
         folder.name,
         after=name["after"] or "",
@@ -115,7 +115,7 @@ def _lines(path: epath.Path, malformed: Malformed | None) -> Iterator[dict[str, 
     for number, line in read_objects(path, malformed):
         faults = [
             number_fault("step", line.get("step", 0), 0, _MOST, int),
-            *(number_fault(name, line[name], -_MOST, _MOST) for name in line if _is_shown(name)),
+            *(number_fault(name, line[name], -_MOST, _MOST) for name in line if is_shown(name)),
         ]
         for fault in filter(None, faults):
             error = DataError(fault, where=f"{path}:{number}", remedy=REMEDY)
@@ -131,8 +131,9 @@ def _is_loss(key: str) -> bool:
     return key == "loss" or key.startswith("loss/")
 
 
-def _is_shown(key: str) -> bool:
-    return key in ("seconds", "dev") or _is_loss(key)
+def is_shown(key: str) -> bool:
+    """Returns whether a report shows the field of a line of the log."""
+    return key in ("step", "seconds", "dev") or _is_loss(key)
 
 
 def _curve(lines: list[dict[str, Any]], is_wanted: Callable[[str], bool]) -> Curve:

@@ -16,7 +16,7 @@ from xt_jax.records import example_scores
 from xt_jax.records.json_files import Malformed
 from xt_jax.records.progress import read_status, status_file
 from xt_jax.records.results import Row, read_all
-from xt_jax.report.phase_logs import PhaseLog, read_phases
+from xt_jax.report.phase_logs import PHASES, PhaseLog, read_phases
 from xt_jax.report.statistics.contrasts import ExampleScores
 from xt_jax.report.statistics.families import is_last
 from xt_jax.report.statistics.findings import Findings, Gap, Slope, find
@@ -33,7 +33,6 @@ from xt_jax.report.statistics.scores import (
 from xt_jax.tasks.table import DIRECT
 
 MEAN = ""  # in place of a target or an intermediate task: the mean over all
-PHASES = "phases"
 
 
 @dataclass(frozen=True)
