@@ -9,7 +9,7 @@ import pytest
 from small_study import LANGUAGES, Study, gaps_of
 
 from xt_jax.report.statistics.chance import MARGIN, chance, least_learnt
-from xt_jax.report.statistics.scaling import TRAINED
+from xt_jax.report.statistics.combined import TRAINED
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from synthetic import THREE, analysed, phase_logs, study_rows
 from xt_jax.report.answer import TITLE, answer
 from xt_jax.report.document import to_markdown
 from xt_jax.report.statistics.bootstrap import RUNS, SIZES
+from xt_jax.report.statistics.combined import TRAINED
 from xt_jax.report.statistics.findings import Estimate, multiplicity
-from xt_jax.report.statistics.scaling import TRAINED, Prediction, Scaling
+from xt_jax.report.statistics.scaling import Prediction, Scaling
 from xt_jax.report.study_results import StudyResults
 from xt_jax.report.text import between, count, interval, listed, points, size
 from xt_jax.report.write import report

@@ -22,7 +22,7 @@ from xt_jax.errors import DataError
 from xt_jax.records.results import append_rows
 from xt_jax.report import __main__ as command
 from xt_jax.report.csv_files import csv_files
-from xt_jax.report.statistics.scaling import RETRIEVAL, TRAINED
+from xt_jax.report.statistics.combined import RETRIEVAL, TRAINED
 
 ROWS = study_rows(THREE, ("direct", "mnli"), ("xnli",), 2)
 

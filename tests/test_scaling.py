@@ -16,9 +16,9 @@ from xt_jax.report.statistics.bootstrap import (
     estimate,
     over_sizes,
 )
+from xt_jax.report.statistics.combined import chosen_on_others
 from xt_jax.report.statistics.scaling import (
     FORMS,
-    chosen_on_others,
     lack_of_fit,
     leave_one_out_errors,
     predicted,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -12,6 +12,7 @@ from xt_jax.records.json_files import Malformed
 from xt_jax.records.results import Row
 from xt_jax.report.statistics.bootstrap import Estimate, Paired, Term, estimate
 from xt_jax.report.statistics.chance import not_learnt, share_at_chance
+from xt_jax.report.statistics.combined import Sizes, combined
 from xt_jax.report.statistics.contrasts import Contrast, ExampleScores, Shifts, contrasts, shifts_of
 from xt_jax.report.statistics.families import ladders
 from xt_jax.report.statistics.scaling import Scaling, scalings, slope_of
@@ -65,10 +66,22 @@ class Slope:
 
 
 @dataclass(frozen=True)
+class Across:
+    """One contrast of one size, over what the sizes of all families have."""
+
+    contrast: str
+    family: str
+    size: str
+    encoder_params: int
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
 class Findings:
     """Everything that a study shows.
 
     Attributes:
+        across: the contrasts of every size of every family; () where there is one family.
         not_learnt: the sizes that have not learnt an intermediate task, by task.
     """
 
@@ -76,6 +89,7 @@ class Findings:
     slopes: tuple[Slope, ...] = ()
     scalings: tuple[Scaling, ...] = ()
     not_learnt: dict[str, list[str]] = field(default_factory=dict)
+    across: tuple[Across, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,7 +148,8 @@ def find(
         slopes += _slopes(family, of_sizes)
         fits += scalings(family, of_sizes, of_layers, unlearnt)
     gaps = tuple(gap for of_size in comparisons.values() for gap in _gaps(of_size))
-    return Findings(gaps, tuple(slopes), tuple(fits), unlearnt)
+    across = tuple(_across(list(comparisons.values()), retrieval, unlearnt))
+    return Findings(gaps, tuple(slopes), tuple(fits), unlearnt, across)
 
 
 def _comparisons(first: pd.DataFrame, shifts: Shifts) -> dict[str, list[Contrast]]:
@@ -199,6 +214,18 @@ def _about(contrast: Contrast) -> tuple[str, int, int, str]:
 
 def _mean(parts: Sequence[Paired]) -> Estimate:
     return estimate([Term(1 / len(parts), "", part) for part in parts])
+
+
+def _across(
+    sizes: Sizes, retrieval: Mapping[str, Mapping[str, list[Contrast]]], not_learnt: Collection[str]
+) -> Iterator[Across]:
+    """Yields the contrasts of all sizes where these are of several families."""
+    by_layer = {how: list(of_layer.values()) for how, of_layer in retrieval.items()}
+    if len({of_size[0].family for of_size in sizes if of_size}) < 2:
+        return
+    for one in combined(sizes, by_layer, not_learnt):
+        for size, mean in zip(one.sizes, one.means, strict=True):
+            yield Across(one.contrast, size.family, size.size, size.encoder_params, mean)
 
 
 def _slopes(family: str, sizes: Sequence[Sequence[Contrast]]) -> Iterator[Slope]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from xt_jax.report.statistics.scaling import RETRIEVAL, TRAINED, is_trained
+from xt_jax.report.statistics.combined import RETRIEVAL, TRAINED, is_trained
 from xt_jax.report.statistics.scores import ENGLISH, comparable, first_metrics, pairs
 
 

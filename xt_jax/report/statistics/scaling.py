@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import fdtrc, stdtrit
 
 from xt_jax.report.statistics.bootstrap import (
     RUNS,
-    SEEDS,
     Estimate,
     Paired,
     Term,
@@ -26,23 +25,11 @@ from xt_jax.report.statistics.bootstrap import (
     over_sizes,
     slope_weights,
 )
-from xt_jax.report.statistics.contrasts import Contrast
+from xt_jax.report.statistics.combined import Sizes, combined
 from xt_jax.report.statistics.families import MIN_SIZES
 from xt_jax.report.statistics.scores import CONFIDENCE
-from xt_jax.tasks.table import TASKS
 
-TRAINED = "trained targets"
-RETRIEVAL = "retrieval"
-BEST = "best intermediate task per target"
-LAYERS = {
-    "published": ", published layer",
-    "dev": ", layer chosen on dev",
-    "fixed": ", one layer",
-}
 _BAND = 21  # points along a line
-
-Wanted = Callable[[str], bool]  # of a target
-Combined = Callable[[list[Contrast]], Paired | None]  # of one size
 
 
 @dataclass(frozen=True)
@@ -102,57 +89,32 @@ class Scaling:
 
 def scalings(
     family: str,
-    sizes: Sequence[Sequence[Contrast]],
-    by_layer: Mapping[str, Sequence[Sequence[Contrast]]],
+    sizes: Sizes,
+    by_layer: Mapping[str, Sizes],
     not_learnt: Collection[str],
 ) -> Iterator[Scaling]:
     """Yields the contrasts of a family whose intermediate tasks and targets every size has.
 
     Args:
-        sizes: the comparisons of each size, ascending.
-        by_layer: those of retrieval for each way in which its layer was chosen (`published`,
-            `dev`, `fixed`); {} where rows do not say, which then count as they are.
-        not_learnt: intermediate tasks that a size has not learnt, which are left out of all.
+        sizes, by_layer, not_learnt: as in `combined`, in ascending order of the sizes.
     """
-    retrieval = {LAYERS[how]: of_sizes for how, of_sizes in by_layer.items()}
-    wanted: list[tuple[str, Sequence[Sequence[Contrast]], Wanted, Combined]] = [
-        (TRAINED, sizes, is_trained, mean_over),
-        *(
-            (f"{RETRIEVAL}{layer}", of_sizes, lambda target: not is_trained(target), mean_over)
-            for layer, of_sizes in (retrieval or {"": sizes}).items()
-        ),
-        (BEST, sizes, lambda target: True, best_on_other_seeds),
-    ]
-    for contrast, of_sizes, is_wanted, combined in wanted:
-        every = [{c.key: c for c in size if c.mean is not None} for size in of_sizes]
-        by_key = [of_size for of_size in every if of_size]
-        keys = [
-            key
-            for key in (by_key[0] if by_key else ())
-            if key[0] not in not_learnt
-            and is_wanted(key[1])
-            and all(key in of_size for of_size in by_key)
-        ]
-        paired = [combined([of_size[key] for key in keys]) for of_size in by_key if keys]
-        known = [of_size for of_size in paired if of_size is not None]
-        if not known or len(known) < len(by_key):
-            continue
-        ladder = [next(iter(of_size.values())) for of_size in by_key]
-        params = [c.encoder_params for c in ladder]
+    for one in combined(sizes, by_layer, not_learnt):
+        params = [c.encoder_params for c in one.sizes]
+        known = one.gaps
         slope = slope_of(params, [[of_size] for of_size in known])
         if slope is None:
             continue
-        names = [c.size for c in ladder]
+        names = [c.size for c in one.sizes]
         x, means = np.log10(params), np.array([of_size.values.mean() for of_size in known])
         units = tuple(tuple(of_size.values.tolist()) for of_size in known)
         yield Scaling(
             family,
-            contrast,
-            tuple(dict.fromkeys(name for name, _ in keys)),
-            tuple(dict.fromkeys(target for _, target in keys)),
+            one.contrast,
+            one.intermediates,
+            one.targets,
             tuple(names),
             tuple(params),
-            tuple(estimate([Term(1.0, "", of_size)]) for of_size in known),
+            one.means,
             units,
             slope,
             lack_of_fit(x, units) if slope.unit == RUNS else math.nan,
@@ -160,11 +122,6 @@ def scalings(
             leave_one_out_errors(params, means),
             tuple(left_out(names, x, means)),
         )
-
-
-def is_trained(target: str) -> bool:
-    """Returns whether an encoder is trained on the target before it is scored."""
-    return target in TASKS and bool(TASKS[target].train)
 
 
 def slope_of(params: Sequence[int], sizes: Sequence[Sequence[Paired]]) -> Estimate | None:
@@ -191,85 +148,6 @@ def slope_of(params: Sequence[int], sizes: Sequence[Sequence[Paired]]) -> Estima
         return estimate(terms)
     means = [np.mean([paired.values.mean() for paired in size]) for size in sizes]
     return over_sizes(x.tolist(), [float(mean) for mean in means])
-
-
-def mean_over(contrasts: Sequence[Contrast]) -> Paired | None:
-    """Returns the mean of the contrasts of one size, by the units that all of them have."""
-    return averaged([c.mean for c in contrasts if c.mean is not None])
-
-
-def averaged(parts: Sequence[Paired]) -> Paired | None:
-    """Returns the mean of paired differences, by the units that all have; None without such."""
-    units = sorted(set.intersection(*(set(part.units) for part in parts)))
-    if not units:
-        return None
-    same = [part.of(units) for part in parts]
-    shifts = [part.shifts for part in same if part.shifts is not None]
-    return Paired(
-        tuple(units),
-        np.mean([part.values for part in same], axis=0),
-        np.mean(shifts, axis=0) if len(shifts) == len(same) else None,
-        min(part.examples for part in same),
-        same[0].unit,
-    )
-
-
-def best_on_other_seeds(contrasts: Sequence[Contrast]) -> Paired | None:
-    """Returns the gap of the best intermediate task of each target, mean over targets, by run.
-
-    For each seed of a run the task is the one with the largest mean gap in the run's other seeds:
-    no score chooses the task by which it is counted, and runs stay independent of each other. The
-    seeds of one run do not, so a size with a single run has no interval. None where a run has a
-    single seed.
-    """
-    by_target: dict[str, list[Contrast]] = {}
-    for contrast in contrasts:
-        by_target.setdefault(contrast.target, []).append(contrast)
-    of_targets = []
-    for of_target in by_target.values():
-        runs = sorted(set.intersection(*(set(contrast.runs) for contrast in of_target)))
-        chosen = [chosen_on_others([c.of_run(run) for c in of_target]) for run in runs]
-        known = [mean_of_units(paired) for paired in chosen if paired is not None]
-        if not known or len(known) < len(runs):
-            return None
-        shifts = [shift for _, shift in known if shift is not None]
-        of_targets.append(
-            Paired(
-                tuple(runs),
-                np.array([value for value, _ in known]),
-                np.stack(shifts) if len(shifts) == len(known) else None,
-                min(paired.examples for paired in chosen if paired is not None),
-                RUNS if len(runs) > 1 else SEEDS,
-            )
-        )
-    return averaged(of_targets) if of_targets else None
-
-
-def chosen_on_others(parts: Sequence[Paired]) -> Paired | None:
-    """Returns for each unit the value of the part that is largest in the mean of the other units.
-
-    None with a single unit.
-    """
-    units = sorted(set.intersection(*(set(part.units) for part in parts)))
-    if len(units) < 2:
-        return None
-    same = [part.of(units) for part in parts]
-    values = np.stack([part.values for part in same])
-    best = (values.sum(axis=1, keepdims=True) - values).argmax(axis=0)
-    every = np.arange(len(units))
-    shifts = [part.shifts for part in same if part.shifts is not None]
-    return replace(
-        same[0],
-        values=values[best, every],
-        shifts=np.stack(shifts)[best, every] if len(shifts) == len(same) else None,
-        examples=min(part.examples for part in same),
-    )
-
-
-def mean_of_units(paired: Paired) -> tuple[float, np.ndarray | None]:
-    """Returns the mean over units of the values and of their shifts."""
-    shift = None if paired.shifts is None else paired.shifts.mean(axis=0)
-    return float(paired.values.mean()), shift
 
 
 def line_band(
