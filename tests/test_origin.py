@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from configs import pretrain_mini
+from xt_jax import model as models
 from xt_jax.config import Config, DataConfig, ModelConfig, RecipeOverrides, TrainConfig
 from xt_jax.errors import DataError
 from xt_jax.model.origin import Origin, family_of, read, write
@@ -106,6 +107,26 @@ def test_a_damaged_record_is_named(tmp_path, content):
     assert read(tmp_path) is None
 
 
+def test_a_record_is_read_once(tmp_path, monkeypatch, mini_tokenizer_folder):
+    encoder = open_pretrained(ModelConfig("mini-24")).load(None, lambda _, x: jax.numpy.array(x))
+    models.save(encoder, tmp_path)
+    write(tmp_path, Origin("mini-24-s1", "mini", "mini-24-s1", 7))
+    read_from = []
+
+    def counted(folder):
+        read_from.append(folder)
+        return read(folder)
+
+    monkeypatch.setattr("xt_jax.model.pretrained.read", counted)
+    tokenizer = str(mini_tokenizer_folder)
+    found = open_pretrained(ModelConfig(str(tmp_path), tokenizer))
+    assert (found.name, found.origin.run) == ("mini-24-s1", "mini-24-s1")
+    assert len(read_from) == 1
+    fresh = open_pretrained(ModelConfig(str(tmp_path), tokenizer, random_init=True))
+    assert (fresh.name, fresh.origin.run) == ("mini-24-s1-random", "mini-24-s1-random")
+    assert len(read_from) == 2
+
+
 def test_rows_say_what_their_scores_depend_on(world, tmp_path):
     recipe = RecipeOverrides(learning_rate=1e-3, epochs=1, max_length=96)
     config = Config(
@@ -134,7 +155,9 @@ def test_rows_say_what_their_scores_depend_on(world, tmp_path):
             assert row["intermediate_rate"] == 1e-3
         if row["target"] == "tatoeba":
             assert (row["layer_chosen"], "recipe" in row) == ("published", False)
+            assert "learning_rate" not in row
         else:
+            assert row["learning_rate"] == 1e-3
             recipes.setdefault(row["intermediate"], set()).add(row["recipe"])
     assert recipes["direct"] == recipes["squad"]
     assert len(recipes["direct"]) == 1

@@ -111,6 +111,9 @@ def test_targets_start_from_the_chosen_phase_and_arms_share_a_recipe(whole):
         if row["intermediate"] == "mnli":
             assert row["intermediate_rate"] == rate
             assert row["intermediate_score"] == chosen[row["seed"]][rate][0]
+        if row["target"] == "xnli":
+            after = "-after-mnli" if row["intermediate"] == "mnli" else ""
+            assert row["learning_rate"] == best(tried(whole, f"xnli{after}-s{SEEDS[0]}"))
     recipes = {(row["target"], row.get("recipe")) for row in rows}
     assert len(recipes) == 2  # one for each target, whatever rate was chosen; none of retrieval
     runs = {row["run"] for row in rows if row["target"] == "tatoeba"}

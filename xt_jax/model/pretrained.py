@@ -117,9 +117,10 @@ def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrai
         key = digest("random", config.random_seed, published)
     else:
         key = models.weights_fingerprint(folder)
-    name = table_name(config)
-    recorded = read(folder) if folder is not None else None
-    origin = recorded or Origin(name, _family(config, preset), name)
+    recorded = _recorded(config.name, preset) if folder is None else read(folder)
+    name = _named(config, preset, recorded)
+    own = Origin(name, _family(config, preset), name)
+    origin = own if recorded is None or config.random_init else recorded
     return Pretrained(name, architecture, tokenizer, key, folder, config.random_seed, origin)
 
 
@@ -132,11 +133,20 @@ def table_name(config: ModelConfig) -> str:
     Raises:
         ConfigError: neither a preset nor a folder or hub id.
     """
+    preset = _preset(config.name)
+    return _named(config, preset, None if config.alias else _recorded(config.name, preset))
+
+
+def _recorded(name: str, preset: models.Preset | None) -> Origin | None:
+    """Returns the pretraining run that a folder's record names; None for what is no folder."""
+    return read(name) if preset is None and is_folder(name) else None
+
+
+def _named(config: ModelConfig, preset: models.Preset | None, recorded: Origin | None) -> str:
+    """Returns the name in tables of a model whose record, if it has one, is read."""
     if config.alias:
         return config.alias
-    preset = _preset(config.name)
     name = config.name.rstrip("/") if preset is None else preset.name
-    recorded = read(name) if preset is None and is_folder(name) else None
     if recorded is not None:
         name = recorded.name
     name = os.path.basename(name if "://" in name else os.path.abspath(name))

@@ -55,10 +55,10 @@ class Row(Score, total=False):
     to it. `pretraining` names the run that pretrained the encoder and `pretraining_steps` how far
     it had come; models of one `family` differ in size alone. `intermediate_score` and
     `intermediate_rate` are the intermediate checkpoint's own score on dev (a mean, for a mixture)
-    and the learning rate that gave it. `layer` is the hidden state that retrieval compares, and
-    `layer_chosen` how it was chosen. `recipe` is a hash of all that the target's training depends
-    on but its start and its seed; of retrieval, which has none, of its settings where they are not
-    the published ones.
+    and the learning rate that gave it; `learning_rate` is the one that the target was trained at.
+    `layer` is the hidden state that retrieval compares, and `layer_chosen` how it was chosen.
+    `recipe` is a hash of all that the target's training depends on but its start and its seed; of
+    retrieval, which has none, of its settings where they are not the published ones.
     """
 
     family: str
@@ -66,6 +66,7 @@ class Row(Score, total=False):
     pretraining_steps: int
     intermediate_score: float
     intermediate_rate: float
+    learning_rate: float
     layer: int
     layer_chosen: str
     recipe: str
@@ -245,6 +246,7 @@ _RANGES = {
     "pretraining_steps": (0, 10**12),
     "intermediate_score": (-1e6, 100),  # that of masked language modelling is the loss below 0
     "intermediate_rate": (0, 10),
+    "learning_rate": (0, 10),
     "layer": (0, 9999),
 }
 _ROUNDING = 1e-6  # of a value, as a sum of shares may exceed the whole

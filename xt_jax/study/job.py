@@ -297,6 +297,8 @@ class TargetRecord:
         if self.start.score is not None and self.start.rate is not None:
             common["intermediate_score"] = self.start.score
             common["intermediate_rate"] = self.start.rate
+        if self.data.train is not None and self.checkpoint.rate is not None:
+            common["learning_rate"] = self.checkpoint.rate
         if self.data.train is None:
             common["layer"] = layer
             common["layer_chosen"] = how_chosen(self.data.retrieval)
