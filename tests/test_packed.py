@@ -35,6 +35,9 @@ def workdir(tmp_path):
             for step in (100, 200)
         ]
         (phase / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    candidates = [{"learning_rate": 0.1, "score": 40.0}, {"learning_rate": 0.3, "score": None}]
+    rates = {"chosen": 0.1, "by": "f1 on English dev", "candidates": candidates}
+    (phase / "rates.json").write_text(json.dumps(rates))
     jobs = [{"name": "a", "state": "waiting", "cost": 1.0}]
     status = {"command": "python run.py", "began": 1.0, "written": 2.0, "jobs": jobs}
     (folder / "status.json").write_text(json.dumps(status))
@@ -55,7 +58,7 @@ def test_a_packed_study_makes_the_same_report(workdir, tmp_path):
     page = first["report.html"].decode()
     assert "over seeds and test examples" in page  # as only per-example scores say
     assert "python run.py" in page
-    assert {"learning_curves.svg", "cost.csv"} <= first.keys()
+    assert {"learning_curves.svg", "cost.csv", "rates.csv"} <= first.keys()
 
     packed = tmp_path / "packed"
     packed.mkdir()

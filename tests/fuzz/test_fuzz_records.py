@@ -66,6 +66,9 @@ def whole(tmp_path_factory) -> dict[str, bytes]:
     record = {"model": "mini-48", "phase": "xnli", "seed": "0", "steps": 300, "tokens": 9000}
     record |= {"role": "target", "command": "python run.py", "machine": "2 CPU cores"}
     files[f"{PHASE}/phase.json"] = json.dumps(record).encode()
+    tried = [{"learning_rate": 0.1, "score": 40.0}, {"learning_rate": 0.3, "score": None}]
+    sweep = {"phase": "xnli", "seed": 0, "chosen": 0.1, "by": "accuracy", "candidates": tried}
+    files[f"{PHASE}/rates.json"] = json.dumps(sweep).encode()
     return files
 
 
@@ -92,7 +95,10 @@ def odd_field(rng: Random, data: bytes) -> bytes:
 def damage_one(rng: Random, whole: dict[str, bytes]) -> tuple[str, dict[str, bytes]]:
     """Damages one or two of the files; returns (the name of the last, all files)."""
     files, name = dict(whole), ""
-    names = [*whole, *["results.jsonl", "status.json", f"{PHASE}/log.jsonl"] * 3]
+    names = [
+        *whole,
+        *["results.jsonl", "status.json", f"{PHASE}/log.jsonl", f"{PHASE}/rates.json"] * 3,
+    ]
     for _ in range(rng.choice((1, 1, 2))):
         name = rng.choice(names)
         damage = rng.choice((damaged, odd_field))

@@ -1,4 +1,4 @@
-"""Writes a report's numbers as CSV: results, gaps, slopes, contrasts, languages, costs."""
+"""Writes a report's numbers as CSV: results, gaps, slopes, contrasts, languages, rates, costs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from xt_jax.report.phase_logs import PhaseLog
 from xt_jax.report.statistics.bootstrap import Estimate
 from xt_jax.report.statistics.findings import Gap, Slope
 from xt_jax.report.study_results import StudyResults
+from xt_jax.report.sweeps import sweep_frame
 
 _CURVES = ("dev", "loss")
 
@@ -27,6 +28,7 @@ def csv_files(study: StudyResults) -> dict[str, str]:
         "contrasts.csv": pd.DataFrame(_points(study), dtype=object),
         "matching.csv": pd.DataFrame(study.matched),
         "languages.csv": study.language_gains,
+        "rates.csv": sweep_frame(study.sweeps),
         "cost.csv": pd.DataFrame(phases, columns=cost),
     }
     return {

@@ -22,6 +22,7 @@ from xt_jax.records import example_scores, results
 from xt_jax.records.json_files import Malformed, read_object, read_objects
 from xt_jax.records.progress import status_file
 from xt_jax.report.phase_logs import LOG, PHASES, RECORD, is_shown
+from xt_jax.report.sweeps import RECORD as RATES
 
 FILE = "study.tar.xz"
 
@@ -80,7 +81,9 @@ def _files(folder: epath.Path, malformed: Malformed | None) -> Iterator[tuple[st
             yield path.relative_to(folder).as_posix(), path.read_bytes()
     for record in find(folder, f"{PHASES}/*/{RECORD}"):
         name = f"{PHASES}/{record.parent.name}"
-        yield f"{name}/{RECORD}", record.read_bytes()
+        for beside in (record, record.parent / RATES):
+            if beside.exists():
+                yield f"{name}/{beside.name}", beside.read_bytes()
         lines = [
             {key: value for key, value in line.items() if is_shown(key)}
             for _, line in read_objects(record.parent / LOG, malformed)

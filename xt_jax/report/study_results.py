@@ -30,6 +30,7 @@ from xt_jax.report.statistics.scores import (
     one_setting,
     without_layers,
 )
+from xt_jax.report.sweeps import Sweep, read_sweeps
 from xt_jax.tasks.table import DIRECT
 
 MEAN = ""  # in place of a target or an intermediate task: the mean over all
@@ -88,6 +89,7 @@ class StudyResults:
     phases: tuple[PhaseLog, ...] = ()
     command: str = ""
     checkpoints: pd.DataFrame = field(default_factory=lambda: as_frame([]))
+    sweeps: tuple[Sweep, ...] = ()
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -183,7 +185,8 @@ def read_study(
     rows = read_all(folder, malformed=malformed)
     scores = partial(example_scores.read, folder)
     phases = read_phases(folder / PHASES, malformed)
-    return results_of(rows, scores, only, phases, _command(folder, malformed), malformed)
+    study = results_of(rows, scores, only, phases, _command(folder, malformed), malformed)
+    return replace(study, sweeps=read_sweeps(folder / PHASES, phases, malformed))
 
 
 def results_of(

@@ -28,6 +28,7 @@ from xt_jax.report.gap_tables import chance_table, form_table, gap_table, group_
 from xt_jax.report.model_tables import model_tables
 from xt_jax.report.plots import Drawing
 from xt_jax.report.study_results import MEAN, StudyResults, read_study
+from xt_jax.report.sweeps import sweep_tables
 
 _FEW = 2  # models whose tables are on the page itself
 _CHANCE = (
@@ -113,6 +114,7 @@ def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]
         "Published figures": published_table(study),
         "Scores": [],
         "Retrieval by layer": [],
+        "Learning rates": sweep_tables(study.sweeps),
         "Learning curves": [],
         "Cost of training": cost_tables(study.phases),
     }
