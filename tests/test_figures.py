@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from rows import rows_of
 from synthetic import (
@@ -24,8 +25,9 @@ from synthetic import (
 )
 
 from xt_jax.records.results import Row
+from xt_jax.report.figures import heat_map
 from xt_jax.report.figures.style import styles_of
-from xt_jax.report.statistics.findings import Findings
+from xt_jax.report.statistics.findings import Findings, multiplicity
 from xt_jax.report.study_results import StudyResults
 from xt_jax.report.text import points
 
@@ -84,6 +86,8 @@ def test_scores_of_one_seed_have_no_bars_and_one_size_is_enough():
     (direct,), (mnli,) = dots(axes, "direct"), dots(axes, "mnli")
     assert (direct[1], mnli[1]) == (10.0, 15.0)
     assert axes.transData.transform(mnli)[0] - axes.transData.transform(direct)[0] > 20  # pixels
+    low, high = axes.get_xlim()
+    assert low < direct[0] < mnli[0] < high
 
 
 def test_only_the_first_metric_of_a_target_is_drawn_and_no_layer():
@@ -203,25 +207,69 @@ def test_families_have_pictures_of_their_own():
     assert titles(study)["gap_by_size"].endswith("(mini)")  # a family of one size has none
 
 
+def maps_of(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.texts]
+
+
+def mesh_of(axes: Axes) -> QuadMesh:
+    (mesh,) = [each for each in axes.collections if isinstance(each, QuadMesh)]
+    return mesh
+
+
 def test_the_heat_map_has_every_gap_in_its_cell_and_marks_the_sure_ones():
-    study = some()
-    figure = draw(study, "heat_map")
-    maps = [axes for axes in figure.axes if axes.texts]
+    study = some(noise=0.3)
+    kept = multiplicity(study.findings).kept
+    maps = maps_of(draw(study, "heat_map"))
     assert [axes.get_title("left").split(",")[0] for axes in maps] == list(THREE)
     for axes, model in zip(maps, THREE, strict=True):
         assert [t.get_text() for t in axes.get_xticklabels()] == ["mean", "xnli", "panx"]
         assert [t.get_text() for t in axes.get_yticklabels()] == ["mnli", "squad"]
         texts = {text.get_position(): text for text in axes.texts}
-        (mesh,) = [each for each in axes.collections if isinstance(each, QuadMesh)]
+        framed = {
+            (round(box.get_x() + box.get_width() / 2), round(box.get_y() + box.get_height() / 2))
+            for box in axes.patches
+        }
+        mesh = mesh_of(axes)
         for i, name in enumerate(("mnli", "squad")):
             for j, target in enumerate(("", "xnli", "panx")):
-                estimate = study.gap(model, name, target).estimate
-                sure = estimate.excludes_zero
-                text = texts[j, i]
-                assert text.get_text() == points(estimate.value) + ("*" if sure else "")
-                assert text.get_fontweight() == ("bold" if sure else "normal")
+                gap = study.gap(model, name, target)
+                estimate, text = gap.estimate, texts[j, i]
+                star = "*" if estimate.excludes_zero else ""
+                assert text.get_text() == points(estimate.value) + star
+                assert text.get_fontweight() == ("bold" if gap in kept else "normal")
+                assert ((j, i) in framed) == (gap in kept)
                 assert mesh.get_array()[i, j] == estimate.value
         assert mesh.norm.vmin == -mesh.norm.vmax  # 0 is the middle of the colours
+
+    stars = [text.get_text()[-1] for axes in maps for text in axes.texts].count("*")
+    assert 0 < sum(len(axes.patches) for axes in maps) < stars  # some are only by chance sure
+
+
+@pytest.mark.parametrize(("largest", "ends"), [(3.2, 4), (14.5, 15), (57.1, 58)])
+def test_the_colours_of_the_heat_map_end_at_the_largest_gap(largest, ends):
+    rows = rows_of("direct", {"de": 60.0, "sw": 60.0}) + rows_of("mnli", {"de": 60.0 - largest})
+    rows += rows_of("squad", {"de": 61.0, "sw": 62.0}) + rows_of("qqp", {"de": 57.0})
+    figure = draw(analysed(rows), "heat_map")
+    (axes,) = maps_of(figure)
+    mesh = mesh_of(axes)
+    assert (mesh.norm.vmin, mesh.norm.vmax) == (-ends, ends)
+    (bar,) = [one for one in figure.axes if one.images]
+    texts = [label.get_text() for label in bar.get_xticklabels()]
+    assert (texts[0], texts[-1]) == (f"-{ends}", f"+{ends}")
+    assert [float(mesh.norm(float(text))) for text in texts] == pytest.approx(bar.get_xticks())
+    said = "logarithmic beyond" in "".join(text.get_text() for text in figure.texts)
+    assert said == (largest > 50)
+    assert float(mesh.norm(0)) == 0.5  # 0 is the middle of the colours
+    for value in (*mesh.get_array().ravel(), -ends, -10, -5, 5, 10, ends):
+        background = luminance(mesh.cmap(mesh.norm(value)))
+        ink = luminance(to_rgb(heat_map._ink(float(mesh.norm(value)))))
+        low, high = sorted((background, ink))
+        assert (high + 0.05) / (low + 0.05) >= 4.5  # WCAG 2.2, AA
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_the_heat_map_says_where_there_is_no_gap():
@@ -284,8 +332,8 @@ def test_a_task_that_is_both_has_a_panel_for_each_role():
     figure = draw(study, "learning_curves")
     panels = {axes.get_title(): axes for axes in figure.axes}
     assert list(panels) == ["xnli", "xnli, intermediate"]
-    assert [line.get_label() for line in panels["xnli, intermediate"].lines] == ["direct"]
-    assert len(panels["xnli"].lines) == 3
+    assert [line.get_label() for line in panels["xnli, intermediate"].lines] == ["xnli", "chance"]
+    assert len(panels["xnli"].lines) == 4
 
 
 def test_learning_curves_are_means_over_seeds_by_what_went_before():
@@ -298,7 +346,18 @@ def test_learning_curves_are_means_over_seeds_by_what_went_before():
     assert lines(figure.axes[0], "mnli") == means
     assert figure.get_supylabel() == "score on English dev (%)"
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["direct", "mnli", "squad"]
+    assert names == ["direct", "mnli", "squad", "chance"]
+    for axes, level in zip(figure.axes[::2], (100 / 3, 55.0, 5.0, 15.0), strict=True):
+        assert height(axes, "chance") == pytest.approx(level, abs=0.01)
+
+
+def height(axes: Axes, label: str) -> float:
+    """Returns that of a level line, which is within the panel."""
+    (line,) = [line for line in axes.lines if line.get_label() == label]
+    (level,) = set(line.get_ydata())
+    low, high = axes.get_ylim()
+    assert low < level < high
+    return level
 
 
 def test_phases_that_were_evaluated_once_show_their_loss():
@@ -311,3 +370,32 @@ def test_phases_that_were_evaluated_once_show_their_loss():
     assert figure.get_supylabel() == "loss of the step"
     assert [axes.get_title() for axes in figure.axes] == ["xnli", "pawsx", "panx", "tydiqa"]
     assert lines(figure.axes[0], "direct") == [(100, 1.2), (200, 0.7)]
+    assert [height(axes, "chance") for axes in figure.axes[:2]] == [math.log(3), math.log(2)]
+    assert "chance" not in {line.get_label() for axes in figure.axes[2:] for line in axes.lines}
+
+
+def test_few_points_have_markers_and_noise_does_not_fill_the_panel():
+    def curve(count: int) -> Figure:
+        dev = tuple((step, 50 + 0.1 * step) for step in range(count))
+        log = replace(phase_logs(("mini-48",), 1)[0], dev=dev)
+        rows = study_rows(THREE, ("direct",), ("xnli",), 1)
+        return draw(analysed(rows, phases=[log]), "learning_curves")
+
+    few, many = curve(3), curve(30)
+    assert few.axes[0].lines[0].get_markersize() > 3
+    assert "markers: where it was measured" in few.get_supxlabel()
+    assert many.axes[0].lines[0].get_markersize() == 0
+    assert "marker" not in many.get_supxlabel()
+    log = replace(phase_logs(("mini-48",), 1)[3], dev=(), loss=((100, 1.09), (200, 1.1)))
+    study = analysed(study_rows(THREE, ("direct",), ("xnli",), 1), phases=[log])
+    low, high = draw(study, "learning_curves").axes[0].get_ylim()
+    assert high - low == pytest.approx(0.1)
+
+
+def test_a_model_without_a_log_of_a_phase_has_no_axis_for_it():
+    logs = [log for log in phase_logs(("mini-48", "mini-64"), 1) if log.phase == "xnli"]
+    logs += [log for log in phase_logs(("mini-48",), 1) if log.phase == "panx"]
+    study = analysed(study_rows(THREE, ("direct",), ("xnli",), 1), phases=logs)
+    *_, empty = draw(study, "learning_curves").axes
+    assert [text.get_text() for text in empty.texts] == ["no log"]
+    assert not len(empty.get_xticks())

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from etils import epath
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from rows import rows_of
-from synthetic import PUBLISHED, analysed, draw, ladder, phase_logs, study_rows
+from synthetic import MINI, PUBLISHED, analysed, draw, ladder, phase_logs, study_rows
 
 from xt_jax.records.results import Row
 from xt_jax.report import plots
+
+TWELVE = {f"organisation/multilingual-encoder-v{i}-uncased": int(2e6 * 1.7**i) for i in range(12)}
+LONG = ("direct", "mnli", "squad", "commonsense_qa+cosmos_qa+hellaswag+mnli+squad")
 
 
 def texts_of(figure: Figure) -> list:
@@ -30,6 +34,19 @@ def texts_of(figure: Figure) -> list:
     return [text for text in shown if text.get_window_extent().width > 1]
 
 
+def ticks_of(figure: Figure) -> list[Text]:
+    """Returns the labels of all ticks that are drawn."""
+    axles = [axle for axes in figure.axes for axle in (axes.xaxis, axes.yaxis)]
+    ticks = [tick for axle in axles for tick in axle._update_ticks()]
+    sides = [
+        pair
+        for tick in ticks
+        for pair in ((tick.tick1line, tick.label1), (tick.tick2line, tick.label2))
+    ]
+    drawn = [label for line, label in sides if line.get_visible() and line.get_markersize() > 0]
+    return [label if label.get_visible() else Text() for label in drawn]
+
+
 @pytest.mark.parametrize(
     "rows",
     [
@@ -38,18 +55,21 @@ def texts_of(figure: Figure) -> list:
         study_rows({"mini-48": 56_544}, ("direct", "mnli", "squad"), seeds=1, layers=True),
         study_rows({f"mini-{n}": 1000 * 2**n for n in range(7)}, seeds=2, layers=True),
         ladder({"mini-0": 56_000, "mini-1": 60_000, "mini-2": 790_000}),
+        study_rows(TWELVE, LONG, ("xnli", "panx", "tatoeba"), seeds=2, layers=True),
+        study_rows({**MINI, **PUBLISHED, "other-xl": 10**10}, LONG, ("xnli", "tatoeba"), seeds=2),
     ],
-    ids=["the mini study", "published", "one size", "seven sizes", "close sizes"],
+    ids=["mini", "published", "one size", "seven sizes", "close sizes", "long names", "families"],
 )
 def test_no_text_is_cut_off_or_small_or_over_another(rows):
     for drawing in plots.drawings(analysed(rows, phases=phase_logs(seeds=1))):
         name, figure = drawing.name, plots.draw(drawing)
         figure.draw_without_rendering()
+        assert all(label.get_text() for label in ticks_of(figure)), name
         texts = texts_of(figure)
         boxes = np.array([text.get_window_extent().extents for text in texts])
         assert len(boxes) > 5
         assert figure.get_figwidth() == 10  # inches, 960 CSS pixels
-        assert min(t.get_fontsize() for t in texts if hasattr(t, "get_fontsize")) >= 7.5
+        assert min(t.get_fontsize() for t in texts if hasattr(t, "get_fontsize")) >= 8.5
         low, high = boxes[:, :2], boxes[:, 2:]
         assert (low >= figure.bbox.min).all(), name
         assert (high <= figure.bbox.max).all(), name
@@ -76,13 +96,13 @@ def test_without_rows_there_are_no_pictures():
 
 def test_names_are_drawn_as_they_are_and_long_ones_in_lines(tmp_path):
     model = r"runs/a$\b_{$/" + "x" * 120
-    name = "+".join(["commonsense_qa", "hellaswag", "squad_v2", "anli_plus"])
+    name = "+".join(["commonsense_qa", "hellaswag", "squad_v2", "anli_plus", "qqp"])
     rows = rows_of("direct", {"de": 2.0}, model=model) + rows_of(name, {"de": 1.0}, model=model)
     study = analysed(rows)
-    assert model in draw(study, "heat_map").axes[0].get_title("left")
+    assert model in draw(study, "heat_map").axes[0].get_title("left").replace("\n", "")
     assert model in draw(study, "languages_by_script").axes[0].get_title().replace("\n", "")
     legend = [text.get_text() for text in draw(study, "scores").legends[0].get_texts()]
-    assert legend == ["direct", "commonsense_qa+hellaswag+squad_v2+\nanli_plus"]
+    assert legend == ["direct", "commonsense_qa+hellaswag+squad_v2+anli_plus+\nqqp"]
     write_pictures(tmp_path, rows)
     assert (tmp_path / "heat_map.png").stat().st_size > 5_000
 

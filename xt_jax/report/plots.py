@@ -16,7 +16,8 @@ from etils import epath
 from matplotlib.figure import Figure
 
 from xt_jax.files import atomic_write_bytes
-from xt_jax.report.figures.curves import curve_figure, measure_of
+from xt_jax.report.figures.curves import curve_figure, measure_of, start_of
+from xt_jax.report.figures.families import family_figure
 from xt_jax.report.figures.gaps import are_apart, gap_figure
 from xt_jax.report.figures.heat_map import heat_map
 from xt_jax.report.figures.languages import language_figure
@@ -26,7 +27,6 @@ from xt_jax.report.figures.scaling import scaling_figure
 from xt_jax.report.figures.scores import score_figure
 from xt_jax.report.figures.style import Style, in_parts, styles_of
 from xt_jax.report.study_results import MEAN, Model, StudyResults, sizes_of
-from xt_jax.tasks.table import DIRECT
 
 _MIN_GAP_SIZES = 2
 _MIN_POINTS = 3  # checkpoints whose gaps are drawn against their direct scores
@@ -65,17 +65,19 @@ def drawings(study: StudyResults) -> list[Drawing]:
     """Returns every picture that a study has, not drawn yet."""
     if not study.models:
         return []
-    styles = styles_of(study.intermediates)
+    every = styles_of({*study.intermediates, *map(start_of, study.phases)})
+    styles = {name: every[name] for name in study.intermediates}
     scores = partial(score_figure, study.families, styles)
     return [
         *_scalings(study),
+        *_across(study),
         *_matching(study),
         *_gaps(study, styles),
         *_maps(study),
         *_languages(study, styles),
         Drawing("scores", "Scores against encoder parameters", "Scores", scores),
         *_layers(study, styles),
-        *_curves(study),
+        *_curves(study, every),
     ]
 
 
@@ -106,13 +108,27 @@ def _scalings(study: StudyResults) -> Iterator[Drawing]:
         of_family = f" ({family})" if len(study.families) > 1 else ""
         name = "contrasts" if i == 1 else f"contrasts-family-{i}"
         title = f"The answer: contrasts against model size{of_family}"
-        yield Drawing(name, title, "", partial(scaling_figure, fits))
+        yield Drawing(name, title, "", partial(scaling_figure, study, fits))
+
+
+def _across(study: StudyResults) -> Iterator[Drawing]:
+    across = study.findings.across
+    if across:
+        title = "Across families: these models differ in more than size, and no line is fitted"
+        yield Drawing("across_families", title, "Slopes", partial(family_figure, across))
 
 
 def _matching(study: StudyResults) -> Iterator[Drawing]:
-    if len({(point.pretraining, point.steps) for point in study.matched}) >= _MIN_POINTS:
-        title = "Gap against the direct score, by size"
-        yield Drawing("matching", title, "Slopes", partial(matching_figure, study.matched))
+    family_of = {model.name: model.family for model in study.models}
+    drawn = 0
+    for family in study.families:
+        points = [point for point in study.matched if family_of.get(point.size) == family]
+        if len({(point.pretraining, point.steps) for point in points}) >= _MIN_POINTS:
+            drawn += 1
+            of_family = f" ({family})" if len(study.families) > 1 else ""
+            name = "matching" if drawn == 1 else f"matching-family-{drawn}"
+            title = f"Gap against the direct score, by size{of_family}"
+            yield Drawing(name, title, "Slopes", partial(matching_figure, points))
 
 
 def _gaps(study: StudyResults, styles: Styles) -> Iterator[Drawing]:
@@ -155,15 +171,13 @@ def _layers(study: StudyResults, styles: Styles) -> Iterator[Drawing]:
         yield Drawing(name, title, "Retrieval by layer", partial(layer_figure, swept, part, styles))
 
 
-def _curves(study: StudyResults) -> Iterator[Drawing]:
+def _curves(study: StudyResults, styles: Styles) -> Iterator[Drawing]:
     measure = measure_of(study.phases)
     if not measure:
         return
     logged = dict.fromkeys(p.model for p in study.phases if len(getattr(p, measure)) > 1)
     models = [model.name for model in study.models if model.name in logged]
     models += [name for name in logged if name not in models]
-    starts = {phase.after or DIRECT for phase in study.phases}
-    styles = styles_of({*study.intermediates, *starts})
     title = f"Learning curves: {'score on English dev' if measure == 'dev' else 'training loss'}"
     for part, name in _parts(models, "learning_curves"):
         figure = partial(curve_figure, study.phases, part, styles)

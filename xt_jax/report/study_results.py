@@ -19,7 +19,7 @@ from xt_jax.records.results import Row, read_all
 from xt_jax.report.phase_logs import PHASES, PhaseLog, read_phases
 from xt_jax.report.statistics.contrasts import ExampleScores
 from xt_jax.report.statistics.families import is_last
-from xt_jax.report.statistics.findings import Findings, Gap, Slope, find
+from xt_jax.report.statistics.findings import Findings, Gap, Slope, find, multiplicity
 from xt_jax.report.statistics.matching import Point, matched
 from xt_jax.report.statistics.scaling import Scaling
 from xt_jax.report.statistics.scores import (
@@ -141,6 +141,11 @@ class StudyResults:
     def target_gaps(self) -> list[Gap]:
         """The gaps on single targets, means over languages."""
         return [gap for gap in self.findings.gaps if gap.target != MEAN and not gap.language]
+
+    @cached_property
+    def kept(self) -> frozenset[Gap | Slope]:
+        """The gaps and slopes that are kept after the correction for their number."""
+        return frozenset(multiplicity(self.findings).kept)
 
     @cached_property
     def language_gains(self) -> pd.DataFrame:

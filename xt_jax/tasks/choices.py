@@ -102,5 +102,6 @@ FAMILY = Family(
     decode=decode,
     example_scores=pairs.example_scores,
     chance=pairs.chance,
+    chance_loss=pairs.chance_loss,
     group=len,
 )

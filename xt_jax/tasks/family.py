@@ -107,6 +107,8 @@ class Family:
             metric is no such ratio.
         chance: (task, number of examples) to the highest score, 0..100, that takes no learning;
             None where any score counts.
+        chance_loss: (task) to the loss of an equal probability for every label; None where labels
+            are far from equally frequent, or there are none.
         group: (labels) to the number of consecutive features that training keeps in one row.
         min_length: tokens that a feature needs at least.
         kinds: what its examples are counted by in place of labels, where a task lists none.
@@ -133,6 +135,7 @@ class Family:
     decode: Callable[..., list] | None = None
     example_scores: Callable[..., Array] | None = None
     chance: Callable[[Task, int], float | None] = lambda task, n: None
+    chance_loss: Callable[[Task], float | None] = lambda task: None
     group: Callable[[Labels], int] = lambda labels: 1
     min_length: int = 8
     kinds: tuple[str, ...] = ()

@@ -81,6 +81,11 @@ def chance(task: Task, n: int) -> float:
     return share + _ERRORS * math.sqrt(share * (100 - share) / n)
 
 
+def chance_loss(task: Task) -> float:
+    """Returns the loss of an equal probability for every label."""
+    return math.log(len(task.labels))
+
+
 FAMILY = Family(
     "pairs",
     PairExample,
@@ -92,4 +97,5 @@ FAMILY = Family(
     decode=decode,
     example_scores=example_scores,
     chance=chance,
+    chance_loss=chance_loss,
 )

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from xt_jax.report.figures.panels import (
+    Margins,
+    abreast,
+    grid,
+    label,
+    limits,
+    row_label,
+    title,
+    title_height,
+)
+from xt_jax.report.figures.size_axis import further_rows, size_axis
 from xt_jax.report.figures.style import (
     GAP,
     LEVEL,
     SIZES,
     SMALL,
-    Margins,
     Style,
-    abreast,
-    grid,
-    label,
+    entries,
     legend,
     legend_height,
-    row_label,
-    size_axis,
-    wrapped,
 )
 from xt_jax.report.statistics.bootstrap import Estimate
 from xt_jax.report.study_results import MEAN, Model, StudyResults
@@ -32,7 +37,6 @@ from xt_jax.report.study_results import MEAN, Model, StudyResults
 MEAN_LABEL = "mean of targets"
 _TOGETHER = 3  # intermediate tasks whose bands fit into one panel
 _BANDS = f"bands: {LEVEL} intervals, cut at the edge of the panel"
-_ROOM = 1.6  # a panel shows intervals to this share beyond its largest gap
 
 
 class Line(NamedTuple):
@@ -60,7 +64,7 @@ def gap_figure(
     lines = {(n, target): _line(study, models, n, target) for n in names for target in every}
     targets = [target for target in every if any(lines[n, target].sizes for n in names)]
     sizes = sorted({model.encoder_params for model in models})
-    figure, panels = (_columns if apart else _panels)(targets, names, styles)
+    figure, panels = (_columns if apart else _panels)(targets, names, styles, sizes)
     for (target, name), axes in panels.items():
         for task in names:
             if name in ("", task):
@@ -69,12 +73,14 @@ def gap_figure(
                 values = [e.value for e in lines[task, target].estimates]
                 axes.plot(lines[task, target].sizes, values, color="#c4c4c4", lw=0.8, zorder=1.5)
         axes.axhline(0, color="0.25", linewidth=0.9, zorder=2)
-        size_axis(axes, sizes, 0.4 if apart else 0.17)
-        axes.set_ylim(_limits([e for task in names for e in lines[task, target].estimates]))
+        size_axis(axes, sizes)
+        axes.set_ylim(limits([e for task in names for e in lines[task, target].estimates]))
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axes.tick_params(labelsize=SMALL)
         if apart:
-            axes.tick_params(labelsize=SMALL, labelbottom=target == targets[-1])
-            axes.tick_params(labelleft=name == names[0])
+            is_last, is_first = target == targets[-1], name == names[0]
+            axes.tick_params(bottom=is_last, labelbottom=is_last)
+            axes.tick_params(left=is_first, labelleft=is_first)
     text = SIZES
     if any(e.has_interval for line in lines.values() for e in line.estimates):
         text += f"\n{_BANDS}" + ("; grey: the other intermediate tasks" if apart else "")
@@ -91,29 +97,30 @@ Panels = dict[tuple[str, str], Axes]  # by target and intermediate task, "" for 
 
 
 def _panels(
-    targets: Sequence[str], names: Sequence[str], styles: dict[str, Style]
+    targets: Sequence[str], names: Sequence[str], styles: dict[str, Style], sizes: Sequence[int]
 ) -> tuple[Figure, Panels]:
     """Returns a panel for each target."""
-    used = {name: styles[name] for name in names}
-    margins = Margins(top=legend_height(used) + 0.35, bottom=0.78, across=0.5, down=0.62)
-    figure, panels = abreast(len(targets), 1.7, margins)
-    for axes, target in zip(panels, targets, strict=True):
-        weight = "normal" if target else "bold"
-        axes.set_title(target or MEAN_LABEL, fontsize=10, fontweight=weight)
-    legend(figure, used, line=True)
+    shown = entries({name: styles[name] for name in names}, line=True)
+    margins = Margins(top=legend_height(shown) + 0.1, bottom=0.85, across=0.6, down=0.35)
+    titles = [target or MEAN_LABEL for target in targets]
+    figure, panels = abreast(titles, 1.7, margins, ladders=[sizes], bold=False)
+    if targets[0] == MEAN:
+        title(panels[0], MEAN_LABEL)
+    legend(figure, shown)
     return figure, {(target, ""): axes for target, axes in zip(targets, panels, strict=True)}
 
 
 def _columns(
-    targets: Sequence[str], names: Sequence[str], styles: dict[str, Style]
+    targets: Sequence[str], names: Sequence[str], styles: dict[str, Style], sizes: Sequence[int]
 ) -> tuple[Figure, Panels]:
     """Returns a row of panels for each target, with a column for each intermediate task."""
-    titles = [wrapped(name, 20) for name in names]
-    top = 0.16 * max(title.count("\n") + 1 for title in titles) + 0.2
-    margins = Margins(left=1.35, top=top, bottom=0.78, down=0.12)
+    margins = Margins(left=1.45, bottom=0.85, across=0.2, down=0.12)
+    width = margins.panel(len(names))
+    bottom = margins.bottom + further_rows(sizes, width)
+    margins = replace(margins, top=title_height(names, width) + 0.05, bottom=bottom)
     figure, rows = grid([1.05] * len(targets), len(names), margins)
-    for axes, name, title in zip(rows[0], names, titles, strict=True):
-        axes.set_title(title, fontsize=9, fontweight="bold", color=styles[name].colour)
+    for axes, name in zip(rows[0], names, strict=True):
+        title(axes, name, colour=styles[name].colour)
     for row, target in zip(rows, targets, strict=True):
         row_label(row[0], target or MEAN_LABEL, bold=not target)
     return figure, {
@@ -137,15 +144,3 @@ def _draw(axes: Axes, line: Line, style: Style, name: str) -> None:
         axes.fill_between(line.sizes, lows, highs, color=style.colour, alpha=0.18, linewidth=0)
         # A band between neighbours alone would not show a size that stands by itself.
         axes.vlines(line.sizes, lows, highs, color=style.colour, alpha=0.45, linewidth=1)
-
-
-def _limits(estimates: Sequence[Estimate]) -> tuple[float, float]:
-    """Returns the limits of a panel: all gaps, and as much of the intervals as stays legible."""
-    most = (1 + _ROOM) * max((abs(e.value) for e in estimates), default=0) + 0.5
-    ends = [
-        0.0,
-        *(end for e in estimates for end in (e.value, e.low, e.high) if not math.isnan(end)),
-    ]
-    low, high = (min(most, max(0.25, *(sign * end for end in ends))) for sign in (-1, 1))
-    room = 0.08 * (low + high)  # for the markers
-    return -low - room, high + room

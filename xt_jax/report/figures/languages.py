@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
@@ -10,16 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from xt_jax.report.figures.panels import Margins, grid, label, title, title_height
 from xt_jax.report.figures.style import (
     GAP,
     SMALL,
-    Margins,
     Style,
-    grid,
-    label,
+    entries,
     legend,
     legend_height,
-    wrapped,
+    text_width,
 )
 from xt_jax.report.gap_tables import with_groups
 from xt_jax.report.study_results import Model, StudyResults
@@ -50,22 +50,26 @@ def language_figure(
     gains = with_groups(gains[gains["model"].isin([model.name for model in models])], kind)
     lines = _lines(gains)
     used = {name: style for name, style in styles.items() if name != DIRECT}
-    left = 0.2 + 0.073 * max(len(line.label) for line in lines)
-    margins = Margins(left=left, top=legend_height(used) + 0.35, bottom=0.55, across=0.14)
+    shown = entries(used)
+    left = 0.2 + max(text_width(line.label, SMALL) for line in lines)
+    margins = Margins(left=left, bottom=0.6, across=0.16)
+    names = [model.name for model in models]
+    above = legend_height(shown) + title_height(names, margins.panel(len(names)))
+    margins = replace(margins, top=above + 0.1)
     figure, (panels,) = grid([_LINE * len(lines) + 0.1], len(models), margins)
     low, high = min(gains["gap"].min(), 0.0), max(gains["gap"].max(), 0.0)
     room = 0.06 * (high - low) or 1.0
     for model, axes in zip(models, panels, strict=True):
         _draw(axes, lines, gains[gains["model"] == model.name], used)
         axes.set_xlim(low - room, high + room)
-        axes.set_title(wrapped(model.name, 100 // len(models)), fontsize=10, fontweight="bold")
+        title(axes, model.name)
         axes.tick_params(axis="x", labelsize=SMALL)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.tick_params(axis="y", labelleft=axes is panels[0], length=0)
-    panels[0].set_yticks(range(len(lines)), [line.label for line in lines], fontsize=9)
+    panels[0].set_yticks(range(len(lines)), [line.label for line in lines], fontsize=SMALL)
     for line, text in zip(lines, panels[0].get_yticklabels(), strict=True):
         text.set_fontweight("bold" if line.is_group else "normal")
-    legend(figure, used)
+    legend(figure, shown)
     has_groups = any(line.is_group for line in lines)
     note = "; large: mean of group" if has_groups else ""
     label(figure, f"{GAP}, mean over seeds and targets{note}")

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from xt_jax.report.figures.style import (
-    SMALL,
-    Margins,
-    Style,
-    grid,
-    label,
-    legend,
-    legend_height,
-    wrapped,
-)
+from xt_jax.report.figures.panels import Margins, grid, label, title, title_height
+from xt_jax.report.figures.style import SMALL, Style, entries, legend, legend_height
 from xt_jax.report.model_tables import counted_layer, layer_grids
 from xt_jax.report.statistics.scores import seed_means
 from xt_jax.report.study_results import Model, StudyResults
@@ -61,24 +54,31 @@ def sweeps(study: StudyResults) -> Sweeps:
 def layer_figure(swept: Sweeps, models: Sequence[Model], styles: dict[str, Style]) -> Figure:
     """Draws a row per retrieval task and a column per model, over relative depth."""
     ring = Line2D([], [], label="the layer that counts", linestyle="", **_ring("0.3"))
-    margins = Margins(left=0.9, top=legend_height(styles, 1) + 0.35, bottom=0.6, down=0.15)
+    shown = [*entries(styles, line=True), ring]
+    margins = Margins(left=0.95, bottom=0.6, down=0.18)
+    names = [_title(swept, model) for model in models]
+    above = legend_height(shown) + title_height(names, margins.panel(len(models)))
+    margins = replace(margins, top=above + 0.1)
     figure, rows = grid([2.0] * len(swept), len(models), margins)
-    for axes, model in zip(rows[0], models, strict=True):
-        depth = max(by[model.name].last for by in swept.values() if model.name in by)
-        title = f"{model.name}, {depth} layers"
-        axes.set_title(wrapped(title, 100 // len(models)), fontsize=9, fontweight="bold")
+    for axes, name in zip(rows[0], names, strict=True):
+        title(axes, name)
     for (target, by_model), row in zip(swept.items(), rows, strict=True):
         top = max(v for s in by_model.values() for by in s.scores.values() for v in by.values())
         for model, axes in zip(models, row, strict=True):
             _draw(axes, by_model.get(model.name), styles)
             axes.set_ylim(0, 1.08 * max(top, 1.0))
-            axes.tick_params(labelsize=SMALL, labelbottom=row is rows[-1])
-            axes.tick_params(labelleft=axes is row[0])
+            axes.tick_params(labelsize=SMALL, labelbottom=row is rows[-1], bottom=row is rows[-1])
+            axes.tick_params(labelleft=axes is row[0], left=axes is row[0])
         metric = next(iter(by_model.values())).metric
-        row[0].set_ylabel(f"{target}\n{metric} (%)", fontsize=9)
-    legend(figure, styles, [ring], line=True)
+        row[0].set_ylabel(f"{target}\n{metric} (%)", fontsize=SMALL)
+    legend(figure, shown)
     label(figure, "relative depth: 0 is the embeddings, 1 the last layer")
     return figure
+
+
+def _title(swept: Sweeps, model: Model) -> str:
+    depth = max(by[model.name].last for by in swept.values() if model.name in by)
+    return f"{model.name}\n{depth} layers"
 
 
 def _ring(colour: str) -> dict[str, Any]:

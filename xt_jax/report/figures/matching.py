@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from xt_jax.report.figures.style import GAP, WIDTH, Margins, abreast, label
+from xt_jax.report.figures.panels import Margins, abreast, label
+from xt_jax.report.figures.style import GAP, SMALL, legend, legend_height
 from xt_jax.report.statistics.matching import Point
 from xt_jax.report.text import size
 
@@ -19,28 +22,27 @@ def matching_figure(points: Sequence[Point]) -> Figure:
     params = sorted({point.encoder_params for point in points})
     shades = matplotlib.colormaps["viridis_r"]
     colours = {n: shades(0.1 + 0.9 * i / max(len(params) - 1, 1)) for i, n in enumerate(params)}
-    margins = Margins(top=0.75, bottom=0.75, across=0.5, down=0.7)
-    figure, panels = abreast(len(contrasts), 2.6, margins)
+    along = {run: _along(points, run) for run in dict.fromkeys(p.pretraining for p in points)}
+    has_lines = any(len({point.steps for point in of_run}) > 1 for of_run in along.values())
+    line: dict[str, Any] = {"marker": "o", "lw": 1.2 if has_lines else 0, "ms": 4.5}
+    shown = [Line2D([], [], color=colours[n], label=size(n), **line) for n in params]
+    margins = Margins(top=legend_height(shown) + 0.1, bottom=0.85, across=0.6, down=0.3)
+    figure, panels = abreast(contrasts, 2.6, margins)
     for axes, contrast in zip(panels, contrasts, strict=True):
-        axes.set_title(contrast, fontsize=10, fontweight="bold")
         axes.axhline(0, color="0.25", linewidth=0.9, zorder=2)
-        of_contrast = [point for point in points if point.contrast == contrast]
-        for run in dict.fromkeys(point.pretraining for point in of_contrast):
-            along = sorted((p for p in of_contrast if p.pretraining == run), key=lambda p: p.steps)
-            x, y = [p.direct for p in along], [p.gap for p in along]
-            axes.plot(x, y, "o-", color=colours[along[0].encoder_params], lw=1.2, ms=4.5, zorder=3)
-    handles = [
-        Line2D([], [], color=colours[n], marker="o", label=f"{size(n)} parameters") for n in params
-    ]
-    figure.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 1 - 0.05 / figure.get_figheight()),
-        ncols=min(len(handles), int(WIDTH // 1.7)),
-        frameon=False,
-        borderaxespad=0,
-    )
-    label(
-        figure, "direct score (%), mean over languages but English; lines: along pretraining", GAP
-    )
+        for of_run in along.values():
+            of_contrast = [point for point in of_run if point.contrast == contrast]
+            x, y = [p.direct for p in of_contrast], [p.gap for p in of_contrast]
+            axes.plot(x, y, color=colours[of_run[0].encoder_params], zorder=3, **line)
+        axes.xaxis.set_major_locator(MaxNLocator(6, min_n_ticks=4))
+        axes.yaxis.set_major_locator(MaxNLocator(6, min_n_ticks=4))
+        axes.tick_params(labelsize=SMALL)
+    legend(figure, shown)
+    of_lines = "; a line: the checkpoints of one pretraining run" if has_lines else ""
+    note = f"colours: encoder parameters, without embeddings{of_lines}"
+    label(figure, f"score of direct fine-tuning (%), mean over languages but English\n{note}", GAP)
     return figure
+
+
+def _along(points: Sequence[Point], run: str) -> list[Point]:
+    return sorted((p for p in points if p.pretraining == run), key=lambda point: point.steps)

@@ -9,18 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xt_jax.report.figures.style import (
-    SIZES,
-    SMALL,
-    Margins,
-    Style,
-    abreast,
-    label,
-    legend,
-    legend_height,
-    size_axis,
-    wrapped,
-)
+from xt_jax.report.figures.panels import Margins, abreast, label
+from xt_jax.report.figures.size_axis import size_axis
+from xt_jax.report.figures.style import SIZES, SMALL, Style, entries, legend, legend_height
 from xt_jax.report.statistics.scores import deviation, seed_means
 from xt_jax.report.study_results import Model
 
@@ -32,25 +23,33 @@ def score_figure(families: dict[str, list[Model]], styles: dict[str, Style]) -> 
         for family, models in families.items()
         for target in dict.fromkeys(target for model in models for target in model.first)
     ]
-    margins = Margins(left=0.8, top=legend_height(styles) + 0.35, across=0.45, down=0.62)
-    figure, panels = abreast(len(cells), 1.7, margins)
+    shown = entries(styles, line=True)
+    margins = Margins(top=legend_height(shown) + 0.1, bottom=0.65, across=0.55, down=0.35)
+    ladders = [_sizes(models) for models in families.values()]
+    titles = [
+        _title(target, models, family if len(families) > 1 else "")
+        for family, target, models in cells
+    ]
+    figure, panels = abreast(titles, 1.7, margins, ladders=ladders, bold=False)
     has_bars = False
-    for axes, (family, target, models) in zip(panels, cells, strict=True):
+    for axes, (_, target, models) in zip(panels, cells, strict=True):
         has_bars |= _draw(axes, target, models, styles)
-        metric = next(model.first[target][0] for model in models if target in model.first)
-        of_family = f" ({family})" if len(families) > 1 else ""
-        axes.set_title(wrapped(f"{target}, {metric}{of_family}", 40), fontsize=10)
         axes.tick_params(labelsize=SMALL)
-    legend(figure, styles, line=True)
+    legend(figure, shown)
     note = "; bars: standard deviation over seeds" if has_bars else ""
     label(figure, SIZES + note, "mean score over languages (%)")
     return figure
 
 
+def _title(target: str, models: Sequence[Model], family: str) -> str:
+    metric = next(model.first[target][0] for model in models if target in model.first)
+    return f"{target}, {metric}" + (f" ({family})" if family else "")
+
+
 def _draw(axes: Axes, target: str, models: Sequence[Model], styles: dict[str, Style]) -> bool:
     """Draws a line for each intermediate task; returns whether any point has an error bar."""
-    sizes = sorted({model.encoder_params for model in models})
-    step = 0.03 * math.log(sizes[-1] / sizes[0]) or 0.2  # so that points do not hide each other
+    sizes = _sizes(models)
+    step = 0.03 * math.log(sizes[-1] / sizes[0]) or 0.06  # so that points do not hide each other
     has_bars = False
     for i, (name, style) in enumerate(styles.items()):
         shift = math.exp(step * (i / max(len(styles) - 1, 1) - 0.5))
@@ -62,5 +61,9 @@ def _draw(axes: Axes, target: str, models: Sequence[Model], styles: dict[str, St
         if len(points):
             has_bars |= not np.isnan(points[:, 2]).all()
             axes.errorbar(*points.T, label=name, elinewidth=1.4, capsize=2.5, **style.line)
-    size_axis(axes, sizes, 0.2)
+    size_axis(axes, sizes)
     return has_bars
+
+
+def _sizes(models: Sequence[Model]) -> list[int]:
+    return sorted({model.encoder_params for model in models})

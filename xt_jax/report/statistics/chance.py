@@ -41,9 +41,23 @@ def least_learnt(intermediate: str) -> float | None:
 
     It is `MARGIN` above chance, in a mixture the mean over its tasks that have a chance level.
     """
-    levels = [chance(task, _MANY) for task in intermediate.split("+")]
+    level = chance_line(intermediate)
+    return None if level is None else level + MARGIN
+
+
+def chance_line(phase: str) -> float | None:
+    """Returns the chance level of a phase's score, in a mixture the mean of those known."""
+    levels = [chance(task, _MANY) for task in phase.split("+")]
     known = [level for level in levels if level is not None]
-    return fmean(known) + MARGIN if known else None
+    return fmean(known) if known else None
+
+
+def chance_loss(phase: str) -> float | None:
+    """Returns the loss of a phase that takes no learning; None where a task of it has none."""
+    rows = [TASKS.get(task) for task in phase.split("+")]
+    losses = [None if row is None else FAMILIES[row.family].chance_loss(row) for row in rows]
+    known = [loss for loss in losses if loss is not None]
+    return fmean(known) if len(known) == len(losses) else None
 
 
 def not_learnt(rows: pd.DataFrame) -> dict[str, list[str]]:
