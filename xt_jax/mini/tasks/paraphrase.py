@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
+from xt_jax.mini import concepts as world
 from xt_jax.mini.languages import ORDERS, Utterance
 from xt_jax.mini.scenes import Scene, draw_scene, is_text, possible, swap_roles
-from xt_jax.mini.tasks.drawing import exchanges, roles_of
+from xt_jax.mini.tasks.drawing import exchanges, knowable, roles_of
 from xt_jax.mini.tasks.entailment import Pair
 
 PARAPHRASE = ("0", "1")
@@ -34,20 +35,46 @@ def draw_paraphrase(rng: Random, turn: int) -> Pair:
 
 
 def draw_duplicate(rng: Random, turn: int) -> Pair:
-    """Draws two questions of the same words: with the same answer ("1") or people exchanged."""
-    label = PARAPHRASE[turn % 2]
+    """Draws a question, and the same in another order ("1") or one with another answer ("0").
+
+    Three times in ten the latter has its people exchanged; else it is about another event, of the
+    same agent unless that is asked for.
+    """
+    label, people = PARAPHRASE[turn % 2], rng.random() < 0.3
     while True:
         scene = draw_scene(rng)
         swap = _swapped(scene)
-        if not swap or not (scene.place or scene.time):
+        roles = [role for role in _askable(scene) if not people or role not in ("agent", "person")]
+        if not roles or (people and not swap):
             continue
-        asked = rng.choice([r for r in roles_of(scene) if r not in ("agent", "person")])
-        if not any(getattr(scene, part) for part in ("place", "time") if part != asked):
-            continue
-        orders = rng.sample(ORDERS[:2], 2)
-        other = scene if label == "1" else swap
-        first = Utterance((scene,), orders[0], asked)
-        return Pair(first, Utterance((other,), orders[1], asked), label)
+        asked = rng.choice(roles)
+        second: Scene | None = scene
+        if label == "0":
+            second = swap if people else _another_event(rng, scene, asked)
+        if second:
+            orders = rng.sample(ORDERS[:2], 2)
+            first = Utterance((scene,), orders[0], asked)
+            return Pair(first, Utterance((second,), orders[1], asked), label)
+
+
+def _askable(scene: Scene) -> list[str]:
+    """Returns the roles whose question has two orders: a time, or where it was, can stand first."""
+    bound = scene.verb in (*world.MOVES, "live")  # to their place
+    free = [part for part in ("time", "place")[: 1 if bound else 2] if getattr(scene, part)]
+    return [role for role in roles_of(scene) if any(part != role for part in free)]
+
+
+def _another_event(rng: Random, scene: Scene, asked: str) -> Scene | None:
+    """Draws an event whose question for `asked` has another answer, or None if that is rare."""
+    among = world.AGENTS if asked == "agent" else (scene.agent,)
+    others = (draw_scene(rng, among=among) for _ in range(20))
+    return next((other for other in others if _differ(scene, other, asked)), None)
+
+
+def _differ(one: Scene, two: Scene, asked: str) -> bool:
+    """Whether both have an answer and neither could answer the question about the other."""
+    apart = not knowable(one, two, asked) and not knowable(two, one, asked)
+    return apart and asked in _askable(two)
 
 
 def _swapped(scene: Scene) -> Scene | None:
