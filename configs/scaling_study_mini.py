@@ -2,54 +2,67 @@
 
     python run.py --config=configs/scaling_study_mini.py --workdir=runs/mini_study
 
-Five sizes x (direct, four intermediate tasks, all four multi-task) x nine targets x five seeds.
-`--dry_run` prints the jobs and their cost; docs/mini_study/ holds a report of this command.
-Options after the colon: `sizes` joined by +, `seeds`. A second command with the same --workdir adds
-to the table.
+Five sizes x (direct, four intermediate tasks, all four multi-task) x nine targets x two seeds, the
+rate of each intermediate phase by its own dev score. That is one pretraining run of each size, the
+one that comes with the package. `pretrained=DIR` takes all encoders below DIR instead, which
+configs/pretrain_mini.py left there in folders of their own, say DIR/mini-24-s1; with `kept=True`
+the checkpoints that it kept along the way. docs/mini_study/ says how the study was made so.
+
+`--dry_run` prints the jobs and their cost. Other options after the colon: `sizes` joined by +,
+`seeds`. A second command with the same --workdir adds to the table.
 """
 
-from configs.quickstart import LEARNING_RATES, USUAL_RATE
+import glob
+
 from xt_jax.config import (
     Config,
     DataConfig,
     MixtureConfig,
     ModelConfig,
     RecipeOverrides,
+    RetrievalConfig,
     parse_arg,
 )
+from xt_jax.errors import ConfigError
 from xt_jax.mini import LANGUAGES
 from xt_jax.tasks.table import DIRECT
 
 SIZES = "mini-24+mini-32+mini-48+mini-64+mini-96"
 INTERMEDIATES = ("mnli", "squad", "qqp", "hellaswag")
-TRAIN = 24_000  # examples of an intermediate task, for one epoch
-STEPS = 250  # of 32 examples, for a target
-
-# At the targets' rate an intermediate task undoes most of the alignment of pretraining: mini-64's
-# Tatoeba score falls from 63 to 17 after MNLI, and at a third of the rate to 42.
-GENTLER = 0.3
 
 
 def get_config(arg: str | None = None) -> Config:
-    options = parse_arg(arg, sizes=SIZES, seeds=5)
-    sizes = tuple(options["sizes"].split("+"))
-    rates = {LEARNING_RATES.get(size, USUAL_RATE) for size in sizes}  # one, unless it has a large
+    options = parse_arg(arg, sizes=SIZES, seeds=2, pretrained="", kept=False)
+    models = tuple(options["sizes"].split("+"))
+    if options["pretrained"]:
+        models = _encoders(options["pretrained"], models, "kept" if options["kept"] else "best")
     return Config(
-        model=ModelConfig(name=sizes[0]),
-        models=sizes,
-        data=DataConfig(source="mini", max_train_examples=TRAIN, max_eval_examples=300),
-        mixture=MixtureConfig(steps=1500),
+        model=ModelConfig(name=models[0]),
+        models=models,
+        data=DataConfig(source="mini", max_train_examples=24_000, max_eval_examples=200),
+        mixture=MixtureConfig(steps=750),
+        retrieval=RetrievalConfig(layer="dev"),
         intermediates=(DIRECT, *INTERMEDIATES, "+".join(INTERMEDIATES)),
         languages=tuple(LANGUAGES),
         intermediate=RecipeOverrides(
-            learning_rates=tuple(GENTLER * rate for rate in rates),
-            epochs=1,
-            max_length=128,
-            eval_every=1000,
+            learning_rates=(1e-4, 3e-4, 1e-3, 3e-3), steps=750, max_length=128, eval_every=250
         ),
-        target=RecipeOverrides(
-            learning_rates=tuple(rates), steps=STEPS, max_length=128, eval_every=1000
-        ),
+        target=RecipeOverrides(learning_rate=1e-3, steps=250, max_length=128, eval_every=1000),
         seeds=options["seeds"],
         submission=False,
     )
+
+
+def _encoders(folder: str, sizes: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    """Returns the folders of the encoders of `sizes`, all runs of a size together."""
+    end = f"phases/mlm-*/{kind}/step-*"
+    patterns = [f"{folder}/{size}-s*/{end}" for size in sizes]
+    found = [path for pattern in patterns for path in sorted(glob.glob(pattern))]
+    if not found:
+        raise ConfigError(
+            "There is no pretrained encoder.",
+            where=patterns[0],
+            remedy=f"python run.py --config=configs/pretrain_mini.py:size={sizes[0]},run=1 "
+            f"--workdir={folder}/{sizes[0]}-s1",
+        )
+    return tuple(found)
