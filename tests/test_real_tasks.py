@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 NINE = (
     "anli_plus mnli qqp squad squad_v2 hellaswag ccg cosmos_qa commonsense_qa".split()
 )  # Phang et al. (2020)
+SUBSTITUTES = {"pawsx": {"trained"}}  # PAWS dev stands in for its training data
 SPLITS = {"xquad": "test", "tydiqa": "test", "tatoeba": "test"}  # dev elsewhere
 
 
@@ -72,6 +73,9 @@ def test_a_target_is_scored_in_real_languages(task, config, tmp_path):
     runner.run(config, str(tmp_path))
     rows = results.read_rows(tmp_path / "results.jsonl")
     assert {row["language"] for row in rows} == set(config.languages)
+    assert {row["substitutes"] for row in rows if "substitutes" in row} == SUBSTITUTES.get(
+        task, set()
+    )
     assert {row["metric"] for row in rows if "@" not in row["metric"]} == set(TASKS[task].metrics)
     assert {row["split"] for row in rows} == {SPLITS.get(task, "dev")}
     assert all(0 <= row["value"] <= 100 for row in rows)

@@ -58,7 +58,9 @@ class Row(Score, total=False):
     and the learning rate that gave it; `learning_rate` is the one that the target was trained at.
     `layer` is the hidden state that retrieval compares, and `layer_chosen` how it was chosen.
     `recipe` is a hash of all that the target's training depends on but its start and its seed; of
-    retrieval, which has none, of its settings where they are not the published ones.
+    retrieval, which has none, of its settings where they are not the published ones. `substitutes`
+    names what has other examples than the official ones: `scored`, `trained` and `intermediate`,
+    joined by `+`.
     """
 
     family: str
@@ -70,6 +72,7 @@ class Row(Score, total=False):
     layer: int
     layer_chosen: str
     recipe: str
+    substitutes: str
 
 
 FILE = "results.jsonl"

@@ -27,6 +27,7 @@ from xt_jax.report.document import (
 from xt_jax.report.gap_tables import chance_table, form_table, gap_table, group_table, slope_table
 from xt_jax.report.model_tables import model_tables
 from xt_jax.report.plots import Drawing
+from xt_jax.report.scoring_notes import scoring_notes
 from xt_jax.report.study_results import MEAN, StudyResults, read_study
 from xt_jax.report.sweeps import sweep_tables
 
@@ -110,7 +111,10 @@ def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]
             *([Text(_LANGUAGES)] if groups else []),
             *_folded("Means of scripts and families, smallest and largest model", groups),
         ],
-        "XTREME's table": _few(study, "The table of all models", benchmark_tables(study)),
+        "XTREME's table": [
+            *_few(study, "The table of all models", benchmark_tables(study)),
+            *scoring_notes(study),
+        ],
         "Published figures": published_table(study),
         "Scores": [],
         "Retrieval by layer": [],

@@ -37,6 +37,7 @@ class Dataset:
         load: reads the examples, which only scoring needs.
         labelled: whether all examples have labels, so that it can be scored.
         official: all examples of an official file, so that predictions can be submitted.
+        substitute: whether other examples stand in for official ones.
     """
 
     split: str
@@ -47,6 +48,7 @@ class Dataset:
     load: Callable[[], list[Any]]
     labelled: bool = True
     official: bool = True
+    substitute: bool = False
 
     @functools.cached_property
     def examples(self) -> list[Any]:
@@ -194,7 +196,10 @@ class Reader:
             f"{task.family}-{split}-{found.language}-{key[:16]}",
             lambda: tokenised(task, load(), self.tokenizer, **limits),
         )
-        return Dataset(split, found.language, features, key, (len(features),), load)
+        count = (len(features),)
+        return Dataset(
+            split, found.language, features, key, count, load, substitute=found.substitute
+        )
 
 
 def tokenised(
@@ -252,6 +257,7 @@ def _join(parts: Sequence[Dataset]) -> Dataset:
         digest([p.key for p in parts]),
         tuple(len(p.features) for p in parts),
         lambda: [example for p in filled for example in p.load()],
+        substitute=any(p.substitute for p in parts),
     )
 
 

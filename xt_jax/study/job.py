@@ -302,10 +302,26 @@ class TargetRecord:
         if self.data.train is None:
             common["layer"] = layer
             common["layer_chosen"] = how_chosen(self.data.retrieval)
+        if substitutes := self._substitutes(dataset):
+            common["substitutes"] = substitutes
         common = self._own(common)
         return [
             Row({**common, "metric": metric, "value": value}) for metric, value in scores.items()
         ]
+
+    def _substitutes(self, dataset: Dataset) -> str:
+        """Names which of the data that a score depends on are substitutes."""
+        phase = self.study.intermediates.get(self.intermediate)
+        before: list[Dataset | None] = [
+            d for part in (phase.parts if phase else ()) for d in (part.train, part.dev)
+        ]
+        used: dict[str, list[Dataset | None]] = {
+            "scored": [dataset],
+            "trained": [self.data.train, self.data.dev],
+            "intermediate": before,
+        }
+        found = [name for name, sets in used.items() if any(d and d.substitute for d in sets)]
+        return "+".join(found)
 
     def _own(self, row: Row) -> Row:
         """Returns the row as one of this seed and recipe; retrieval as published names none."""

@@ -32,6 +32,7 @@ def with_sizes(rows: pd.DataFrame) -> pd.DataFrame:
         pretraining=pretraining,
         pretraining_steps=rows["pretraining_steps"].fillna(0),
         recipe=rows["recipe"].where(rows["recipe"].notna(), ""),
+        substitutes=rows["substitutes"].where(rows["substitutes"].notna(), ""),
         size=pretraining.map(lambda run: _RUN.sub("", run)),
     )
 
