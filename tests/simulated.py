@@ -1,4 +1,4 @@
-"""Simulates studies with known gaps: the score of every test example is drawn, not trained."""
+"""Simulates studies with known gaps: scores of test examples, or the gaps of runs and seeds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xt_jax.report.statistics.bootstrap import Paired, Term, estimate, shifts, slope_weights
+from xt_jax.report.statistics.bootstrap import (
+    RUNS,
+    SEEDS,
+    Paired,
+    Term,
+    estimate,
+    shifts,
+    slope_weights,
+)
 from xt_jax.report.statistics.findings import Estimate
 
 GAPS = np.array([6.0, 5.0, 3.0, 2.5, 1.0])  # true, in points, of five sizes
 SIZES = np.log10([1e5, 3e5, 1e6, 4e6, 2e7])
 SLOPE = float(slope_weights(SIZES) @ GAPS)
+
+PARAMS = (14_448, 25_536, 56_448, 149_952, 335_808)  # of the sizes of a study of runs
+X = np.log10(PARAMS)
+NOISE = 1.0  # of fine-tuning seeds there, in points
 
 _TIMES = {"binary": 1, "fraction": 3, "ratio": 4}  # largest number of decisions in an example
 
@@ -132,3 +144,29 @@ def _drawn(
                 else hit / np.float32(_TIMES[design.kind])
             )
     return np.stack([right, np.broadcast_to(counts, p.shape)], axis=-1).astype(np.float32)
+
+
+def gaps_of_runs(
+    rng: np.random.Generator, runs: int, deviation: float, slope: float, seeds: int, line: float = 0
+) -> np.ndarray:
+    """Draws gaps [size, run, seed]: a line, and deviations of sizes, of runs and of seeds."""
+    of_sizes = slope * (X - X.mean()) + line * rng.standard_normal(len(X))
+    of_runs = of_sizes[:, None] + deviation * rng.standard_normal((len(X), runs))
+    return of_runs[:, :, None] + NOISE * rng.standard_normal((len(X), runs, seeds))
+
+
+def study(
+    rng: np.random.Generator,
+    runs: int,
+    deviation: float,
+    slope: float,
+    seeds: int = 2,
+    line: float = 0,
+) -> list[Paired]:
+    """Draws the gaps of each size by run, or by seed of the only run."""
+    made = []
+    for size in gaps_of_runs(rng, runs, deviation, slope, seeds, line):
+        one = size.mean(axis=1) if runs > 1 else size[0]
+        unit = RUNS if runs > 1 else SEEDS
+        made.append(Paired(tuple(range(len(one))), one, None, 300, unit))
+    return made

@@ -201,4 +201,5 @@ def test_a_stand_in_is_no_submission(config, data, tmp_path):
     task = TASKS["tatoeba"]
     for found in (substitute, split):
         file = ReadFile(found, split.read(()), True)
-        assert reader.given(task, task.recipe, "test", file).official == (found is split)
+        given = reader.given(task, task.recipe, "test", file)
+        assert (given.official, given.substitute) == (found is split, found is substitute)

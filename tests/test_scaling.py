@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import statsmodels.api as sm
+from simulated import NOISE, PARAMS, X, study
 
 from xt_jax.report.statistics.bootstrap import (
     RUNS,
@@ -25,23 +26,8 @@ from xt_jax.report.statistics.scaling import (
     slope_of,
 )
 
-PARAMS = (14_448, 25_536, 56_448, 149_952, 335_808)
-X = np.log10(PARAMS)
 TIMES = 2000
-NOISE = 1.0  # of fine-tuning seeds, in points
 DEVIATIONS = (0.0, 0.5, 1.0, 2.0)  # between pretraining runs
-
-
-def study(rng, runs: int, deviation: float, slope: float, seeds: int = 2) -> list[Paired]:
-    """Draws the gap of each run of each size: a line, the run's own deviation, and its seeds'."""
-    made = []
-    for x in X - X.mean():
-        of_runs = slope * x + deviation * rng.standard_normal(runs)
-        values = of_runs[:, None] + NOISE * rng.standard_normal((runs, seeds))
-        unit = RUNS if runs > 1 else "seeds"
-        one = values.mean(axis=1) if runs > 1 else values[0]
-        made.append(Paired(tuple(range(len(one))), one, None, 300, unit))
-    return made
 
 
 def covers(found: Estimate, truth: float) -> bool:

@@ -26,6 +26,7 @@ from xt_jax.report.document import (
 )
 from xt_jax.report.gap_tables import chance_table, form_table, gap_table, group_table, slope_table
 from xt_jax.report.model_tables import model_tables
+from xt_jax.report.next_study import next_study
 from xt_jax.report.plots import Drawing
 from xt_jax.report.scoring_notes import scoring_notes
 from xt_jax.report.study_results import MEAN, StudyResults, read_study
@@ -102,6 +103,7 @@ def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]
             *([Text(_SLOPES)] if slopes else []),
             *_folded("The slope on each target", slope_table(study, targets)),
             *([*forms, Text(_FORMS)] if forms else []),
+            *(block for family in study.families for block in next_study(study, family)),
         ],
         "Scores at chance": [
             *([Text(_CHANCE)] if at_chance else []),

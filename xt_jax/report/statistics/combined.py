@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -34,12 +35,14 @@ class Combined(NamedTuple):
         keys: the pairs of intermediate task and target.
         sizes: one comparison of each size, which names the size.
         gaps: the combined gap of each size.
+        by_seed: the same gaps [size, run, seed]; of BEST, which takes all seeds of a run, [.., 1].
     """
 
     contrast: str
     keys: list[tuple[str, str]]
     sizes: list[Contrast]
     gaps: list[Paired]
+    by_seed: tuple[tuple[tuple[float, ...], ...], ...]
 
     @property
     def intermediates(self) -> tuple[str, ...]:
@@ -87,12 +90,27 @@ def combined(
         paired = [combining([of_size[key] for key in keys]) for of_size in by_key if keys]
         known = [of_size for of_size in paired if of_size is not None]
         if known and len(known) == len(by_key):
-            yield Combined(contrast, keys, [next(iter(of.values())) for of in by_key], known)
+            by_seed = (
+                tuple(tuple((value,) for value in of_size.values.tolist()) for of_size in known)
+                if combining is best_on_other_seeds
+                else tuple(_by_seed([of_size[key] for key in keys]) for of_size in by_key)
+            )
+            ladder = [next(iter(of_size.values())) for of_size in by_key]
+            yield Combined(contrast, keys, ladder, known, by_seed)
 
 
 def is_trained(target: str) -> bool:
     """Returns whether an encoder is trained on the target before it is scored."""
     return target in TASKS and bool(TASKS[target].train)
+
+
+def _by_seed(contrasts: Sequence[Contrast]) -> tuple[tuple[float, ...], ...]:
+    """Returns the mean of the contrasts of one size by run and seed, where all of them have it."""
+    common = sorted(set.intersection(*(set(contrast.by_seed) for contrast in contrasts)))
+    return tuple(
+        tuple(fmean(c.by_seed[key] for c in contrasts) for key in common if key[0] == run)
+        for run in dict.fromkeys(run for run, _ in common)
+    )
 
 
 def mean_over(contrasts: Sequence[Contrast]) -> Paired | None:

@@ -66,6 +66,14 @@ class Contrast:
         """The mean difference over all languages but English; None where there is no other."""
         return self._paired(self.transfer) if self.transfer else None
 
+    @cached_property
+    def by_seed(self) -> dict[tuple[str, int], float]:
+        """The value of `mean` in each pretraining run and seed."""
+        gaps: dict[tuple[str, int], list[float]] = defaultdict(list)
+        for pair in self.transfer:
+            gaps[pair.pretraining, pair.seed].append(pair.value - pair.value_direct)
+        return {key: float(np.mean(of_seed)) for key, of_seed in gaps.items()}
+
     def of(self, language: str) -> Paired:
         """Returns the difference in one language."""
         return self._paired([pair for pair in self.pairs if pair.language == language])

@@ -26,6 +26,7 @@ from xt_jax.report.statistics.bootstrap import (
     slope_weights,
 )
 from xt_jax.report.statistics.combined import Sizes, combined
+from xt_jax.report.statistics.design import UNKNOWN, Deviations, deviations
 from xt_jax.report.statistics.families import MIN_SIZES
 from xt_jax.report.statistics.scores import CONFIDENCE
 
@@ -70,6 +71,7 @@ class Scaling:
         errors: root mean square error in points, over the sizes, of predicting one from the others,
             by the form of the curve; {} below four sizes.
         left_out: the predictions of the line.
+        deviations: what a study of another design can expect its interval from.
     """
 
     family: str
@@ -85,6 +87,7 @@ class Scaling:
     band: tuple[tuple[float, float, float, float], ...]
     errors: dict[str, float]
     left_out: tuple[Prediction, ...]
+    deviations: Deviations = UNKNOWN
 
 
 def scalings(
@@ -121,6 +124,7 @@ def scalings(
             tuple(line_band(x, known, slope)),
             leave_one_out_errors(params, means),
             tuple(left_out(names, x, means)),
+            deviations(params, one.by_seed),
         )
 
 
