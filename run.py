@@ -23,6 +23,12 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration page.",
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for states, predictions and results.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would be run and its cost, then stop.")
 _MFU = flags.DEFINE_float("mfu", 0.4, "Model FLOPs utilisation that --dry_run assumes.")
+_LIKE = flags.DEFINE_string(
+    "like",
+    "",
+    "A study's --workdir, or a packed study, from whose deviations --dry_run says how wide the "
+    "intervals of slopes would be.",
+)
 _COORDINATOR = flags.DEFINE_string(
     "coordinator",
     "",
@@ -54,7 +60,7 @@ def main(_: list[str]) -> None:
     if _DRY_RUN.value:
         from xt_jax.study.forecast import forecast
 
-        print(forecast(_CONFIG.value, str(_WORKDIR.value), float(_MFU.value)))
+        print(forecast(_CONFIG.value, str(_WORKDIR.value), float(_MFU.value), _LIKE.value))
         return
     from xt_jax.study.runner import run
 

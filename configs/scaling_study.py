@@ -3,9 +3,10 @@
     python run.py --config=configs/scaling_study.py --config.data.dir=DATA --workdir=runs/study
 
 Start with `--dry_run`, which prints the jobs and their cost on a v5e-8, a v4-32 and one H200
-(without --config.data.dir, for the official training sets). On several machines use
-`--config.shard=1/16` to 16/16 as array jobs with one workdir, or `--config.ray.address=auto` on a
-Ray cluster.
+(without --config.data.dir, for the official training sets), and with `--like` of a finished study
+how wide the intervals of slopes would be: none here, as each family has two sizes. On several
+machines use `--config.shard=1/16` to 16/16 as array jobs with one workdir, or
+`--config.ray.address=auto` on a Ray cluster.
 
 No learning rate is guessed: that of each intermediate and each target phase is the best of four on
 the task's own English dev, by the same rule for every size (`learning_rates` in xt_jax/config.py).

@@ -118,9 +118,7 @@ def open_pretrained(config: ModelConfig, default_tokenizer: str = "") -> Pretrai
     else:
         key = models.weights_fingerprint(folder)
     recorded = _recorded(config.name, preset) if folder is None else read(folder)
-    name = _named(config, preset, recorded)
-    own = Origin(name, _family(config, preset), name)
-    origin = own if recorded is None or config.random_init else recorded
+    name, origin = _named(config, preset, recorded), _origin(config, preset, recorded)
     return Pretrained(name, architecture, tokenizer, key, folder, config.random_seed, origin)
 
 
@@ -135,6 +133,23 @@ def table_name(config: ModelConfig) -> str:
     """
     preset = _preset(config.name)
     return _named(config, preset, None if config.alias else _recorded(config.name, preset))
+
+
+def origin_of(config: ModelConfig) -> Origin:
+    """Returns a model's pretraining run, as far as that is known without its weights.
+
+    Raises:
+        ConfigError: neither a preset nor a folder or hub id.
+    """
+    preset = _preset(config.name)
+    return _origin(config, preset, _recorded(config.name, preset))
+
+
+def _origin(config: ModelConfig, preset: models.Preset | None, recorded: Origin | None) -> Origin:
+    if recorded is not None and not config.random_init:
+        return recorded
+    name = _named(config, preset, recorded)
+    return Origin(name, _family(config, preset), name)
 
 
 def _recorded(name: str, preset: models.Preset | None) -> Origin | None:

@@ -26,6 +26,7 @@ from xt_jax.records.progress import clock
 from xt_jax.records.results import Results
 from xt_jax.study.build import build_studies
 from xt_jax.study.check import check, wanted_targets
+from xt_jax.study.expected import expected_slopes
 from xt_jax.study.jobs import Cost, Job, graph, planned, share, total_cost, trainings
 from xt_jax.study.layers import check_layers
 from xt_jax.tasks import recipes
@@ -63,11 +64,12 @@ _MACHINES = {
 }
 
 
-def forecast(config: Config, workdir: str, mfu: float) -> str:
+def forecast(config: Config, workdir: str, mfu: float, like: str = "") -> str:
     """Returns the graph of jobs and a table of costs; trains nothing and needs no weights.
 
     Args:
         mfu: the assumed share of a chip's peak FLOP/s.
+        like: the folder of a study whose deviations tell how wide intervals would be; "" for none.
 
     Raises:
         UserError: anything wrong with configuration or data.
@@ -86,6 +88,9 @@ def forecast(config: Config, workdir: str, mfu: float) -> str:
     )
     parts = [_graph(config, jobs), f"Cost: {note}.\n", _table(jobs, costs, folder, mfu)]
     parts.append(_disk(config, jobs, params))
+    if like:
+        note, rows = expected_slopes(config, like)
+        parts.append(f"{note}\n{_aligned(rows)}\n")
     return "\n".join(parts)
 
 

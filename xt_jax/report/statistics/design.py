@@ -58,7 +58,7 @@ def deviations(params: Sequence[int], gaps: BySeed) -> Deviations:
     if len(y) >= MIN_SIZES:
         residual = y - np.polyval(np.polyfit(x, y, 1), x)
         line = max(float(residual @ residual) / (len(y) - 2) - in_size, 0.0)
-    return Deviations(*(math.sqrt(variance) for variance in (line, runs, seeds)))
+    return Deviations(*(math.nan if math.isnan(v) else math.sqrt(v) for v in (line, runs, seeds)))
 
 
 def expected_half_width(params: Sequence[int], runs: int, seeds: int, known: Deviations) -> float:
