@@ -9,7 +9,8 @@ copies them to where --config.model.name=mini-64 finds them, with a model card.
 
 Options after the colon: `size`, `steps` (0: the size's default below), `batch` (lines a step; the
 default is about 2,000 tokens), `run` (another number gives other first weights, another order and
-other masks: a further pretraining run of that size, named mini-64-s1 in tables). With
+other masks: a further pretraining run of that size, named mini-64-s1 in tables), `rate` (the
+learning rate; several joined by + are a sweep: 1e-3+2e-3, the best by the loss on dev). With
 --config.train.keep_steps=1000 and so on the checkpoints after these steps are kept, too, as
 folders that --config.models accepts. For your own text: --config.data.source=files and
 --config.data.dir=DIR with mlm/train-<lang>.txt and mlm/dev-<lang>.txt; without
@@ -34,15 +35,16 @@ SIZES = {
 
 
 def get_config(arg: str | None = None) -> Config:
-    options = parse_arg(arg, size="mini-64", steps=0, batch=48, run=0)
+    options = parse_arg(arg, size="mini-64", steps=0, batch=48, run=0, rate="")
     if options["size"] not in SIZES:
         raise ConfigError(
             f"`{options['size']}` is not a size of the mini encoders.",
             where=f"--config=...:{arg}",
             remedy=f"use one of: {', '.join(SIZES)}",
         )
-    learning_rate, steps = SIZES[options["size"]]
-    steps = options["steps"] or steps
+    usual_rate, usual_steps = SIZES[options["size"]]
+    steps = options["steps"] or usual_steps
+    rates = tuple(map(float, options["rate"].split("+"))) if options["rate"] else (usual_rate,)
     return Config(
         model=ModelConfig(name=options["size"], random_init=True, random_seed=options["run"]),
         data=DataConfig(source="mini"),
@@ -51,7 +53,8 @@ def get_config(arg: str | None = None) -> Config:
         targets=(NONE,),
         seed=options["run"],
         intermediate=RecipeOverrides(
-            learning_rate=learning_rate,
+            learning_rate=rates[0] if len(rates) == 1 else None,
+            learning_rates=rates if len(rates) > 1 else (),
             steps=steps,
             batch_size=options["batch"],
             max_length=64,
