@@ -27,6 +27,7 @@ def csv_files(study: StudyResults) -> dict[str, str]:
         "slopes.csv": pd.DataFrame(map(_cells, study.findings.slopes), dtype=object),
         "contrasts.csv": pd.DataFrame(_points(study), dtype=object),
         "matching.csv": pd.DataFrame(study.matched),
+        "learnt.csv": pd.DataFrame(study.learnt),
         "languages.csv": study.language_gains,
         "rates.csv": sweep_frame(study.sweeps),
         "cost.csv": pd.DataFrame(phases, columns=cost),

@@ -20,7 +20,7 @@ from xt_jax.report.phase_logs import PHASES, PhaseLog, read_phases
 from xt_jax.report.statistics.contrasts import ExampleScores
 from xt_jax.report.statistics.families import is_last
 from xt_jax.report.statistics.findings import Findings, Gap, Slope, find, multiplicity
-from xt_jax.report.statistics.matching import Point, matched
+from xt_jax.report.statistics.matching import Learnt, Point, learnt, matched
 from xt_jax.report.statistics.scaling import Scaling
 from xt_jax.report.statistics.scores import (
     Grid,
@@ -81,6 +81,7 @@ class StudyResults:
     Attributes:
         rows: the rows that count of all models.
         checkpoints: rows that count of all checkpoints along pretraining runs that have several.
+        every: all rows, also those that do not count.
         command: the last command that ran the study; "" if unknown.
     """
 
@@ -89,6 +90,7 @@ class StudyResults:
     phases: tuple[PhaseLog, ...] = ()
     command: str = ""
     checkpoints: pd.DataFrame = field(default_factory=lambda: as_frame([]))
+    every: pd.DataFrame = field(default_factory=lambda: as_frame([]))
     sweeps: tuple[Sweep, ...] = ()
 
     @cached_property
@@ -136,6 +138,11 @@ class StudyResults:
     def matched(self) -> list[Point]:
         """The direct score and the gap of every checkpoint of every pretraining run."""
         return list(matched(pd.concat([self.rows, self.checkpoints]).drop_duplicates()))
+
+    @cached_property
+    def learnt(self) -> list[Learnt]:
+        """The dev score and the gap of every intermediate checkpoint, also at other rates."""
+        return list(learnt(pd.concat([self.rows, self.checkpoints]), self.every))
 
     @cached_property
     def target_gaps(self) -> list[Gap]:
@@ -214,7 +221,7 @@ def results_of(
         models.append(Model(str(name), about["family"], *params, of_size, others))
     models.sort(key=lambda m: (m.family, m.encoder_params, m.name))
     along = kept[kept["pretraining"].isin(kept["pretraining"][~last])]
-    study = StudyResults(tuple(models), Findings(), tuple(phases), command, along)
+    study = StudyResults(tuple(models), Findings(), tuple(phases), command, along, frame)
     chosen = frame[frame["layer_chosen"].notna()].groupby("layer_chosen", sort=False)
     by_layer = {str(how): one_setting(of_layer)[0] for how, of_layer in chosen}
     finals = {how: of_layer[is_last(of_layer)] for how, of_layer in by_layer.items()}

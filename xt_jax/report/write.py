@@ -24,6 +24,7 @@ from xt_jax.report.document import (
     to_markdown,
     without_details,
 )
+from xt_jax.report.equal_scores import equal_scores
 from xt_jax.report.gap_tables import chance_table, form_table, gap_table, group_table, slope_table
 from xt_jax.report.model_tables import model_tables
 from xt_jax.report.next_study import next_study
@@ -103,6 +104,7 @@ def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]
             *([Text(_SLOPES)] if slopes else []),
             *_folded("The slope on each target", slope_table(study, targets)),
             *([*forms, Text(_FORMS)] if forms else []),
+            *equal_scores(study),
             *(block for family in study.families for block in next_study(study, family)),
         ],
         "Scores at chance": [

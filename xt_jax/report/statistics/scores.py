@@ -23,7 +23,7 @@ CONFIDENCE = 0.95
 ENGLISH = "en"  # the language that targets are trained on
 
 _RUN = ["model", "intermediate", "target", "seed"]
-_SCORE = [*_RUN, "language", "metric"]
+SCORE = [*_RUN, "language", "metric"]  # the columns that name a score
 _LAYER = AT_LAYER.format(metric="", layer="")
 
 
@@ -46,8 +46,8 @@ def one_setting(
     preferred = [pair in only for pair in zip(rows["run"], rows["data"], strict=True)]
     ranked = rows.iloc[np.argsort(preferred, kind="stable")]
     counts = ranked["run"] == ranked.groupby(_RUN)["run"].transform("last")
-    kept = ranked[counts].drop_duplicates(_SCORE, keep="last").sort_index()
-    setting = [*_SCORE, "run", "data"]
+    kept = ranked[counts].drop_duplicates(SCORE, keep="last").sort_index()
+    setting = [*SCORE, "run", "data"]
     is_left_out = ~_keys(rows, setting).isin(_keys(kept, setting))
     return kept, pd.Series(is_left_out, rows.index).groupby(rows["model"]).sum()
 
