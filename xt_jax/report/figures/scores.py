@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from xt_jax.report.figures.panels import Margins, abreast, label
 from xt_jax.report.figures.size_axis import size_axis
 from xt_jax.report.figures.style import SIZES, SMALL, Style, entries, legend, legend_height
-from xt_jax.report.statistics.scores import deviation, seed_means
+from xt_jax.report.statistics.scores import ENGLISH, Grid, deviation, seed_means
 from xt_jax.report.study_results import Model
 
 
@@ -37,7 +37,7 @@ def score_figure(families: dict[str, list[Model]], styles: dict[str, Style]) -> 
         axes.tick_params(labelsize=SMALL)
     legend(figure, shown)
     note = "; bars: standard deviation over seeds" if has_bars else ""
-    label(figure, SIZES + note, "mean score over languages (%)")
+    label(figure, SIZES + note, "mean score over languages but English (%)")
     return figure
 
 
@@ -51,18 +51,23 @@ def _draw(axes: Axes, target: str, models: Sequence[Model], styles: dict[str, St
     sizes = _sizes(models)
     step = 0.03 * math.log(sizes[-1] / sizes[0]) or 0.06  # so that points do not hide each other
     has_bars = False
-    for i, (name, style) in enumerate(styles.items()):
-        shift = math.exp(step * (i / max(len(styles) - 1, 1) - 0.5))
-        scores = [
-            (m.encoder_params, m.first[target][1].scores) for m in models if target in m.first
-        ]
-        seeds = [(params * shift, seed_means(by[name])) for params, by in scores if name in by]
+    grids = [(m.encoder_params, m.first[target][1]) for m in models if target in m.first]
+    names = [name for name in styles if any(name in grid.scores for _, grid in grids)]
+    for i, name in enumerate(names):
+        shift = math.exp(step * (i - (len(names) - 1) / 2) / max(len(names) - 1, 1))
+        seeds = [(n * shift, _means(grid, name)) for n, grid in grids if name in grid.scores]
         points = np.array([(x, means.mean(), deviation(means)) for x, means in seeds])
         if len(points):
             has_bars |= not np.isnan(points[:, 2]).all()
-            axes.errorbar(*points.T, label=name, elinewidth=1.4, capsize=2.5, **style.line)
+            axes.errorbar(*points.T, label=name, elinewidth=1.4, capsize=2.5, **styles[name].line)
     size_axis(axes, sizes)
     return has_bars
+
+
+def _means(grid: Grid, name: str) -> np.ndarray:
+    """Returns the mean of each seed over the languages, English only where there is no other."""
+    others = grid.languages != ENGLISH
+    return seed_means(grid.scores[name][:, others] if others.any() else grid.scores[name])
 
 
 def _sizes(models: Sequence[Model]) -> list[int]:
