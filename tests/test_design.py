@@ -86,10 +86,12 @@ def test_the_report_says_what_another_study_could_expect():
         expected_half_width(fit.encoder_params, runs, 2, fit.deviations) for runs in (1, 3, 5)
     ]
     one, three, five = (f"±{half:.1f}" for half in halves)
+    line, of_runs, of_seeds = (f"{deviation:.1f}" for deviation in fit.deviations)
     assert sentence.text == (
-        "With the deviations seen here, 95 % intervals of the slope of trained targets in a study "
-        f"of these 3 sizes and 2 seeds are expected to be {one} points with 1 pretraining run of "
-        f"each size, {three} with 3 and {five} with 5."
+        f"With the deviations seen here (sizes from the line {line}, between runs {of_runs} and "
+        f"between seeds {of_seeds} points), 95 % intervals of the slope of trained targets in a "
+        f"study of these 3 sizes and 2 seeds are expected to be {one} points with 1 pretraining "
+        f"run of each size, {three} with 3 and {five} with 5."
     )
     table, _ = folded.blocks
     assert [row[0] for row in table.rows[1:]] == [fit.contrast for fit in (fit, *others)]

@@ -12,9 +12,10 @@ from xt_jax.report.study_results import StudyResults
 from xt_jax.report.text import count, listed
 
 RUNS = (1, 3, 5)  # of each size
+_DEVIATIONS = ("sizes from the line", "between runs", "between seeds")
 _SENTENCE = (
-    "With the deviations seen here, {confidence:.0f} % intervals of the slope of {contrast} in a "
-    "study of {sizes} and {seeds} are expected to be {widths}."
+    "With the deviations seen here ({known}), {confidence:.0f} % intervals of the slope of "
+    "{contrast} in a study of {sizes} and {seeds} are expected to be {widths}."
 )
 _NOTE = (
     "Standard deviations in points, and half of the expected interval of the slope in a study of "
@@ -30,11 +31,15 @@ def next_study(study: StudyResults, family: str) -> list[Block]:
     if not fits:
         return []
     seeds = seeds_of(study)
-    head = ["contrast", "sizes from the line", "between runs", "between seeds"]
-    rows = [[*head, *(f"± with {count(runs, 'run')}" for runs in RUNS)]]
+    rows = [["contrast", *_DEVIATIONS, *(f"± with {count(runs, 'run')}" for runs in RUNS)]]
     for fit in fits:
-        known = [_points(deviation) for deviation in fit.deviations]
-        rows.append([fit.contrast, *known, *map(_points, half_widths(fit, seeds))])
+        numbers = *fit.deviations, *half_widths(fit, seeds)
+        rows.append([fit.contrast, *map(_points, numbers)])
+    known = [
+        f"{name} {deviation:.1f}"
+        for name, deviation in zip(_DEVIATIONS, fits[0].deviations, strict=True)
+        if not math.isnan(deviation)
+    ]
     widths = [
         f"±{half:.1f} points with {count(runs, 'pretraining run')} of each size"
         if runs == 1
@@ -42,6 +47,7 @@ def next_study(study: StudyResults, family: str) -> list[Block]:
         for runs, half in zip(RUNS, half_widths(fits[0], seeds), strict=True)
     ]
     sentence = _SENTENCE.format(
+        known=f"{listed(known)} points",
         confidence=100 * CONFIDENCE,
         contrast=fits[0].contrast,
         sizes=f"these {count(len(fits[0].sizes), 'size')}",
