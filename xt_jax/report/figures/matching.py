@@ -34,8 +34,8 @@ def matching_figure(points: Sequence[Point]) -> Figure:
             of_contrast = [point for point in of_run if point.contrast == contrast]
             x, y = [p.direct for p in of_contrast], [p.gap for p in of_contrast]
             axes.plot(x, y, color=colours[of_run[0].encoder_params], zorder=3, **line)
-        axes.xaxis.set_major_locator(MaxNLocator(6, min_n_ticks=4))
-        axes.yaxis.set_major_locator(MaxNLocator(6, min_n_ticks=4))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
         axes.tick_params(labelsize=SMALL)
     legend(figure, shown)
     of_lines = "; a line: the checkpoints of one pretraining run" if has_lines else ""

@@ -77,7 +77,7 @@ def abreast(
     ladders: Collection[Sequence[int]] = (),
     bold: bool = True,
 ) -> tuple[Figure, list[Axes]]:
-    """Places a panel for each title, three beside one another.
+    """Places a panel for each title, three beside one another, four in two rows.
 
     Args:
         height: of a panel, in inches.
@@ -85,7 +85,7 @@ def abreast(
         ladders: the sizes of each kind of `size_axis` below the panels.
         bold: whether the titles are.
     """
-    columns = min(_ABREAST, len(titles))
+    columns = 2 if len(titles) == 4 else min(_ABREAST, len(titles))
     width = margins.panel(columns)
     above = title_height(titles, width)
     below = max((further_rows(sizes, width) for sizes in ladders), default=0.0)
