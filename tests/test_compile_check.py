@@ -61,8 +61,15 @@ def test_a_small_study_compiles_for_a_slice(tmp_path):
         assert each["tflop"] > 0
         assert not each["moved"]
         assert not each["float32"]
+        time = each["time"]
+        assert 0 < time["peak"] < time["step"]
+        assert {"products", "attention"} <= set(time["ms"])
+    assert train["examples"] == 32
+    assert train["time"]["ms"]["optimizer"] > 0
+    assert train["time"]["links"]
     assert set(train["collectives"]) & {"all-gather", "reduce-scatter", "all-reduce"}
     assert "fits" in done.stdout
+    assert "estimated, not measured" in done.stdout
 
 
 @pytest.mark.slow
@@ -121,7 +128,7 @@ def passing(*shapes: tuple[int, ...], kind: str = "all-gather", source: str = "d
 
 def program_of(*params: tuple[int, ...], data: int = 8, model: int = 1) -> Program:
     mesh = SimpleNamespace(shape={"data": data, "model": model})
-    return Program("train", "8 x 512", 4096, None, list(params), mesh, 64, True)
+    return Program("train", "8 x 512", 4096, 32.0, None, list(params), mesh, 64, True)
 
 
 LARGE = ((24, 1024, 1024), (24, 1024, 4096), (24, 4096, 1024), (9000, 1024), (24, 4096))
@@ -160,7 +167,7 @@ def test_activations_that_a_compiler_moves_are_found():
     rows = NamedSharding(mesh, P("data"))
     x = jax.ShapeDtypeStruct((8, 128, 256), "float32", sharding=rows)
     kernel = jax.ShapeDtypeStruct((256, 512), "float32", sharding=NamedSharding(mesh, P()))
-    program = program_of((256, 512), data=4)._replace(bf16=False)
+    program = program_of((256, 512), data=4)._replace(bf16=False, mesh=mesh)
     for out, moved in ((rows, []), (NamedSharding(mesh, P()), ["all-gather f32[8, 128, 512]"])):
         lowered = jax.jit(lambda x, k: x @ k, out_shardings=out).lower(x, kernel)
         found = compile_check.check(program._replace(lower=lambda each=lowered: each), CHIP)

@@ -6,7 +6,8 @@
 The second finds the smallest slice of a generation, and the largest batches there.
 
 Needs libtpu: pip install 'xt_jax[tpu]'. For each program of each model of the page: a chip's
-memory, FLOPs and collectives, float32 products where bfloat16 is meant, what is computed twice.
+memory, FLOPs and collectives, float32 products where bfloat16 is meant, what is computed twice; and
+the compiler's estimate of its time, by part of the program (`estimate.py`), never a measurement.
 Exit status 1 if a program does not fit or moves activations. Seeds that a run trains together are
 one program. Rows are as long, and as many, as batches of the official data need; the whole table of
 word embeddings is counted (a phase trains those that occur, unless it trains all).
@@ -31,6 +32,7 @@ from jax.sharding import Mesh
 from ml_collections import config_flags
 
 from tpu import hlo, slices
+from tpu.estimate import Estimate, estimate
 from tpu.largest import largest, with_tokens
 from tpu.programs import Program, programs
 from xt_jax.config import Config
@@ -64,6 +66,8 @@ class Figures(NamedTuple):
         collectives: (how many, bytes) by kind.
         float32: share of the FLOPs in float32 products, by source.
         moved: what chips pass on that is not a parameter.
+        examples: that a run takes on all chips together; 0 where it takes none.
+        time: the estimated time; None if the compiler gave up.
     """
 
     name: str
@@ -77,6 +81,8 @@ class Figures(NamedTuple):
     moved: list[str]
     remade: int
     why: str = ""
+    examples: float = 0.0
+    time: Estimate | None = None
 
     @property
     def is_good(self) -> bool:
@@ -93,7 +99,8 @@ def check(program: Program, chip: slices.Chip) -> Figures:
         why = str(error).partition("\n")[0][:300]
         about = program.name, program.shape, program.tokens
         return Figures(*about, False, math.nan, math.nan, {}, {}, [], 0, why)
-    counts = hlo.count(compiled.as_text() or "")
+    text = compiled.as_text() or ""
+    counts = hlo.count(text)
     hbm = _hbm(compiled.memory_analysis())
     float32 = {}
     if program.bf16:
@@ -112,6 +119,9 @@ def check(program: Program, chip: slices.Chip) -> Figures:
         float32,
         _moved(counts, program),
         counts.remade,
+        "",
+        program.examples,
+        estimate(text, chip, program.mesh.size),
     )
 
 
@@ -192,12 +202,8 @@ def report(topology: str, mesh: Mesh, found: list[Figures]) -> str:
                 verdict if each.is_good or not each.fits else "look below",
             ]
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    lines.insert(0, f"{topology}: {mesh.devices.size} chips, mesh {dict(mesh.shape)}")
+    lines = [f"{topology}: {mesh.devices.size} chips, mesh {dict(mesh.shape)}", *_aligned(rows)]
+    lines += ["", *_times(found)]
     for each in found:
         if each.why:
             lines.append(f"{each.name}: {each.why}")
@@ -209,6 +215,36 @@ def report(topology: str, mesh: Mesh, found: list[Figures]) -> str:
         if each.remade:
             lines.append(f"{each.name}: the compiler computes {each.remade} results twice")
     return "\n".join(lines)
+
+
+def _times(found: list[Figures]) -> list[str]:
+    """Formats the estimated times, one line for each program."""
+    rows = [["estimated, not measured", "ms", "ms at peak", "MFU", "ms of links", "examples/s"]]
+    rows[0].append("where the time of computation goes")
+    for each in found:
+        if time := each.time:
+            links = f"{sum(time.links.values()):.3g}, {time.hidden:.0%} hidden"
+            parts = [f"{part} {ms / time.computing:.0%}" for part, ms in time.ms.items()]
+            rows.append(
+                [
+                    each.name,
+                    f"{time.step:.3g}",
+                    f"{time.peak:.3g}",
+                    f"{time.mfu:.1%}",
+                    links if time.links else "none",
+                    f"{1e3 * each.examples / time.step:,.0f}" if each.examples else "-",
+                    ", ".join(parts[:6]) + (", a kernel not counted" if time.kernels else ""),
+                ]
+            )
+    return _aligned(rows)
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _collectives(each: Figures) -> str:
@@ -266,6 +302,14 @@ def largest_batches(
     ]
 
 
+def _entry(each: Figures) -> dict[str, Any]:
+    """Returns the figures as JSON takes them; `time` with what follows from it."""
+    entry = each._asdict()
+    if time := each.time:
+        entry["time"] = time._asdict() | {"step": time.step, "mfu": time.mfu}
+    return entry
+
+
 def main(_: list[str]) -> None:
     config, only = _CONFIG.value, list(_ONLY.value)
     if _SWEEP.value:
@@ -282,7 +326,7 @@ def main(_: list[str]) -> None:
         entry = {
             "topology": topology,
             "mesh": dict(mesh.shape),
-            "programs": [each._asdict() for each in figures],
+            "programs": [_entry(each) for each in figures],
         }
         Path(str(_JSON.value)).write_text(json.dumps(entry, indent=1) + "\n")
     if not all(each.is_good for each in figures):

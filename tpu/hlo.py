@@ -72,6 +72,7 @@ class Counts:
         flops: of products.
         float32: FLOPs of products of float32 arrays, by source.
         collectives: bytes that each kind leaves on the device, and how often it runs, by channel.
+        behind: those of them during which the device can do other work.
         passed: the arrays that collectives leave on the device.
         remade: instructions that the compiler does a second time rather than keep their results.
     """
@@ -79,6 +80,7 @@ class Counts:
     flops: float = 0.0
     float32: dict[str, float] = field(default_factory=dict)
     collectives: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    behind: set[tuple[str, str]] = field(default_factory=set)
     passed: set[Passed] = field(default_factory=set)
     remade: int = 0
 
@@ -89,6 +91,12 @@ class Counts:
             count, total = kinds.get(kind, (0, 0.0))
             kinds[kind] = (count + round(times), total + size * times)
         return kinds
+
+    @property
+    def hidden(self) -> float:
+        """The share of the collectives' bytes that can pass while the device does other work."""
+        sizes = {key: size * times for key, (size, times) in self.collectives.items()}
+        return sum(sizes[key] for key in self.behind) / (sum(sizes.values()) or 1)
 
 
 def count(text: str) -> Counts:
@@ -141,9 +149,9 @@ def _walk(
             _add_collective(each, kind, times, within, counts)
             counts.passed |= _passed(each, kind, {line.name: line for line in computations[name]})
         inner = {"while": each.name, "fusion": "fusion"}.get(each.opcode, within)
-        for called in _called(each):
-            if called in computations and each.opcode not in COLLECTIVES:
-                _walk(computations, called, times * _trips(each, computations), counts, inner)
+        for body in called(each):
+            if body in computations and each.opcode not in COLLECTIVES:
+                _walk(computations, body, times * trips(each, computations), counts, inner)
 
 
 def _add_collective(
@@ -156,6 +164,8 @@ def _add_collective(
     size = sum(shape.bytes for shape in shapes)
     before = counts.collectives.get(key, (0.0, 0.0))
     counts.collectives[key] = max(before, (size, times))
+    if each.opcode != kind or within == "fusion":
+        counts.behind.add(key)
 
 
 def _passed(each: Instruction, kind: str, lines: dict[str, Instruction]) -> set[Passed]:
@@ -181,13 +191,14 @@ def _results(start: Instruction) -> list[Shape]:
     return arrays[len(arrays) // 2 :]
 
 
-def _called(each: Instruction) -> Iterator[str]:
+def called(each: Instruction) -> Iterator[str]:
+    """Yields the names of the computations that an instruction runs."""
     for names in _CALLED.findall(each.rest):
         for name in names.split(","):
             yield name.strip().removeprefix("%")
 
 
-def _trips(each: Instruction, computations: dict[str, list[Instruction]]) -> float:
+def trips(each: Instruction, computations: dict[str, list[Instruction]]) -> float:
     """Returns how often a loop runs, from the limit of its counter, which begins at 0."""
     if each.opcode != "while":
         return 1.0

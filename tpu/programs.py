@@ -49,6 +49,7 @@ class Program(NamedTuple):
     Attributes:
         shape: of its batch, in words.
         tokens: of a training step on all chips together; 0 for other programs.
+        examples: that a run takes on all chips together, of all seeds; 0 for the search.
         lower: lowers the program.
         params: the full shapes of all parameters; several seeds add a leading axis.
         mesh: the devices that it is lowered for.
@@ -59,6 +60,7 @@ class Program(NamedTuple):
     name: str
     shape: str
     tokens: int
+    examples: float
     lower: Callable[[], jax.stages.Lowered]
     params: list[tuple[int, ...]]
     mesh: Mesh
@@ -173,7 +175,8 @@ def _training(
     is_bf16 = encoder.dtype == "bfloat16"
     shapes = [(seeds, *shape) if seeds > 1 else shape for shape in _shapes(params)]
     name, tokens = f"train {part.task.name}", plan.rows * plan.length
-    return Program(name, shape, tokens, lower, shapes, mesh, encoder.head_dim, is_bf16)
+    examples = seeds * len(plan.feature) / (plan.steps * group)
+    return Program(name, shape, tokens, examples, lower, shapes, mesh, encoder.head_dim, is_bf16)
 
 
 def _prediction(
@@ -182,9 +185,9 @@ def _prediction(
     family = FAMILIES[data.task.family]
     graphdef, params = _abstract(encoder, data)
     predictor = Predictor(graphdef, family.predict, mesh, encoder)
-    features = data.scored[0].features
+    features, lengths = data.scored[0].features, _lengths(data, 1)
     stream = pack_sets(
-        [Features(_lengths(data, 1), {}, {})],
+        [Features(lengths, {}, {})],
         packing=config.train.packing,
         devices=mesh.shape["data"],
         row_multiple=LANES,
@@ -201,7 +204,8 @@ def _prediction(
     verb = "embed" if data.train is None else "predict"
     shape = f"{plan.rows} x {plan.length} tokens"
     name, is_bf16 = f"{verb} {data.task.name}", encoder.dtype == "bfloat16"
-    return Program(name, shape, 0, lower, _shapes(params), mesh, encoder.head_dim, is_bf16)
+    examples, shapes = len(lengths) / (plan.steps * per_example(data.task)), _shapes(params)
+    return Program(name, shape, 0, examples, lower, shapes, mesh, encoder.head_dim, is_bf16)
 
 
 def _search(encoder: models.EncoderConfig, mesh: Mesh) -> Program:
@@ -209,7 +213,7 @@ def _search(encoder: models.EncoderConfig, mesh: Mesh) -> Program:
         return topk.lower(SENTENCES, SENTENCES, encoder.hidden_size, 4, mesh)
 
     shape = f"{SENTENCES} x {SENTENCES} sentences"
-    return Program("search bucc", shape, 0, lower, [], mesh, 1, False)
+    return Program("search bucc", shape, 0, 0, lower, [], mesh, 1, False)
 
 
 def _abstract(encoder: models.EncoderConfig, data: TaskData) -> tuple[Any, nnx.State]:

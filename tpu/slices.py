@@ -14,14 +14,30 @@ from xt_jax.errors import ConfigError
 
 
 class Chip(NamedTuple):
-    """A chip's memory in GiB and dense bf16 peak in TFLOP/s, from the maker's pages."""
+    """A chip's figures, from the maker's pages.
+
+    Attributes:
+        hbm: memory in GiB.
+        peak: of dense bf16 products, in TFLOP/s.
+        memory: what its memory reads or writes, in GB/s.
+        links: what all links to other chips bring it, in GB/s.
+        clock: in Hz, which follows from the peak and the products that it can make in a cycle.
+    """
 
     hbm: float
     peak: float
+    memory: float
+    links: float
+    clock: float
 
 
 # https://cloud.google.com/tpu/docs/v4, v5e, v5p, v6e
-CHIPS = {"v4": Chip(32, 275), "v5e": Chip(16, 197), "v5p": Chip(95, 459), "v6e": Chip(32, 918)}
+CHIPS = {
+    "v4": Chip(32, 275, 1200, 300, 1.05e9),
+    "v5e": Chip(16, 197, 819, 200, 1.5e9),
+    "v5p": Chip(95, 459, 2765, 600, 1.75e9),
+    "v6e": Chip(32, 918, 1600, 400, 1.75e9),
+}
 
 # What JAX calls them. The numbers of v4 and v5p count cores, of which a chip has two.
 TOPOLOGIES = {

@@ -33,6 +33,7 @@ _BLOCKS = (
 _INTERPRET = False  # True: tests run the TPU's kernel step by step on a CPU
 
 
+@jax.named_scope("attend")
 def attention(
     q: jax.Array,
     k: jax.Array,

@@ -192,6 +192,7 @@ class Embeddings(nnx.Module):
         self.token_type = Embedding(config.type_vocab_size, dim, stddev, rngs=rngs)
         self.norm = None if config.pre_norm else LayerNorm(dim)
 
+    @jax.named_scope("embeddings")
     def __call__(self, input_ids, positions, token_type_ids, config: EncoderConfig, key):
         if token_type_ids is None:
             token_type = self.token_type.embedding[0]

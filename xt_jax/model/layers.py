@@ -53,6 +53,7 @@ class LayerNorm(nnx.Module):
         self.scale = nnx.Param(jnp.ones((dim,)))
         self.bias = nnx.Param(jnp.zeros((dim,)))
 
+    @jax.named_scope("norm")
     def __call__(self, x: jax.Array, eps: float) -> jax.Array:
         centred = x.astype(jnp.float32)
         centred = centred - centred.mean(-1, keepdims=True)
@@ -124,6 +125,7 @@ def _product_backward(spec: str, operands, gradient: jax.Array):
 product.defvjp(_product_forward, _product_backward)
 
 
+@jax.named_scope("dropout")
 def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     """Zeroes each element with probability `rate` and rescales the rest; x itself without a key.
 

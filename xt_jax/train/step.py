@@ -173,10 +173,11 @@ def train_step(state: TrainState, batch: Batch, spec: StepSpec) -> tuple[TrainSt
     key = jax.random.fold_in(state.key, state.step) if spec.dropout else None
     grads, sums = _summed_gradients(state.params, batch, key, spec)
     weight = jnp.maximum(sums["loss"][1], 1).astype(jnp.float32)
-    grads = jax.tree.map(lambda g: g / weight, grads)
-    updates, opt_state = spec.optimizer.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    sums = {**sums, "grad_norm": (optax.tree.norm(grads), jnp.ones(()))}
+    with jax.named_scope("optimizer"):
+        grads = jax.tree.map(lambda g: g / weight, grads)
+        updates, opt_state = spec.optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        sums = {**sums, "grad_norm": (optax.tree.norm(grads), jnp.ones(()))}
     return TrainState(state.step + 1, params, opt_state, state.key), sums
 
 
