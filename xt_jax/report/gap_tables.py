@@ -56,7 +56,10 @@ def chance_table(study: StudyResults) -> list[Table]:
 
 
 def scaling_table(study: StudyResults, family: str) -> list[Table]:
-    """Returns a row per contrast: its mean at each size, its slope, and how well a line fits."""
+    """Returns a row per contrast: its mean at each size, its slope, and how well a line fits.
+
+    Columns in which nothing stands, as the line's failure where each size has one run, are left out.
+    """
     fits = study.scalings(family)
     if not fits:
         return []
@@ -74,7 +77,8 @@ def scaling_table(study: StudyResults, family: str) -> list[Table]:
                 inside if fit.left_out else "",
             ]
         )
-    return [Table(rows)]
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    return [Table([list(row) for row in zip(*columns, strict=True)])]
 
 
 def form_table(study: StudyResults) -> list[Table]:
