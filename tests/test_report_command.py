@@ -18,7 +18,7 @@ import statsmodels.api as sm
 from conftest import ROOT
 from synthetic import THREE, analysed, phase_logs, study_rows
 
-from xt_jax.errors import DataError
+from xt_jax.errors import ConfigError, DataError
 from xt_jax.records.results import append_rows
 from xt_jax.report import __main__ as command
 from xt_jax.report.csv_files import csv_files
@@ -217,3 +217,30 @@ def test_a_cell_of_text_is_no_formula(tmp_path):
             assert not cell.startswith(tuple("=+@")), path
             assert not cell.startswith("-") or float(cell) < 0 or cell == "-0.0"
     assert "'=1+1," in (tmp_path / "out" / "results.csv").read_text()
+
+
+def test_a_size_that_is_not_scored_is_predicted_as_by_statsmodels(tmp_path, capsys):
+    append_rows(tmp_path / "study" / "results.jsonl", ROWS)
+    run(tmp_path / "study", tmp_path / "out", "--predict=2,000_000_000", "--predict=1000")
+    found = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    points = pd.read_csv(tmp_path / "out" / "contrasts.csv")
+    assert set(found["encoder_params"]) == {2_000_000_000, 1000}
+    assert set(found["contrast"]) == set(points["contrast"])
+    for row in found.itertuples():
+        of_row = points[points["contrast"] == row.contrast]
+        means = of_row.groupby("encoder_params")["gap"].mean()
+        fit = sm.OLS(means.to_numpy(), sm.add_constant(np.log10(means.index))).fit()
+        at = fit.get_prediction([[1, np.log10(row.encoder_params)]]).summary_frame(alpha=0.05)
+        names = ["mean", "obs_ci_lower", "obs_ci_upper"]
+        expected = at[names].to_numpy()[0]
+        np.testing.assert_allclose((row.value, row.low, row.high), expected, atol=1e-6)
+    assert "| trained targets" in capsys.readouterr().out.partition("predicted gap")[2]
+
+
+def test_two_sizes_predict_nothing(tmp_path):
+    two = [row for row in ROWS if row["model"] != min(THREE)]
+    append_rows(tmp_path / "study" / "results.jsonl", two)
+    with pytest.raises(ConfigError, match="no line to predict"):
+        run(tmp_path / "study", tmp_path / "out", "--predict=1000")
+    with pytest.raises(SystemExit):
+        run(tmp_path / "study", tmp_path / "out", "--predict=0")

@@ -36,13 +36,20 @@ def main(argv: Sequence[str] | None = None) -> None:
                 remedy="give the --workdir of `python run.py`, or the --output of --pack",
             )
         check_writable(output, "--output")
-        print(write_report(study, output, malformed=malformed))
+        print(write_report(study, output, malformed=malformed, predict=arguments.predict))
         if arguments.pack:
             print(f"packed: {pack(study, output, malformed)}")
 
 
 def _warn(error: DataError) -> None:
     print(f"left out: {error.where}: {error.problem}", file=sys.stderr)
+
+
+def _parameters(text: str) -> int:
+    count = int(text.replace(",", "").replace("_", ""))
+    if count < 1:
+        raise ValueError
+    return count
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,6 +68,15 @@ def _parser() -> argparse.ArgumentParser:
         "--pack",
         action="store_true",
         help="also write study.tar.xz, from which this command makes the same report",
+    )
+    parser.add_argument(
+        "--predict",
+        type=_parameters,
+        action="append",
+        default=[],
+        metavar="PARAMETERS",
+        help="also predict the gaps of a size with so many encoder parameters, before it is "
+        "scored, into predictions.csv; may be given repeatedly",
     )
     parser.add_argument(
         "--skip_malformed",

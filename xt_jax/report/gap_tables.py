@@ -58,7 +58,7 @@ def chance_table(study: StudyResults) -> list[Table]:
 def scaling_table(study: StudyResults, family: str) -> list[Table]:
     """Returns a row per contrast: its mean at each size, its slope, and how well a line fits.
 
-    Columns in which nothing stands, as the line's failure where each size has one run, are left out.
+    A column in which nothing stands is left out, as the line's failure with one run of each size.
     """
     fits = study.scalings(family)
     if not fits:

@@ -29,6 +29,7 @@ from xt_jax.report.gap_tables import chance_table, form_table, gap_table, group_
 from xt_jax.report.model_tables import model_tables
 from xt_jax.report.next_study import next_study
 from xt_jax.report.plots import Drawing
+from xt_jax.report.predictions import prediction_table, predictions
 from xt_jax.report.scoring_notes import scoring_notes
 from xt_jax.report.study_results import MEAN, StudyResults, read_study
 from xt_jax.report.sweeps import sweep_tables
@@ -56,6 +57,7 @@ def write_report(
     *,
     only: Collection[tuple[str, str]] | None = None,
     malformed: Malformed | None = None,
+    predict: Sequence[int] = (),
 ) -> str:
     """Writes `report.md`, `report.html`, every picture as SVG and PNG, and the CSV files.
 
@@ -65,14 +67,16 @@ def write_report(
         only: (run, data) of the rows of the current configuration, which are preferred to rows of
             other settings; where there are none, the last setting counts.
         malformed: as in `xt_jax.records.results.read_rows`.
+        predict: encoder parameters of sizes to predict, which also go to `predictions.csv`.
 
     Returns:
-        The part of the report that a terminal shows.
+        The part of the report that a terminal shows, and the predictions.
 
     Raises:
         DataError: a malformed line, unless `malformed` takes it; or damaged per-example scores.
     """
     study = read_study(folder, only or (), malformed)
+    expected = predictions(study, predict) if predict else None
     drawings = plots.drawings(study)
     blocks = report(study, drawings)
     pictures = {drawing.name: plots.write_drawing(output, drawing) for drawing in drawings}
@@ -81,7 +85,11 @@ def write_report(
     page, markdown = output / "report.html", output / "report.md"
     atomic_write_text(page, to_html(blocks, pictures))
     atomic_write_text(markdown, to_markdown(without_details(blocks)))
-    return f"{to_markdown(at_a_glance(blocks))}\nwritten: {page}, {markdown}"
+    shown = at_a_glance(blocks)
+    if expected is not None:
+        atomic_write_text(output / "predictions.csv", expected.to_csv(index=False))
+        shown += prediction_table(expected)
+    return f"{to_markdown(shown)}\nwritten: {page}, {markdown}"
 
 
 def report(study: StudyResults, drawings: Sequence[Drawing] = ()) -> list[Block]:
