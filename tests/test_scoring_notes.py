@@ -1,4 +1,4 @@
-"""What a report says of scores that are not on the official test examples."""
+"""Tests the notes under a report's table on scores that are not of the official test sets."""
 
 from __future__ import annotations
 

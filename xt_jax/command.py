@@ -74,7 +74,7 @@ def _status_of(main: Callable[[], int | None]) -> Any:
 
 
 def _lacks_memory(error: BaseException) -> bool:
-    """Whether an error means that the memory of the machine or of a device is full."""
+    """Returns whether an error says that the memory of the machine or of a device is full."""
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 

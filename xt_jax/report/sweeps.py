@@ -44,7 +44,7 @@ class Sweep(NamedTuple):
 
     @property
     def is_at_edge(self) -> bool:
-        """Whether of several candidates the best is the lowest or the highest."""
+        """Whether the chosen learning rate is the lowest or the highest of several candidates."""
         return len(self.scores) > 1 and self.chosen in (min(self.scores), max(self.scores))
 
 

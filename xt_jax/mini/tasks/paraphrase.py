@@ -72,7 +72,7 @@ def _another_event(rng: Random, scene: Scene, asked: str) -> Scene | None:
 
 
 def _differ(one: Scene, two: Scene, asked: str) -> bool:
-    """Whether both have an answer and neither could answer the question about the other."""
+    """Returns whether the question for the role `asked` has different answers in two scenes."""
     apart = not knowable(one, two, asked) and not knowable(two, one, asked)
     return apart and asked in _askable(two)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from xt_jax.report.figures.style import SMALL, WIDTH, text_width
 from xt_jax.report.text import size
@@ -29,7 +30,8 @@ def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
     axes.set_xticks(list(rows), [size(params) for params in rows])
     axes.set_xticks([], minor=True)
     axes.tick_params(axis="x", labelsize=SMALL)
-    height = box.height * axes.figure.get_figheight()  # type: ignore[union-attr]
+    assert isinstance(axes.figure, Figure)
+    height = box.height * axes.figure.get_figheight()
     for text, row in zip(axes.get_xticklabels(), rows.values(), strict=True):
         text.set_y(-row * _ROW / height)
 

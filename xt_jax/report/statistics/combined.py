@@ -28,7 +28,7 @@ Combining = Callable[[list[Contrast]], Paired | None]  # of one size
 
 
 class Combined(NamedTuple):
-    """One contrast at several sizes, over intermediate tasks and targets that all of them have.
+    """The gaps of several model sizes, each averaged over the same intermediate tasks and targets.
 
     Attributes:
         contrast: TRAINED, RETRIEVAL (with its layer) or BEST; means over all languages but English.

@@ -67,7 +67,7 @@ class Slope:
 
 @dataclass(frozen=True)
 class Across:
-    """One contrast of one size, over what the sizes of all families have."""
+    """A model size's mean gap over the tasks and targets that the sizes of every family have."""
 
     contrast: str
     family: str

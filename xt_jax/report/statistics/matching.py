@@ -39,7 +39,9 @@ class Point(NamedTuple):
 
 
 class Learnt(NamedTuple):
-    """One intermediate checkpoint: means over all languages but English, targets and seeds.
+    """How well an encoder learnt an intermediate task, and its mean gap on the targets after it.
+
+    Gaps are means over all languages but English, targets and seeds.
 
     Attributes:
         contrast: TRAINED or RETRIEVAL.
