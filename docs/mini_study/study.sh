@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the second mini study: pretrains each encoder, fine-tunes it and scores it.
 #
-#     docs/mini_study/study.sh DIR "mini-24 mini-32 mini-48 mini-64 mini-96" "0 1 2"
+#     docs/mini_study/study.sh DIR "mini-24 mini-32 mini-48 mini-64" "0 1 2"
 #
 # One workdir below DIR for each size and pretraining run. Every command carries on where it was
 # stopped, and several of these scripts share the work: an encoder that another holds is passed by.
@@ -29,7 +29,7 @@ encoder() { # a size and a run
     --workdir="$dir/run$2/$name" "${keep[@]}"
   once "study-$name" study "$name" "sizes=$1,pretrained=$dir/run$2"
   once "published-$name" study "$name" "sizes=$1,pretrained=$dir/run$2" \
-    --config.retrieval.layer=published --config.targets=tatoeba,bucc2018
+    --config.retrieval.layer=published --config.targets=tatoeba --config.targets=bucc
 }
 
 for run in $runs; do
