@@ -232,7 +232,7 @@ def load_features(work: Work, name: str) -> Features:
 def load_model(folder: str, *, drop_attention: bool = True, **options: str) -> models.Model:
     """Loads the model; `options` are of the encoder's config: dtype, remat, attention."""
     model, _ = models.load_model(folder)
-    changes: dict[str, Any] = dict(options)
+    changes: dict[str, Any] = {"unroll": models.unroll_on(jax.default_backend()), **options}
     if not drop_attention:
         changes["attention_dropout"] = 0.0
     return models.Model(models.with_options(model.encoder, **changes), model.head)
@@ -287,7 +287,7 @@ def training_step(
     graphdef, params = nnx.split(model)
     loss = FAMILIES[TASKS[work.task]].loss
     assert loss is not None
-    spec = StepSpec(graphdef, loss, make_optimizer(recipe, work.steps))
+    spec = StepSpec(graphdef, loss, make_optimizer(recipe, work.steps), clip_norm=work.clip_norm)
     placed = place_params(params, mesh, "replicated")
     state = init_state(placed, spec.optimizer, mesh, seeds=[work.seed])
     return state, compile_step(spec, state)

@@ -81,7 +81,7 @@ def train(source: Pretrained, features: Features, dtype: str, seed: int, args) -
     optimizer = make_optimizer(recipe, args.steps)
     loss = FAMILIES["pairs"].loss
     assert loss is not None
-    spec = StepSpec(graphdef, loss, optimizer)
+    spec = StepSpec(graphdef, loss, optimizer, clip_norm=recipe.clip_norm)
     state = init_state(place_params(params, mesh, "replicated"), optimizer, mesh, seeds=[seed])
     step = compile_step(spec, state)
     losses = []

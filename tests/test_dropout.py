@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from encoders import new_encoder, packed_batch, small_config
 from flax import nnx
+from jax.extend.random import threefry_2x32
 
-from xt_jax.model.layers import dropout, dropout_key, exact_key, key_impl
+from xt_jax.model.layers import _threefry_bits, dropout, dropout_key, exact_key, key_impl
 
 IMPLS = ("threefry2x32", "rbg")
 
@@ -36,6 +37,18 @@ def test_dropout_rate_scale_and_keys(impl):
     assert not bool((dropout(x, 0.1, one) == y).all())
     assert dropout(x, 0.1, None) is x
     assert dropout(x, 0.0, zero) is x
+
+
+def test_threefry_bits_are_those_of_its_blocks():
+    """Element j of row r is the low or high half of a word of block (r, j mod n/4)."""
+    key, (rows, n) = jax.random.key(3), (5, 22)
+    blocks = -(-n // 4)
+    counters = np.stack(np.meshgrid(np.arange(rows), np.arange(blocks), indexing="ij"))
+    words = threefry_2x32(jax.random.key_data(key), jnp.asarray(counters.reshape(-1), jnp.uint32))
+    first, second = np.asarray(words).reshape(2, rows, blocks)
+    parts = [first & 0xFFFF, first >> 16, second & 0xFFFF, second >> 16]
+    expected = np.concatenate(parts, axis=1)[:, :n]
+    np.testing.assert_array_equal(_threefry_bits(key, (rows, n)), expected)
 
 
 @pytest.mark.parametrize("rates", [(0.2, 0.0), (0.0, 0.2)])

@@ -65,7 +65,7 @@ def test_only_masked_language_modelling_has_another_second_moment():
     params = nnx.State({"kernel": nnx.Param(jnp.ones((2,)))})
     optimizer = make_optimizer(Recipe(adam_b2=0.75, clip_norm=0.0), 10)
     _, state = optimizer.update(params, optimizer.init(params), params)
-    (second,) = jax.tree.leaves(next(part.nu for part in state[1] if hasattr(part, "nu")))
+    (second,) = jax.tree.leaves(next(part.nu for part in state if hasattr(part, "nu")))
     np.testing.assert_allclose(second, 0.25)
 
 

@@ -340,7 +340,8 @@ def test_a_small_encoder_learns_real_text_of_seven_languages(shared, xlmr_tokeni
     model = small_model("mlm", vocab, 0.05, 64)
     graphdef, params = nnx.split(model)
     mesh = make_mesh(devices=jax.devices()[:1])
-    spec = StepSpec(graphdef, mlm.loss, make_optimizer(recipe, plan.steps))
+    optimizer = make_optimizer(recipe, plan.steps)
+    spec = StepSpec(graphdef, mlm.loss, optimizer, clip_norm=recipe.clip_norm)
     state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh, [0])
     step_fn = compile_step(spec, state)
 

@@ -13,7 +13,7 @@ from flax import nnx
 from xt_jax import model as xm
 from xt_jax.errors import ConfigError
 from xt_jax.model.config import REMAT_POLICIES
-from xt_jax.model.layers import Linear, gelu, product
+from xt_jax.model.layers import LayerNorm, Linear, gelu, product
 from xt_jax.tasks.recipes import Recipe
 from xt_jax.train.optim import make_optimizer
 
@@ -184,3 +184,30 @@ def test_policies_keep_less_and_less():
 def test_every_policy_is_named_where_one_is_wrong():
     with pytest.raises(ConfigError, match=", ".join(POLICIES)):
         small_config(remat="some")
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_layer_norm_and_its_gradient_are_those_of_the_formula(dtype):
+    """Of values far from zero, beside float64; bfloat16 rounds only what comes in and out."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(3, 5, 16)) * 2 + 7, dtype)
+    scale, bias, direction = (rng.normal(size=shape) for shape in ((16,), (16,), x.shape))
+    norm = LayerNorm(16)
+    norm.scale[...], norm.bias[...] = jnp.float32(scale), jnp.float32(bias)
+    y, pull = jax.vjp(lambda norm, x: norm(x, 1e-5), norm, x)
+    of_norm, of_x = pull(jnp.asarray(direction, dtype))
+
+    wide, g = np.float64(x), np.float64(jnp.asarray(direction, dtype))
+    mean, variance = wide.mean(-1, keepdims=True), wide.var(-1, keepdims=True)
+    unit = (wide - mean) / np.sqrt(variance + 1e-5)
+    centre = np.eye(16) - 1 / 16
+    jacobian = centre - unit[..., :, None] * unit[..., None, :] / 16  # of unit, times its deviation
+    expected = np.einsum("...i,...ij->...j", g * scale, jacobian) / np.sqrt(variance + 1e-5)
+    tolerance = 1e-5 if dtype == jnp.float32 else 1e-2
+    for actual, wanted in (
+        (y, unit * scale + bias),
+        (of_x, expected),
+        (of_norm.scale[...], (g * unit).sum((0, 1))),
+        (of_norm.bias[...], g.sum((0, 1))),
+    ):
+        np.testing.assert_allclose(np.float64(actual), wanted, rtol=tolerance, atol=tolerance)

@@ -34,7 +34,7 @@ def sparse_features() -> Features:
 def trained(features: Features, params: nnx.State, graphdef, recipe: Recipe) -> nnx.State:
     plan = plan_training(features.lengths, 8, 1, 0)
     assert plan.steps == STEPS
-    spec = StepSpec(graphdef, pairs.loss, make_optimizer(recipe, STEPS))
+    spec = StepSpec(graphdef, pairs.loss, make_optimizer(recipe, STEPS), clip_norm=recipe.clip_norm)
     state = init_state(place_params(params, ONE, "replicated"), spec.optimizer, ONE, [0])
     step = compile_step(spec, state)
     for i in range(STEPS):

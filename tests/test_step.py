@@ -92,7 +92,7 @@ def test_parameters_are_really_cut_and_the_state_keeps_its_layout():
         return {shard.data.shape for shard in tree[...].addressable_shards}
 
     assert pieces(state.params) == {(2, 8, 32)}
-    assert pieces(state.opt_state[1][0].mu) == {(2, 8, 32)}
+    assert pieces(state.opt_state[0].mu) == {(2, 8, 32)}
     state, _ = compile_step(spec, state)(state, batch)
     assert pieces(state.params) == {(2, 8, 32)}
     assert {s.data.shape for s in batch["input_ids"].addressable_shards} == {

@@ -49,7 +49,7 @@ def new_params() -> tuple:
 
 
 def spec_of(graphdef, steps: int, **changes) -> StepSpec:
-    spec = StepSpec(graphdef, pairs.loss, make_optimizer(RECIPE, steps))
+    spec = StepSpec(graphdef, pairs.loss, make_optimizer(RECIPE, steps), clip_norm=RECIPE.clip_norm)
     return dataclasses.replace(spec, **changes)
 
 
@@ -102,7 +102,7 @@ def mixed_run(folder, score) -> tuple[Run, object]:
         plan = plan_training(features.lengths, batch, turns * batch / 120, i)
         graphdef, params = nnx.split(Model(encoder, FAMILIES["pairs"].head(CONFIG, 2, nnx.Rngs(i))))
         heads[name] = params["head"]
-        spec = StepSpec(graphdef, pairs.loss, optimizer, head=name)
+        spec = StepSpec(graphdef, pairs.loss, optimizer, clip_norm=RECIPE.clip_norm, head=name)
         tasks.append(TrainedTask(name, spec, (plan,), features))
     params = nnx.State({"encoder": params["encoder"], "heads": nnx.State(heads)})
     recipe = dataclasses.replace(RECIPE, eval_every=2)

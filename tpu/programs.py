@@ -160,7 +160,7 @@ def _training(
     )
     graphdef, params = _abstract(encoder, part)
     optimizer = make_optimizer(phase.recipe, 1000)
-    spec = StepSpec(graphdef, family.loss, optimizer, accumulate)
+    spec = StepSpec(graphdef, family.loss, optimizer, accumulate, recipe.clip_norm)
 
     def lower() -> jax.stages.Lowered:
         laid_out = abstract_params(params, mesh, config.train.sharding)

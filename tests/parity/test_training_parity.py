@@ -100,7 +100,8 @@ def test_twenty_steps_follow_pytorch(hf_model, world, mini_tokenizer, packing):
     mesh = make_mesh(devices=jax.devices()[:1])
     ours, _ = models.load_model(folder)
     graphdef, params = nnx.split(ours)
-    spec = StepSpec(graphdef, pairs.loss, make_optimizer(RECIPE, STEPS), dropout=False)
+    optimizer = make_optimizer(RECIPE, STEPS)
+    spec = StepSpec(graphdef, pairs.loss, optimizer, clip_norm=RECIPE.clip_norm, dropout=False)
     losses, norms = [], []
     with jax.default_matmul_precision("highest"):
         state = init_state(place_params(params, mesh, "replicated"), spec.optimizer, mesh, [0])

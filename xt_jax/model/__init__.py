@@ -7,6 +7,7 @@ from xt_jax.model.encoder import (
     abstract_encoder,
     count_params,
     param_path,
+    unroll_on,
     with_options,
 )
 from xt_jax.model.heads import (
@@ -49,6 +50,7 @@ __all__ = [
     "preset",
     "save",
     "take_tokens",
+    "unroll_on",
     "weights_fingerprint",
     "with_options",
 ]

@@ -81,7 +81,7 @@ _SUPPORTED_HF_VALUES = {
 
 @dataclasses.dataclass(frozen=True)
 class EncoderConfig:
-    """Architecture of one encoder, and how to run it (`dtype`, `remat`, `attention`).
+    """Architecture of one encoder, and how to run it (`dtype`, `remat`, `unroll`, `attention`).
 
     Field names are ours; `from_hf` and `to_hf` translate. Published dimensions are in `presets`.
 
@@ -104,6 +104,7 @@ class EncoderConfig:
     initializer_range: float = 0.02
     dtype: str = "float32"  # of the computation; parameters are always float32
     remat: str = "none"  # gradient checkpointing: a key of REMAT_POLICIES
+    unroll: int = 6  # the loop over at most so many layers is written out, where remat is "none"
     attention: str = "xla"  # the backend; see `xt_jax.model.attention`
 
     def __post_init__(self):

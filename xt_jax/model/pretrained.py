@@ -73,7 +73,11 @@ class Pretrained:
                 attention=self.config.attention,
                 put=lambda path, array: place(f"encoder/{path}", array),
             )
-            return models.with_options(encoder, attention_dropout=self.config.attention_dropout)
+            return models.with_options(
+                encoder,
+                unroll=self.config.unroll,
+                attention_dropout=self.config.attention_dropout,
+            )
         make = jax.jit(lambda: models.Encoder(self.config, rngs=nnx.Rngs(self.random_seed)))
         graphdef, params = nnx.split(make())
         placed = jax.tree_util.tree_map_with_path(
@@ -212,14 +216,16 @@ def _with_run_time_options(
     architecture: models.EncoderConfig, config: ModelConfig
 ) -> models.EncoderConfig:
     """Sets the configured options if this machine and the attention backend support them."""
-    check_platform(config.attention, jax.default_backend())
+    platform = jax.default_backend()
+    check_platform(config.attention, platform)
     dropout, dtype = config.attention_dropout, config.dtype
     if dtype == "auto":
-        dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+        dtype = "float32" if platform == "cpu" else "bfloat16"
     architecture = dataclasses.replace(
         architecture,
         dtype=dtype,
         remat=config.remat,
+        unroll=models.unroll_on(platform),
         attention=config.attention,
         attention_dropout=architecture.attention_dropout if dropout is None else dropout,
     )

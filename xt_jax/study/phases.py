@@ -30,7 +30,7 @@ from xt_jax.study.task_data import Phase, TaskData
 from xt_jax.train.checkpoint import Progress
 
 FILE = "phase.json"
-FORMAT = 5  # raise it when the same settings give other numbers than before
+FORMAT = 6  # raise it when the same settings give other numbers than before
 
 # Number of weights in the layers below which one seed leaves an accelerator idle, an estimate: base
 # (85 M) at 32 examples a step is bound by kernel launches. A CPU is never idle: three seeds of

@@ -192,6 +192,7 @@ def load_scorer(
             attention=pretrained.config.attention,
             put=place,
         )
+        model.encoder = models.with_options(model.encoder, unroll=pretrained.config.unroll)
     graphdef, params = nnx.split(model)
     scorer = Scorer(
         data.task, graphdef, pretrained, trainer.mesh, trainer.config.packing, data.retrieval

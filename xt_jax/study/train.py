@@ -106,7 +106,14 @@ def _train_group(trainer: Trainer, phase: Phase, group: Sequence[PlannedMember])
         assert part.train is not None
         assert family.loss is not None
         graphdef, head = phase_models[0].graphdefs[name], phase_models[0].heads[name]
-        spec = StepSpec(graphdef, family.loss, optimizer, trainer.config.accumulate, head=head)
+        spec = StepSpec(
+            graphdef,
+            family.loss,
+            optimizer,
+            trainer.config.accumulate,
+            phase.recipe.clip_norm,
+            head=head,
+        )
         plans = tuple(plan.plans[i] for _, plan in group)
         trained.append(TrainedTask(name, spec, plans, _in_words(part.train, words).features))
     scorers = _dev_scorers(trainer, phase, phase_models[0], words)

@@ -13,16 +13,13 @@ from xt_jax.tasks.recipes import Recipe
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
-    """Returns AdamW after clipping by global norm (0: none); only kernels and embeddings decay."""
-    return optax.chain(
-        optax.clip_by_global_norm(recipe.clip_norm) if recipe.clip_norm else optax.identity(),
-        optax.adamw(
-            learning_rates(recipe, steps),
-            b2=recipe.adam_b2,
-            eps=recipe.adam_eps,
-            weight_decay=recipe.weight_decay,
-            mask=decays,
-        ),
+    """Returns AdamW; only kernels and embeddings decay. `train_step` clips the gradient."""
+    return optax.adamw(
+        learning_rates(recipe, steps),
+        b2=recipe.adam_b2,
+        eps=recipe.adam_eps,
+        weight_decay=recipe.weight_decay,
+        mask=decays,
     )
 
 

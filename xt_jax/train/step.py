@@ -44,6 +44,7 @@ class StepSpec:
             `{"encoder": ..., "heads": {name: ...}}`. "" for one task: `{"encoder", "head"}`.
         loss: `(model, batch, key) -> {name: (sum, weight)}`; the gradient is that of `loss`.
         accumulate: micro-batches; batch arrays then carry a leading axis of that size.
+        clip_norm: the most that the norm of the whole gradient may be; 0: no clipping.
         dropout: False runs the loss without a key.
     """
 
@@ -51,6 +52,7 @@ class StepSpec:
     loss: LossFn
     optimizer: optax.GradientTransformation
     accumulate: int = 1
+    clip_norm: float = 0.0
     dropout: bool = True
     head: str = ""
 
@@ -174,10 +176,14 @@ def train_step(state: TrainState, batch: Batch, spec: StepSpec) -> tuple[TrainSt
     grads, sums = _summed_gradients(state.params, batch, key, spec)
     weight = jnp.maximum(sums["loss"][1], 1).astype(jnp.float32)
     with jax.named_scope("optimizer"):
-        grads = jax.tree.map(lambda g: g / weight, grads)
+        norm = optax.tree.norm(grads) / weight
+        scale = 1 / weight
+        if spec.clip_norm:
+            scale *= jnp.minimum(1, spec.clip_norm / norm)
+        grads = jax.tree.map(lambda g: g * scale, grads)
         updates, opt_state = spec.optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        sums = {**sums, "grad_norm": (optax.tree.norm(grads), jnp.ones(()))}
+        sums = {**sums, "grad_norm": (norm, jnp.ones(()))}
     return TrainState(state.step + 1, params, opt_state, state.key), sums
 
 
