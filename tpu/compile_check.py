@@ -9,8 +9,8 @@ Needs libtpu: pip install 'xt_jax[tpu]'. For each program of each model of the p
 memory, FLOPs and collectives, float32 products where bfloat16 is meant, what is computed twice; and
 the compiler's estimate of its time, by part of the program (`estimate.py`), never a measurement.
 Exit status 1 if a program does not fit or moves activations. Seeds that a run trains together are
-one program. Rows are as long, and as many, as batches of the official data need; the whole table of
-word embeddings is counted (a phase trains those that occur, unless it trains all).
+one program. Rows are as long, and as many, as batches of the official data need, and of the word
+embeddings those are trained that may occur there (`programs.WORDS`).
 """
 
 from __future__ import annotations
