@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from types import SimpleNamespace
 
 import jax
@@ -12,22 +13,23 @@ import pytest
 from etils import epath
 from flax import nnx
 from test_study import mini  # noqa: F401
-from training import CONFIG, ONE, RECIPE, Killed, Selection, pair_features, spec_of
+from training import CONFIG, ONE, RECIPE, Killed, Selection, new_params, pair_features, spec_of
 
 from xt_jax.config import TrainConfig
 from xt_jax.data.packing import plan_training
+from xt_jax.errors import ConfigError
 from xt_jax.model import Encoder, preset
 from xt_jax.model.heads import Model
-from xt_jax.model.sharding import make_mesh, place_params
+from xt_jax.model.sharding import MEMBER, make_mesh, member_mesh, place_batch, place_params
 from xt_jax.records import results
 from xt_jax.study import runner
 from xt_jax.study.phases import sensible_seeds
 from xt_jax.study.schedule import PhasePlan
 from xt_jax.study.train import PlannedMember, together
 from xt_jax.tasks.table import FAMILIES
-from xt_jax.train.batches import TrainedTask
+from xt_jax.train.batches import TrainedTask, batch_stream, filled
 from xt_jax.train.loop import Run, fit
-from xt_jax.train.step import stack_params
+from xt_jax.train.step import compile_step, init_state, stack_params
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +78,11 @@ def fitted(
         states=folder / "states",
         pad_id=1,
     )
-    params = stack_params([place_params(p, mesh, layout) for _, p in models])
+    if MEMBER in mesh.axis_names:
+        each = filled([jax.device_get(p) for _, p in models], -(-len(models) // 4) * 4)
+    else:
+        each = [place_params(p, mesh, layout) for _, p in models]
+    params = stack_params(each, mesh, layout)
     return fit(run, params, CONFIG, TrainConfig(log_every=4, **config), mesh), seen
 
 
@@ -94,6 +100,58 @@ def test_seeds_together_are_the_seeds_one_by_one(tmp_path, devices, layout, accu
             np.testing.assert_allclose(a, b, atol=1e-5)
     last = [jax.tree.leaves(seen[seed][-1]["head"])[0] for seed in SEEDS]
     assert np.abs(last[0] - last[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("devices", "layout", "accumulate"),
+    [(4, "replicated", 1), (8, "fsdp", 1), (4, "replicated", 2)],
+)
+@pytest.mark.parametrize("seeds", [SEEDS, tuple(range(3, 9))])
+def test_members_on_devices_of_their_own_are_the_seeds_one_by_one(
+    tmp_path, devices, layout, accumulate, seeds
+):
+    """Four groups, of which the last member fills those without one; of one device or two each."""
+    mesh = member_mesh(make_mesh(devices=jax.devices()[:devices]), devices // 4)
+    one = make_mesh(devices=jax.devices()[: devices // 4])
+    _, seen = fitted(tmp_path / "all", seeds, mesh, layout=layout, accumulate=accumulate)
+    for seed in seeds:
+        _, alone = fitted(tmp_path / str(seed), [seed], one, layout=layout, accumulate=accumulate)
+        assert len(alone[seed]) == len(seen[seed]) == 3
+        for a, b in zip(jax.tree.leaves(alone[seed]), jax.tree.leaves(seen[seed]), strict=True):
+            if len(seeds) <= 4 and layout == "replicated":  # the same program
+                np.testing.assert_array_equal(a, b)
+            np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_members_killed_end_with_the_same_numbers(tmp_path):
+    mesh = member_mesh(make_mesh(devices=jax.devices()[:4]), 1)
+    config = {"save_every_steps": 4}
+    _, whole = fitted(tmp_path / "whole", SEEDS, mesh, **config)
+    with pytest.raises(Killed):
+        fitted(tmp_path / "killed", SEEDS, mesh, kill_at=5, **config)
+    _, rest = fitted(tmp_path / "killed", SEEDS, mesh, **config)
+    for seed in SEEDS:
+        for a, b in zip(jax.tree.leaves(whole[seed][1:]), jax.tree.leaves(rest[seed]), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_members_pass_nothing_to_one_another(tmp_path):
+    mesh = member_mesh(make_mesh(devices=jax.devices()[:4]), 1)
+    graphdef, params = new_params()
+    each = [jax.device_get(params)] * 4
+    spec = spec_of(graphdef, 10)
+    state = init_state(stack_params(each, mesh, "replicated"), spec.optimizer, mesh, (*SEEDS, 6))
+    plan = plan_training(FEATURES.lengths, 16, 1, 0)
+    task = TrainedTask("pairs", spec, (plan,) * 4, FEATURES)
+    batch = next(batch_stream([task], np.zeros(plan.steps, np.int32), 1, mesh, members=4))
+    text = compile_step(spec, state).lower(state, place_batch(batch, mesh, 1)).compile().as_text()
+    assert not re.findall(r"all-reduce|all-gather|all-to-all|collective-permute", text)
+
+
+@pytest.mark.parametrize(("chips", "model"), [(3, 1), (1, 2), (6, 2)])
+def test_devices_that_do_not_divide_are_refused(chips, model):
+    with pytest.raises(ConfigError, match="cannot be divided"):
+        member_mesh(make_mesh(model), chips)
 
 
 def test_seeds_killed_together_end_with_the_same_numbers(tmp_path):
@@ -133,13 +191,15 @@ def test_a_study_of_seeds_together_has_the_rows_of_one_by_one(mini, tmp_path):  
     mini.intermediates = ("mnli",)
     mini.languages = ("en", "de")
     rows = []
-    for at_once in (1, 2):
-        mini.train.parallel_seeds = at_once
-        runner.run(mini, str(tmp_path / str(at_once)))
-        found = results.read_rows(tmp_path / str(at_once) / "results.jsonl")
+    mini.train.rows_multiple = 8
+    for at_once, chips in ((1, 0), (2, 0), (1, 1), (1, 4)):
+        mini.train.parallel_seeds, mini.train.member_chips = at_once, chips
+        folder = tmp_path / f"{at_once}-{chips}"
+        runner.run(mini, str(folder))
+        found = results.read_rows(folder / "results.jsonl")
         rows.append(sorted(json.dumps(row, sort_keys=True) for row in found))
-    assert rows[0] == rows[1]
-    assert not list((tmp_path / "2" / "phases").glob("together-*"))
+        assert not list((folder / "phases").glob("together-*"))
+    assert rows[1:] == rows[:1] * 3
 
 
 def test_together_are_equal_shapes_of_one_task_and_not_too_many():

@@ -8,6 +8,7 @@ its rows are planned, as in a study, from lengths like those of the official dat
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from xt_jax.data.packed_sets import pack_sets
 from xt_jax.data.packing import Features, plan_training
 from xt_jax.model.heads import Model
 from xt_jax.model.predict import Predictor
-from xt_jax.model.sharding import abstract_params, rows_multiple
+from xt_jax.model.sharding import MEMBER, abstract_params, member_mesh, members_of, rows_multiple
 from xt_jax.retrieval import topk
 from xt_jax.study.build import Study, build_study
 from xt_jax.study.forecast import OFFICIAL, architecture_of
@@ -90,11 +91,13 @@ def programs(config: Config, mesh: Mesh, room: float) -> Iterator[Program]:
 def _programs_of(config: Config, study: Study, mesh: Mesh, room: float) -> Iterator[Program]:
     encoder = _encoder(config)
     at_once = config.train.parallel_seeds or seeds_within(encoder, room)
+    training_mesh = member_mesh(mesh, config.train.member_chips)
+    groups = training_mesh.shape.get(MEMBER, 1)
     for phase in _phases(study):
         alone = len(phase.parts) > 1
         for part in phase.parts:
-            seeds = 1 if alone else min(config.seeds, at_once)
-            yield _training(config, encoder, phase, part, mesh, seeds)
+            seeds = 1 if alone else min(math.ceil(config.seeds / groups), at_once)
+            yield _training(config, encoder, phase, part, training_mesh, seeds * groups)
     for data in study.targets.values():
         yield _prediction(config, encoder, data, mesh)
     if any(data.train is None for data in study.targets.values()):
@@ -244,8 +247,11 @@ def _batch(
 ) -> dict[str, Any]:
     """Returns the shapes of the arrays that `batch_stream` would make."""
     rows, length, segments = shape
-    micro = tuple(size for size in (seeds, accumulate) if size > 1)
-    sharding = NamedSharding(mesh, P(*[None] * len(micro), "data"))
+    micro = (seeds,) if seeds > 1 or MEMBER in mesh.axis_names else ()
+    leading = members_of(mesh) if micro else P()
+    if accumulate > 1:
+        micro, leading = (*micro, accumulate), P(*leading, None)
+    sharding = NamedSharding(mesh, P(*leading, "data"))
     sizes = dict.fromkeys([*features.tokens, "positions", "segment_ids"], length)
     sizes |= dict.fromkeys([*features.fields, "starts", "feature"], segments)
     return {

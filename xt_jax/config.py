@@ -97,8 +97,12 @@ class TrainConfig:
     # Vocabulary pruning: train only the word embeddings that occur in a phase's data; the result is
     # the same and costs less.
     fold_vocabulary: bool = True
-    # The most seeds of a phase trained as one program; 0: as many as are faster; 1: one by one.
+    # The most seeds of a phase trained as one program on the same devices; 0: as many as are
+    # faster; 1: one by one.
     parallel_seeds: int = 0
+    # Chips that train a seed of a phase while the others train other seeds: as few as hold the
+    # model. 0: all chips train one seed.
+    member_chips: int = 0
     # Save a state (parameters, optimizer, data position, early stopping) every n steps ...
     save_every_steps: int = 1000
     # ... and whenever this many minutes have passed since the last one.

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 from jax.custom_batching import custom_vmap
-from jax.sharding import NamedSharding
+from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 PRODUCT = "product_with_weights"  # the checkpoint name of a product with a kernel
@@ -231,7 +231,11 @@ def _bits_for(x: jax.Array, key: jax.Array) -> jax.Array:
     def of_one_slice(key):
         return _rbg_bits(rows)(jax.random.fold_in(key, jax.lax.axis_index("data")))
 
-    return jax.shard_map(of_one_slice, mesh=mesh, in_specs=P(), out_specs=P("data"))(key)
+    types = zip(mesh.axis_names, mesh.axis_types, strict=True)
+    free = {name for name, kind in types if kind != AxisType.Manual}  # of members' axis it is one
+    return jax.shard_map(
+        of_one_slice, mesh=mesh, in_specs=P(), out_specs=P("data"), axis_names=free
+    )(key)
 
 
 def _threefry_bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -17,6 +17,7 @@ from xt_jax.errors import ConfigError
 from xt_jax.model.encoder import param_path
 
 Rules = tuple[tuple[str, P], ...]
+MEMBER = "member"  # the mesh axis that divides runs which are trained side by side
 
 # Ordered (pattern of the whole parameter path, spec); the first match decides, one must match.
 # Stacked layers carry a leading axis L that is never sharded.
@@ -54,6 +55,42 @@ def make_mesh(model_axis: int = 1, devices: Sequence[jax.Device] | None = None) 
         axis_types=(AxisType.Auto,) * 2,
         devices=devices,
     )
+
+
+def member_mesh(mesh: Mesh, chips: int) -> Mesh:
+    """Regroups a mesh (data, model) as (member, data, model), with `chips` devices to a member.
+
+    Args:
+        chips: 0, or all devices: the mesh stays as it is.
+
+    Raises:
+        ConfigError: the devices do not divide so.
+    """
+    if chips in (0, mesh.size):
+        return mesh
+    model = mesh.shape["model"]
+    if chips % model or mesh.size % chips:
+        raise ConfigError(
+            f"{mesh.size} devices cannot be divided into groups of {chips}, of whole groups of "
+            f"{model} for one model.",
+            where="--config.train.member_chips",
+            remedy=f"use a divisor of {mesh.size} that is a multiple of {model}",
+        )
+    return _mesh(mesh.devices.reshape(-1, chips // model, model), (MEMBER, "data", "model"))
+
+
+def whole_mesh(mesh: Mesh) -> Mesh:
+    """Returns the mesh (data, model) that `member_mesh` has regrouped."""
+    return _mesh(mesh.devices.reshape(-1, mesh.shape["model"]), ("data", "model"))
+
+
+def members_of(mesh: Mesh) -> P:
+    """Returns how the leading axis of members is laid out: over groups of devices, if any."""
+    return P(MEMBER) if MEMBER in mesh.axis_names else P(None)
+
+
+def _mesh(devices: np.ndarray, axes: tuple[str, ...]) -> Mesh:
+    return Mesh(devices, axes, axis_types=(AxisType.Auto,) * len(axes))
 
 
 def place_param(path: str, array: Any, mesh: Mesh, layout: str) -> jax.Array:
@@ -97,8 +134,14 @@ def _whole_path(key_path: tuple) -> str:
 
 
 def place_batch(batch: dict[str, np.ndarray], mesh: Mesh, axis: int = 0) -> dict[str, jax.Array]:
-    """Places this process's `local_rows` of a batch, its axis `axis` sharded over `data`."""
-    return hosts.put_rows(batch, NamedSharding(mesh, P(*[None] * axis, "data")))
+    """Places this process's `local_rows` of a batch, its axis `axis` sharded over `data`.
+
+    On a `member_mesh` the leading axis is that of the members.
+    """
+    if MEMBER not in mesh.axis_names:
+        return hosts.put_rows(batch, NamedSharding(mesh, P(*[None] * axis, "data")))
+    layout = NamedSharding(mesh, P(MEMBER, *[None] * (axis - 1), "data"))
+    return {name: hosts.put(array, layout) for name, array in batch.items()}
 
 
 def local_rows(mesh: Mesh, rows: int, accumulate: int = 1) -> np.ndarray | None:
@@ -107,7 +150,7 @@ def local_rows(mesh: Mesh, rows: int, accumulate: int = 1) -> np.ndarray | None:
     Args:
         rows: of the whole batch, those of all its `accumulate` micro-batches.
     """
-    if jax.process_count() == 1:
+    if jax.process_count() == 1 or MEMBER in mesh.axis_names:
         return None
     size = rows // accumulate
     parts = NamedSharding(mesh, P("data")).addressable_devices_indices_map((size,)).values()

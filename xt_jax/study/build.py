@@ -15,7 +15,7 @@ from xt_jax.data.sources.mini import open_mini
 from xt_jax.data.tokenize import fingerprint
 from xt_jax.errors import ConfigError
 from xt_jax.model.pretrained import open_pretrained
-from xt_jax.model.sharding import make_mesh, row_multiple, rows_multiple
+from xt_jax.model.sharding import make_mesh, member_mesh, row_multiple, rows_multiple
 from xt_jax.places import check_writable
 from xt_jax.records.results import Results
 from xt_jax.study.datasets import Files, Reader
@@ -89,7 +89,7 @@ def build_study(
         config.mixture,
         config.train.packing,
         row_multiple(),
-        rows_multiple(config.train, mesh),
+        rows_multiple(config.train, member_mesh(mesh, config.train.member_chips)),
         pretrained.config.hidden_size,
         cache,
     )

@@ -47,6 +47,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "train.accumulate": (1, 10**6),
     "train.rows_multiple": (0, 10**6),
     "train.parallel_seeds": (0, 10**6),
+    "train.member_chips": (0, 10**6),
     "train.save_every_steps": (1, 10**9),
     "train.save_every_minutes": (0, 10**6),
     "train.keep_steps": (1, 10**9),

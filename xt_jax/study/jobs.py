@@ -84,7 +84,7 @@ def planned(config: Config, studies: dict[str, Study]) -> tuple[list[Job], list[
     any_study = next(iter(studies.values()))
     jobs = graph(
         config,
-        {name: study.trainer.seeds_at_once for name, study in studies.items()},
+        {name: study.trainer.members_at_once for name, study in studies.items()},
         any_study.intermediates,
         tuple(any_study.targets),
     )

@@ -24,6 +24,7 @@ from xt_jax.files import atomic_write_text
 from xt_jax.model.config import EncoderConfig
 from xt_jax.model.origin import Origin
 from xt_jax.model.pretrained import Pretrained
+from xt_jax.model.sharding import MEMBER, member_mesh
 from xt_jax.records.json_files import read_object
 from xt_jax.study.schedule import PhasePlan, Planner, phase_seed
 from xt_jax.study.task_data import Phase, TaskData
@@ -121,9 +122,20 @@ class Trainer:
     advance: Callable[[float], None] = lambda flops: None
 
     @property
-    def seeds_at_once(self) -> int:
+    def training_mesh(self) -> Mesh:
+        """The devices in groups that train side by side, or as one."""
+        return member_mesh(self.mesh, self.config.member_chips)
+
+    @property
+    def groups(self) -> int:
+        """The number of groups of devices that train side by side."""
+        return self.training_mesh.shape.get(MEMBER, 1)
+
+    @property
+    def members_at_once(self) -> int:
         """The largest number of seeds of a phase that are trained as one program."""
-        return self.config.parallel_seeds or sensible_seeds(self.pretrained.config)
+        each = self.config.parallel_seeds or sensible_seeds(self.pretrained.config)
+        return each * self.groups
 
     def pretrained_checkpoint(self) -> Checkpoint:
         """Returns the pretrained encoder, from which every phase descends."""

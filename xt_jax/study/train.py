@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from xt_jax.study.schedule import PhasePlan
 from xt_jax.study.scoring import Scorer
 from xt_jax.study.task_data import Phase
 from xt_jax.tasks.table import FAMILIES, Task
-from xt_jax.train.batches import TrainedTask
+from xt_jax.train.batches import TrainedTask, filled
 from xt_jax.train.loop import Run, fit
 from xt_jax.train.optim import make_optimizer
 from xt_jax.train.pruning import decayed, occurring_words, renumber, whole_table
@@ -57,7 +58,7 @@ def train_phase(
     planned = [
         PlannedMember(member, trainer.planner.plan(phase, member.phase_seed)) for member in missing
     ]
-    for group in together(planned, trainer.seeds_at_once):
+    for group in together(planned, trainer.members_at_once):
         _train_group(trainer, phase, group)
     if missing:
         finished = trainer.finished(phase, members)
@@ -98,6 +99,8 @@ def _train_group(trainer: Trainer, phase: Phase, group: Sequence[PlannedMember])
         new_models(trainer, tasks, member.start.folder, member.phase_seed, words)
         for member in members
     ]
+    if trainer.groups > 1:  # a device holds its own members alone
+        phase_models = [replace(each, params=hosts.get(each.params)) for each in phase_models]
     order = group[0].plan.order
     optimizer = make_optimizer(phase.recipe, len(order))
     trained = []
@@ -135,8 +138,11 @@ def _train_group(trainer: Trainer, phase: Phase, group: Sequence[PlannedMember])
             members[0].directory.name, task.name, plan.steps, plan.rows, plan.length,
             plan.fill(task.features.lengths),
         )  # fmt: skip
-    params = stack_params([member_models.params for member_models in phase_models])
-    progress = fit(run, params, trainer.pretrained.config, trainer.config, trainer.mesh)
+    mesh = trainer.training_mesh
+    each = [member_models.params for member_models in phase_models]
+    each = filled(each, math.ceil(len(each) / trainer.groups) * trainer.groups)
+    params = stack_params(each, mesh, trainer.config.sharding)
+    progress = fit(run, params, trainer.pretrained.config, trainer.config, mesh)
     if hosts.is_first():
         for (member, planned), reached in zip(group, progress, strict=True):
             save_tokenizer(trainer.pretrained.tokenizer, member.best(reached["best_step"]))

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from xt_jax.data.mixture import turns
 from xt_jax.data.packing import Features, Plan, materialise
 from xt_jax.errors import DataError
-from xt_jax.model.sharding import local_rows
+from xt_jax.model.sharding import MEMBER, local_rows
 from xt_jax.train.step import StepSpec
 
 T = TypeVar("T")
@@ -43,17 +43,19 @@ def batch_stream(
     pad_id: int,
     mesh: Mesh,
     *,
+    members: int = 1,
     accumulate: int = 1,
     begun: int = 0,
 ) -> Generator[dict[str, np.ndarray], None, None]:
     """Yields the batches of all steps after the first `begun`, made ahead in a thread.
 
     A batch has only the rows that this process's devices hold. Arrays are [R, ...]; with several
-    micro-batches [accumulate, R / accumulate, ...]; with several members there is a further
-    leading axis.
+    micro-batches [accumulate, R / accumulate, ...]; with several members, or on a `member_mesh`,
+    there is a further leading axis.
 
     Args:
         order: [steps] which of `tasks` each step trains.
+        members: the size of that axis, which the last member's batches fill.
     """
     turn = turns(order)
     rows = [local_rows(mesh, task.plans[0].rows, accumulate) for task in tasks]
@@ -68,11 +70,17 @@ def batch_stream(
                 {name: a.reshape(accumulate, -1, *a.shape[1:]) for name, a in batch.items()}
                 for batch in batches
             ]
-        if len(batches) == 1:
+        if len(batches) == 1 and MEMBER not in mesh.axis_names:
             return batches[0]
-        return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
+        filling = filled(batches, members)
+        return {name: np.stack([batch[name] for batch in filling]) for name in batches[0]}
 
     return made_ahead(batch_of, range(begun, len(order)))
+
+
+def filled(items: Sequence[T], count: int) -> list[T]:
+    """Returns the items, the last as often as it takes to make `count`."""
+    return [*items, *[items[-1]] * (count - len(items))]
 
 
 def made_ahead(

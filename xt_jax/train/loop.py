@@ -19,10 +19,10 @@ from xt_jax import hosts, preemption
 from xt_jax.config import TrainConfig
 from xt_jax.model.batch import Sums
 from xt_jax.model.config import EncoderConfig
-from xt_jax.model.sharding import place_batch
+from xt_jax.model.sharding import MEMBER, place_batch
 from xt_jax.preemption import Preempted
 from xt_jax.tasks.recipes import Recipe
-from xt_jax.train.batches import TrainedTask, batch_stream
+from xt_jax.train.batches import TrainedTask, batch_stream, filled
 from xt_jax.train.checkpoint import NOT_BEGUN, Position, Progress, SavedStates
 from xt_jax.train.log import Log
 from xt_jax.train.step import TrainState, compile_step, init_state, params_of
@@ -93,7 +93,8 @@ def fit(
     A member that stops early keeps its best parameters and is computed along until all have.
 
     Args:
-        params: of all members, as `stack_params` gives them.
+        params: of all members, as `stack_params` gives them; on a `member_mesh` the last may come
+            several times, to fill it, and counts once.
 
     Returns:
         For each member `best` (score), `best_step`, `steps` (updates made until then).
@@ -102,7 +103,11 @@ def fit(
         UserError: the loss or a parameter is not finite, or no batch comes.
         Preempted: the run was asked to end; its state is saved.
     """
-    state = init_state(params, run.tasks[0].spec.optimizer, mesh, run.seeds)
+    members = len(run.seeds)
+    if MEMBER in mesh.axis_names:
+        members = jax.tree.leaves(params)[0].shape[0]
+    seeds = filled(run.seeds, members)
+    state = init_state(params, run.tasks[0].spec.optimizer, mesh, seeds)
     states = SavedStates(run.states, config)
     begin = Position(run.batches_digest(), 0, 0, [NOT_BEGUN for _ in run.seeds])
     state, at = states.restored(state, begin)
@@ -110,9 +115,15 @@ def fit(
     if at.done:
         logging.info("%s: carrying on after step %d", log.title, at.done)
     batches = batch_stream(
-        run.tasks, run.order, run.pad_id, mesh, accumulate=config.accumulate, begun=at.done
+        run.tasks,
+        run.order,
+        run.pad_id,
+        mesh,
+        members=members,
+        accumulate=config.accumulate,
+        begun=at.done,
     )
-    row_axis = int(len(run.seeds) > 1) + int(config.accumulate > 1)
+    row_axis = state.step.ndim + int(config.accumulate > 1)
     programs: dict[int, jax.stages.Compiled] = {}
     meter = _meter(run, model_config)
     latest: dict[str, Sums] = {}

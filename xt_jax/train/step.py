@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
@@ -17,6 +18,7 @@ from jax.sharding import PartitionSpec as P
 from xt_jax import hosts
 from xt_jax.model.batch import Batch, Sums
 from xt_jax.model.layers import dropout_key
+from xt_jax.model.sharding import MEMBER, abstract_params, members_of, whole_mesh
 
 LossFn = Callable[[Any, Batch, jax.Array | None], Sums]
 
@@ -24,8 +26,8 @@ LossFn = Callable[[Any, Batch, jax.Array | None], Sums]
 class TrainState(NamedTuple):
     """The training state: updates made so far, parameters, optimizer moments and dropout key.
 
-    The states of several seeds that are trained as one program are one state whose arrays all
-    carry a leading axis of that size.
+    The states of several members (seeds that are trained as one program) are one state whose arrays
+    all carry a leading axis of that size, which a `member_mesh` divides over groups of devices.
     """
 
     step: jax.Array
@@ -75,16 +77,16 @@ def init_state(
     """Returns the state before the first update, with moments laid out like the parameters.
 
     Args:
-        params: of one seed; for several those of all, stacked on a leading axis (`stack_params`).
-        seeds: of dropout.
+        params: of one member; for several those of all, stacked on a leading axis (`stack_params`).
+        seeds: of dropout, one a member.
     """
-    replicated = NamedSharding(mesh, P())
     step, key = jnp.zeros(len(seeds), jnp.int32), jnp.stack([dropout_key(s) for s in seeds])
-    init = jax.vmap(optimizer.init)
-    if len(seeds) == 1:
-        step, key, init = step[0], key[0], optimizer.init
-    layout = jax.tree.map(lambda leaf: leaf.sharding, _moments(init, optimizer, params, mesh))
-    step, key = hosts.put(step, replicated), hosts.put(key, replicated)
+    init, small = jax.vmap(optimizer.init), members_of(mesh)
+    if len(seeds) == 1 and MEMBER not in mesh.axis_names:
+        step, key, init, small = step[0], key[0], optimizer.init, P()
+    moments = _moments(init, optimizer, params, mesh, small)
+    layout = jax.tree.map(lambda leaf: leaf.sharding, moments)
+    step, key = (hosts.put(array, NamedSharding(mesh, small)) for array in (step, key))
     return TrainState(step, params, jax.jit(init, out_shardings=layout)(params), key)
 
 
@@ -93,33 +95,40 @@ def abstract_state(
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     platform: str,
-    seeds: int = 1,
+    members: int = 1,
 ) -> TrainState:
     """Returns the shapes and layout of `init_state` for a `platform` that need not be present.
 
     Args:
-        params: of one seed, arrays or shapes, with shardings.
+        params: of one member, arrays or shapes, with shardings.
     """
     replicated = NamedSharding(mesh, P())
     step, key = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated),
         jax.eval_shape(lambda: (jnp.zeros((), jnp.int32), dropout_key(0, platform))),
     )
-    state = TrainState(step, params, _moments(optimizer.init, optimizer, params, mesh), key)
-    return state if seeds == 1 else jax.tree.map(lambda leaf: _stacked(leaf, seeds), state)
+    moments = _moments(optimizer.init, optimizer, params, mesh, P())
+    state = TrainState(step, params, moments, key)
+    if members == 1 and MEMBER not in mesh.axis_names:
+        return state
+    return jax.tree.map(lambda leaf: _stacked(leaf, members), state)
 
 
 def _moments(
-    init: Callable, optimizer: optax.GradientTransformation, params: nnx.State, mesh: Mesh
+    init: Callable,
+    optimizer: optax.GradientTransformation,
+    params: nnx.State,
+    mesh: Mesh,
+    small: P,
 ) -> optax.OptState:
-    """Returns the shapes that `init` makes, laid out like the parameters."""
+    """Returns the shapes that `init` makes, laid out like the parameters; counters as `small`."""
     shapes = jax.eval_shape(init, params)
     layout = optax.tree.map_params(
         optimizer,
         lambda _, sharding: sharding,
         shapes,
         jax.tree.map(lambda array: array.sharding, params),
-        transform_non_params=lambda _: NamedSharding(mesh, P()),
+        transform_non_params=lambda _: NamedSharding(mesh, small),
     )
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
@@ -128,14 +137,27 @@ def _moments(
     )
 
 
-def _stacked(leaf: Any, seeds: int) -> jax.ShapeDtypeStruct:
-    """Returns the shape of `seeds` such arrays on a leading axis that is not sharded."""
-    layout = NamedSharding(leaf.sharding.mesh, P(None, *leaf.sharding.spec))
-    return jax.ShapeDtypeStruct((seeds, *leaf.shape), leaf.dtype, sharding=layout)
+def _stacked(leaf: Any, members: int) -> jax.ShapeDtypeStruct:
+    """Returns the shape of so many such arrays on a leading axis, laid out as the mesh has it."""
+    mesh = leaf.sharding.mesh
+    layout = NamedSharding(mesh, P(*members_of(mesh), *leaf.sharding.spec))
+    return jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype, sharding=layout)
 
 
-def stack_params(each: Sequence[nnx.State]) -> nnx.State:
-    """Stacks several seeds' parameters on a leading, unsharded axis; one seed's stay the same."""
+def stack_params(each: Sequence[nnx.State], mesh: Mesh, layout: str) -> nnx.State:
+    """Stacks several members' parameters on a leading axis; a single one's stay the same.
+
+    For a `member_mesh` the arrays are those of the host, where all members have room.
+    """
+    if MEMBER in mesh.axis_names:
+        laid_out = abstract_params(each[0], mesh, layout)
+        return jax.tree.map(
+            lambda leaf, *arrays: hosts.put(
+                np.stack(arrays), NamedSharding(mesh, P(MEMBER, *leaf.sharding.spec))
+            ),
+            laid_out,
+            *each,
+        )
     if len(each) == 1:
         return each[0]
     layout = jax.tree.map(lambda array: _stacked(array, len(each)).sharding, each[0])
@@ -156,11 +178,27 @@ def _all_finite(*trees: Any) -> jax.Array:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
-def params_of(state: TrainState, seed: int) -> nnx.State:
-    """Returns the parameters of the seed at index `seed`."""
+def _mesh_of(state: TrainState) -> Mesh:
+    layout = state.step.sharding
+    assert isinstance(layout, NamedSharding)
+    assert isinstance(layout.mesh, Mesh)
+    return layout.mesh
+
+
+def params_of(state: TrainState, member: int) -> nnx.State:
+    """Returns the parameters of the member at index `member`, over all devices."""
     if state.step.ndim == 0:
         return state.params
-    return jax.tree.map(lambda array: array[seed], state.params)
+    mesh = _mesh_of(state)
+    if MEMBER not in mesh.axis_names:
+        return jax.tree.map(lambda array: array[member], state.params)
+    whole = whole_mesh(mesh)
+    return jax.tree.map(
+        lambda array: jax.device_put(
+            array[member], NamedSharding(whole, P(*array.sharding.spec[1:]))
+        ),
+        state.params,
+    )
 
 
 def train_step(state: TrainState, batch: Batch, spec: StepSpec) -> tuple[TrainState, Sums]:
@@ -190,15 +228,35 @@ def train_step(state: TrainState, batch: Batch, spec: StepSpec) -> tuple[TrainSt
 def compile_step(spec: StepSpec, state: TrainState) -> jax.stages.Wrapped:
     """Wraps `train_step` for compilation; the state is donated and keeps its layout on the mesh.
 
-    With several seeds, every array of the batch and of the sums has the seeds' axis.
+    With several members, every array of the batch and of the sums has the members' axis. Groups of
+    devices compute apart, each for its own members: nothing passes between them, and a member alone
+    in its group runs the program that it would run alone on such devices.
     """
-    step = functools.partial(train_step, spec=spec)
+    step: Callable = functools.partial(train_step, spec=spec)
     layout = jax.tree.map(lambda array: array.sharding, state)
-    return jax.jit(
-        jax.vmap(step) if state.step.ndim else step,
-        donate_argnums=0,
-        out_shardings=(layout, None),
-    )
+    mesh = _mesh_of(state)
+    if MEMBER in mesh.axis_names:
+        each = step
+        step = jax.shard_map(
+            lambda state, batch: _one_or_several(each, state, batch),
+            mesh=mesh,
+            in_specs=P(MEMBER),
+            out_specs=P(MEMBER),
+            axis_names={MEMBER},
+            check_vma=False,
+        )
+    elif state.step.ndim:
+        step = jax.vmap(step)
+    return jax.jit(step, donate_argnums=0, out_shardings=(layout, None))
+
+
+def _one_or_several(step: Callable, *arguments: Any) -> Any:
+    """Runs `step` for the members on the arguments' leading axis, without it if it has one."""
+    if len(jax.tree.leaves(arguments)[0]) > 1:
+        return jax.vmap(step)(*arguments)
+    results = step(*jax.tree.map(lambda array: array[0], arguments))
+    with jax.named_scope("optimizer"):  # the compiler fuses its update into what follows
+        return jax.tree.map(lambda array: array[None], results)
 
 
 def _summed_gradients(
