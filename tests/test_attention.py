@@ -249,13 +249,21 @@ def test_study_refuses_before_it_reads_data(
     assert "where: --config.model.attention\n" in str(error.value)
 
 
-def test_study_loads_with_the_asked_options():
+def test_study_loads_with_the_asked_options(monkeypatch):
     config = ModelConfig(name="mini-48", attention_dropout=0.3, remat="outputs")
     source = open_pretrained(config)
     encoder = source.load(None, lambda path, array: jnp.asarray(array))
     assert encoder.config == source.config
     assert (encoder.config.attention_dropout, encoder.config.remat) == (0.3, "outputs")
     assert open_pretrained(ModelConfig(name="mini-48")).config.attention_dropout == 0.0
+    assert (source.config.unroll, open_pretrained(ModelConfig(name="mini-48")).config.remat) == (
+        24,
+        "none",
+    )
+    with monkeypatch.context() as on_a_tpu:
+        on_a_tpu.setattr(jax, "default_backend", lambda: "tpu")
+        config = open_pretrained(ModelConfig(name="mini-48")).config
+        assert (config.unroll, config.remat, config.dtype) == (6, "scores", "bfloat16")
     random = {"name": "mini-48", "random_init": True}
     keys = {
         open_pretrained(ModelConfig(**random, **options)).key

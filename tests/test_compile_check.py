@@ -206,6 +206,24 @@ def test_the_step_of_several_seeds_is_the_one_that_runs():
     assert flops[1] == 3 * flops[0]
 
 
+@pytest.mark.slow
+def test_seeds_side_by_side_pass_nothing_from_chip_to_chip():
+    """On a v5e-8 six layers of 384 in bfloat16, with dropout bits of their own on every chip."""
+    program = """
+        from configs import mnli_to_xtreme
+        from tpu.programs import programs
+        from tpu import hlo, slices
+        from xt_jax.model.sharding import make_mesh
+        config = mnli_to_xtreme.get_config("size=minilm-l6")
+        config.seeds, config.targets, config.train.member_chips = 5, ("panx",), 1
+        mesh = make_mesh(devices=slices.devices_of("v5e-8"))
+        step = next(each for each in programs(config, mesh, 0) if each.name == "train mnli")
+        counts = hlo.count(step.lower().compile().as_text())
+        print(step.shape.rpartition(", ")[2], counts.flops > 0, len(counts.collectives))
+    """
+    assert compile_for_tpu(program).split() == ["8", "seeds", "True", "0"]
+
+
 def test_slices_by_both_names():
     assert slices.topology_of("v5e-8") == slices.topology_of("v5e:2x4") == "v5e:2x4"
     assert slices.chip_of("v4-32").hbm == 32

@@ -125,7 +125,7 @@ def _encoder(config: Config) -> models.EncoderConfig:
     return dataclasses.replace(
         architecture,
         dtype="bfloat16" if model.dtype == "auto" else model.dtype,
-        remat=model.remat,
+        remat=models.remat_on("tpu") if model.remat == "auto" else model.remat,
         attention=model.attention,
         attention_dropout=architecture.attention_dropout if dropout is None else dropout,
     )

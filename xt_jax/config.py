@@ -35,8 +35,9 @@ class ModelConfig:
     dtype: str = "auto"
     # Gradient checkpointing policy: what is kept for the backward pass, from most memory to least:
     # none (everything is kept), scores (all but the attention scores), dots (products with the
-    # weights, attention outputs), outputs (layer inputs, attention outputs), full (layer inputs).
-    remat: str = "none"
+    # weights, attention outputs), outputs (layer inputs, attention outputs), full (layer inputs);
+    # auto is scores on a TPU, where it is also faster, and else none.
+    remat: str = "auto"
     # Attention kernel: xla (everywhere), splash (TPU) or cudnn (NVIDIA GPU, bfloat16); the fused
     # two need attention_dropout=0.
     attention: str = "xla"

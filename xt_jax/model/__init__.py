@@ -7,6 +7,7 @@ from xt_jax.model.encoder import (
     abstract_encoder,
     count_params,
     param_path,
+    remat_on,
     unroll_on,
     with_options,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "num_labels",
     "param_path",
     "preset",
+    "remat_on",
     "save",
     "take_tokens",
     "unroll_on",

@@ -224,7 +224,7 @@ def _with_run_time_options(
     architecture = dataclasses.replace(
         architecture,
         dtype=dtype,
-        remat=config.remat,
+        remat=models.remat_on(platform) if config.remat == "auto" else config.remat,
         unroll=models.unroll_on(platform),
         attention=config.attention,
         attention_dropout=architecture.attention_dropout if dropout is None else dropout,
