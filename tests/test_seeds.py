@@ -154,6 +154,14 @@ def test_devices_that_do_not_divide_are_refused(chips, model):
         member_mesh(make_mesh(model), chips)
 
 
+def test_several_processes_do_not_train_seeds_side_by_side(monkeypatch):
+    mesh = make_mesh()
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ConfigError, match="Several processes train one seed at a time"):
+        member_mesh(mesh, 1)
+    assert member_mesh(mesh, 0) is member_mesh(mesh, 8) is mesh
+
+
 def test_seeds_killed_together_end_with_the_same_numbers(tmp_path):
     config = {"save_every_steps": 4}
     _, whole = fitted(tmp_path / "whole", SEEDS, **config)

@@ -64,10 +64,16 @@ def member_mesh(mesh: Mesh, chips: int) -> Mesh:
         chips: 0, or all devices: the mesh stays as it is.
 
     Raises:
-        ConfigError: the devices do not divide so.
+        ConfigError: the devices do not divide so, or belong to several processes.
     """
     if chips in (0, mesh.size):
         return mesh
+    if jax.process_count() > 1:
+        raise ConfigError(
+            "Several processes train one seed at a time, on all chips.",
+            where="--config.train.member_chips",
+            remedy="leave it at 0, or give slices of one host a shard of the study each (--config.shard)",
+        )
     model = mesh.shape["model"]
     if chips % model or mesh.size % chips:
         raise ConfigError(
