@@ -72,7 +72,7 @@ def member_mesh(mesh: Mesh, chips: int) -> Mesh:
         raise ConfigError(
             "Several processes train one seed at a time, on all chips.",
             where="--config.train.member_chips",
-            remedy="leave it at 0, or give slices of one host a shard of the study each (--config.shard)",
+            remedy="leave it at 0, or give each of several hosts a --config.shard of the study",
         )
     model = mesh.shape["model"]
     if chips % model or mesh.size % chips:
