@@ -24,7 +24,7 @@ study() { # an encoder's workdir, options of the page, further flags
 
 encoder() { # a size and a run
   local name=$1-s$2 keep=()
-  [ "$2" = 0 ] && keep=(--config.train.keep_steps=2000,5000)
+  [ "$2" = 0 ] && keep=("--config.train.keep_steps=2000,5000")
   once "pretrain-$name" python run.py --config="configs/pretrain_mini.py:size=$1,run=$2,steps=$steps" \
     --workdir="$dir/run$2/$name" "${keep[@]}"
   once "study-$name" study "$name" "sizes=$1,pretrained=$dir/run$2"
