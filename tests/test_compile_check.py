@@ -208,7 +208,7 @@ def test_the_step_of_several_seeds_is_the_one_that_runs():
 
 @pytest.mark.slow
 def test_seeds_side_by_side_pass_nothing_from_chip_to_chip():
-    """On a v5e-8 six layers of 384 in bfloat16, with dropout bits of their own on every chip."""
+    """Compiles a step of MiniLM-L6 for eight seeds on a v5e-8: it holds no collective."""
     program = """
         from configs import mnli_to_xtreme
         from tpu.programs import programs

@@ -40,7 +40,7 @@ def test_dropout_rate_scale_and_keys(impl):
 
 
 def test_threefry_bits_are_those_of_its_blocks():
-    """Element j of row r is the low or high half of a word of block (r, j mod n/4)."""
+    """Compares dropout's bits with those of JAX's threefry, of which a block gives four."""
     key, (rows, n) = jax.random.key(3), (5, 22)
     blocks = -(-n // 4)
     counters = np.stack(np.meshgrid(np.arange(rows), np.arange(blocks), indexing="ij"))

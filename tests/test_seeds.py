@@ -110,7 +110,7 @@ def test_seeds_together_are_the_seeds_one_by_one(tmp_path, devices, layout, accu
 def test_members_on_devices_of_their_own_are_the_seeds_one_by_one(
     tmp_path, devices, layout, accumulate, seeds
 ):
-    """Four groups, of which the last member fills those without one; of one device or two each."""
+    """Trains 3 or 6 seeds on four groups of devices; the last seed fills the groups left over."""
     mesh = member_mesh(make_mesh(devices=jax.devices()[:devices]), devices // 4)
     one = make_mesh(devices=jax.devices()[: devices // 4])
     _, seen = fitted(tmp_path / "all", seeds, mesh, layout=layout, accumulate=accumulate)

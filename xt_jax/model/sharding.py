@@ -91,7 +91,7 @@ def whole_mesh(mesh: Mesh) -> Mesh:
 
 
 def members_of(mesh: Mesh) -> P:
-    """Returns how the leading axis of members is laid out: over groups of devices, if any."""
+    """Returns the layout of the members' leading axis: cut over the groups of a `member_mesh`."""
     return P(MEMBER) if MEMBER in mesh.axis_names else P(None)
 
 

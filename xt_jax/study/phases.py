@@ -123,7 +123,7 @@ class Trainer:
 
     @property
     def training_mesh(self) -> Mesh:
-        """The devices in groups that train side by side, or as one."""
+        """The mesh of training: a `member_mesh` where `member_chips` asks for one."""
         return member_mesh(self.mesh, self.config.member_chips)
 
     @property

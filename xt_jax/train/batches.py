@@ -79,7 +79,7 @@ def batch_stream(
 
 
 def filled(items: Sequence[T], count: int) -> list[T]:
-    """Returns the items, the last as often as it takes to make `count`."""
+    """Returns `count` items: those given, then the last one again and again."""
     return [*items, *[items[-1]] * (count - len(items))]
 
 

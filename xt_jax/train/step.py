@@ -121,7 +121,7 @@ def _moments(
     mesh: Mesh,
     small: P,
 ) -> optax.OptState:
-    """Returns the shapes that `init` makes, laid out like the parameters; counters as `small`."""
+    """Returns the shapes that `init` makes, laid out like the parameters, counters as `small`."""
     shapes = jax.eval_shape(init, params)
     layout = optax.tree.map_params(
         optimizer,
@@ -138,7 +138,7 @@ def _moments(
 
 
 def _stacked(leaf: Any, members: int) -> jax.ShapeDtypeStruct:
-    """Returns the shape of so many such arrays on a leading axis, laid out as the mesh has it."""
+    """Returns the shape and layout of as many arrays like `leaf`, stacked on the members' axis."""
     mesh = leaf.sharding.mesh
     layout = NamedSharding(mesh, P(*members_of(mesh), *leaf.sharding.spec))
     return jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype, sharding=layout)
@@ -251,7 +251,7 @@ def compile_step(spec: StepSpec, state: TrainState) -> jax.stages.Wrapped:
 
 
 def _one_or_several(step: Callable, *arguments: Any) -> Any:
-    """Runs `step` for the members on the arguments' leading axis, without it if it has one."""
+    """Runs `step` for each member on the arguments' leading axis; a single one without `vmap`."""
     if len(jax.tree.leaves(arguments)[0]) > 1:
         return jax.vmap(step)(*arguments)
     results = step(*jax.tree.map(lambda array: array[0], arguments))
